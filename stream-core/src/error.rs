@@ -1,0 +1,176 @@
+//! What can go wrong, told in three parts: what failed, the detail, the hint.
+//!
+//! Everything that comes from outside (files, settings, a user's closure, a peer that hangs up)
+//! ends in an [`Error`]. The library's own invariants are assertions instead.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::io::BadRecord;
+
+/// The error that ends a job, by the operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The job is put together wrongly; nothing has run.
+    #[error("{0}")]
+    Plan(Problem),
+    /// A source could not be opened or read.
+    #[error("source `{port}`: {problem}")]
+    Source {
+        /// The input port that the source is bound to.
+        port: String,
+        /// What failed.
+        problem: Problem,
+    },
+    /// A sink could not be opened, written or committed.
+    #[error("sink `{port}`: {problem}")]
+    Sink {
+        /// The output port that the sink is bound to.
+        port: String,
+        /// What failed.
+        problem: Problem,
+    },
+    /// A record could not be read, and the source's policy is to fail.
+    #[error("source `{port}`: {record}")]
+    BadRecord {
+        /// The input port that the source is bound to.
+        port: String,
+        /// The record, its place and what was expected.
+        record: Box<BadRecord>,
+    },
+    /// A closure of the pipeline panicked.
+    #[error("operator `{operator}` panicked at {place}: {message}")]
+    Panic {
+        /// The id of the operator whose closure panicked.
+        operator: String,
+        /// The panic's message.
+        message: String,
+        /// File, line and column of the panic.
+        place: String,
+    },
+    /// The engine could not start or lost a worker.
+    #[error("{0}")]
+    Engine(Problem),
+}
+
+impl Error {
+    /// Gives the problem's three parts, where this error has them.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Error::Plan(problem) | Error::Engine(problem) => Some(problem),
+            Error::Source { problem, .. } | Error::Sink { problem, .. } => Some(problem),
+            Error::BadRecord { .. } | Error::Panic { .. } => None,
+        }
+    }
+}
+
+/// What failed, the detail, the hint: the body of every error of this crate, and what an
+/// implementation of [`Source`](crate::io::Source) or [`Sink`](crate::io::Sink) returns.
+///
+/// ```
+/// use stream_core::Problem;
+///
+/// let problem = Problem::new("cannot open `clicks.csv`")
+///     .detail("no such file")
+///     .hint("the path is relative to the folder that the job was started in");
+/// assert_eq!(
+///     problem.to_string(),
+///     "cannot open `clicks.csv`: no such file \
+///      (hint: the path is relative to the folder that the job was started in)",
+/// );
+/// ```
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    what: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    closed: bool,
+}
+
+impl Problem {
+    /// Makes a problem that says what failed.
+    pub fn new(what: impl Into<String>) -> Self {
+        let what = what.into();
+        Problem(Box::new(Parts { what, detail: None, hint: None, cause: None, closed: false }))
+    }
+
+    /// Makes a problem that says: who was to read the output has closed it.
+    ///
+    /// A job that meets it stops cleanly, as `job | head` expects.
+    pub fn closed(what: impl Into<String>) -> Self {
+        let mut problem = Problem::new(what);
+        problem.0.closed = true;
+        problem
+    }
+
+    /// Adds the detail: what was found where something else was expected.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the hint: what the reader can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the error that caused this one; it becomes the detail where there is none yet.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// What failed, without detail and hint.
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// The detail, or else the text of the cause.
+    pub fn detail_text(&self) -> Option<String> {
+        let cause = || self.0.cause.as_ref().map(ToString::to_string);
+        self.0.detail.clone().or_else(cause)
+    }
+
+    /// The hint.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Tells whether the reader of an output has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)?;
+        if let Some(detail) = self.detail_text() {
+            write!(f, ": {detail}")?;
+        }
+        match &self.0.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Problem {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_ref().map(|cause| &**cause as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,67 @@
+//! Records that cannot be read, and what becomes of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::sink::Sink;
+
+/// A record that could not be read: where it stands, what was expected, what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BadRecord {
+    /// The file, topic or other place that it comes from.
+    pub place: String,
+    /// Its line, or its number where there are no lines; the first is 1.
+    pub line: u64,
+    /// The column, where one is to blame; the first is 1.
+    pub column: Option<u64>,
+    /// The name of the field, where one is to blame.
+    pub field: Option<String>,
+    /// What is wrong, and what was expected.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The record as it stands there, cut at 1,000 characters.
+    pub text: String,
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bad record at {}:{}", self.place, self.line)?;
+        if let Some(column) = self.column {
+            write!(f, ":{column}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ", field `{field}`")?;
+        }
+        write!(f, ": {}", self.reason)?;
+        match &self.hint {
+            Some(hint) => write!(f, " (hint: {hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is done with a record that cannot be read.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum BadRecords {
+    /// The job fails, naming the record.
+    #[default]
+    Fail,
+    /// The record is left out, and counted in the report.
+    Skip,
+    /// The record goes to a sink of its own, and is counted in the report.
+    DeadLetter(Arc<dyn Sink<BadRecord>>),
+}
+
+impl fmt::Debug for BadRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadRecords::Fail => f.write_str("Fail"),
+            BadRecords::Skip => f.write_str("Skip"),
+            BadRecords::DeadLetter(sink) => write!(f, "DeadLetter({})", sink.info().kind),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The contract of a sink.
+//!
+//! ```text
+//! open(worker) ──► write, flush, write, … ──► close ──┐   on every worker
+//!                                                      ├──► commit, once, when all have closed
+//!                           any failure ──► drop ──────┴──► abort, once, otherwise
+//! ```
+//!
+//! What is written counts only after [`Sink::commit`]. A sink whose readers see records before
+//! that (stdout, a channel) says so by [`SinkInfo::atomic`]; one that can hide them (a file under a
+//! temporary name) does.
+
+use std::sync::Arc;
+
+use crate::error::Problem;
+
+/// What a sink says of itself.
+#[derive(Clone, Debug)]
+pub struct SinkInfo {
+    /// The kind, in one word: `csv`, `stdout`, `collect`.
+    pub kind: &'static str,
+    /// What exactly, for people: the path, the topic.
+    pub detail: String,
+    /// Whether nothing is seen before the commit.
+    pub atomic: bool,
+}
+
+/// Something that records of type `T` can be written to.
+///
+/// # Examples
+/// A sink that adds up what it is given.
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+/// use std::sync::Arc;
+/// use stream_core::Problem;
+/// use stream_core::io::*;
+///
+/// #[derive(Clone, Default)]
+/// struct Sum(Arc<AtomicU64>);
+/// struct Adder(Arc<AtomicU64>);
+///
+/// impl Sink<u64> for Sum {
+///     fn info(&self) -> SinkInfo {
+///         SinkInfo { kind: "sum", detail: String::new(), atomic: false }
+///     }
+///     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<u64>>, Problem> {
+///         Ok(Box::new(Adder(self.0.clone())))
+///     }
+/// }
+///
+/// impl Writer<u64> for Adder {
+///     fn write(&mut self, records: &mut Vec<u64>) -> Result<(), Problem> {
+///         self.0.fetch_add(records.drain(..).sum(), Relaxed);
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Sink<T>: Send + Sync + 'static {
+    /// Says what this sink is.
+    fn info(&self) -> SinkInfo;
+
+    /// Opens the writer of one of `workers` workers.
+    ///
+    /// # Errors
+    /// When nothing can be written there, with what to do about it.
+    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem>;
+
+    /// Makes everything that was written final. Called once, after every writer has closed.
+    ///
+    /// # Errors
+    /// When that fails; the job fails with it.
+    fn commit(&self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Removes what was written, as far as the sink can. Called once, in place of `commit`, after
+    /// every writer has been closed or dropped.
+    fn abort(&self) {}
+}
+
+/// Writes the records of one worker.
+pub trait Writer<T> {
+    /// Takes all records out of the vector. The vector's allocation stays with the caller.
+    ///
+    /// # Errors
+    /// When the records cannot be written; [`Problem::closed`] when the reader has gone, which
+    /// ends the job cleanly.
+    fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem>;
+
+    /// Hands on what is buffered. Called when the worker has nothing more to write for now.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write).
+    fn flush(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Brings everything to where [`Sink::commit`] can make it final. The last call.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write).
+    fn close(&mut self) -> Result<(), Problem> {
+        self.flush()
+    }
+}
+
+/// A sink that is shared is a sink.
+impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
+    fn info(&self) -> SinkInfo {
+        (**self).info()
+    }
+
+    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+        (**self).open(worker, workers)
+    }
+
+    fn commit(&self) -> Result<(), Problem> {
+        (**self).commit()
+    }
+
+    fn abort(&self) {
+        (**self).abort();
+    }
+}

@@ -1,0 +1,261 @@
+//! The contract of a source.
+//!
+//! ```text
+//! partitions() ──► open(partition, from) ──► read ──► read ──► … ──► Ended
+//!   once a job       on the worker that        │
+//!                    owns the partition        └─ Waiting: nothing now; the waker will be called
+//! ```
+//!
+//! * The partitions are found once, before any worker starts, and their number never depends on
+//!   the number of workers.
+//! * A reader works on its worker's thread and never waits: what must wait does so on a thread of
+//!   its own and calls the [`Waker`] when there is something to read.
+//! * The records of a partition come in the same order from every reader that starts at the same
+//!   position, unless the source says that it is not [repeatable](SourceInfo::repeatable).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::bad::{BadRecord, BadRecords};
+use crate::error::Problem;
+use crate::time::Clock;
+
+/// Whether a source ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Boundedness {
+    /// It ends by itself, and what it holds is fixed: files, a vector.
+    Bounded,
+    /// It ends when somebody closes it: a channel.
+    UntilClosed,
+    /// It never ends.
+    Unbounded,
+}
+
+/// The place of a record in its partition, as the source counts: the next record to read.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Position(pub u64);
+
+/// What a source says of itself.
+#[derive(Clone, Debug)]
+pub struct SourceInfo {
+    /// The kind, in one word: `csv`, `vec`, `channel`.
+    pub kind: &'static str,
+    /// What exactly, for people: the path, the topic.
+    pub detail: String,
+    /// Whether it ends.
+    pub boundedness: Boundedness,
+    /// Whether a partition gives the same records again when opened again.
+    pub repeatable: bool,
+}
+
+/// Something that records of type `T` can be read from.
+///
+/// # Examples
+/// A source of the numbers below 10 in one partition.
+/// ```
+/// use stream_core::Problem;
+/// use stream_core::io::*;
+///
+/// struct Ten;
+/// struct TenReader(u64);
+///
+/// impl Source<u64> for Ten {
+///     fn info(&self) -> SourceInfo {
+///         let boundedness = Boundedness::Bounded;
+///         SourceInfo { kind: "ten", detail: "0..10".into(), boundedness, repeatable: true }
+///     }
+///     fn partitions(&self) -> Result<Vec<String>, Problem> {
+///         Ok(vec!["0".into()])
+///     }
+///     fn open(&self, _: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
+///         Ok(Box::new(TenReader(opening.from.0)))
+///     }
+/// }
+///
+/// impl Reader<u64> for TenReader {
+///     fn read(&mut self, max: usize, into: &mut Chunk<u64>) -> Result<ReadStatus, Problem> {
+///         let end = 10.min(self.0 + max as u64);
+///         (self.0..end).for_each(|number| into.push(number));
+///         self.0 = end;
+///         Ok(if end == 10 { ReadStatus::Ended } else { ReadStatus::More })
+///     }
+///     fn position(&self) -> Position {
+///         Position(self.0)
+///     }
+/// }
+///
+/// stream_core::testing::contract::source(|| Ten, &[(0..10).collect()]);
+/// ```
+pub trait Source<T>: Send + Sync + 'static {
+    /// Says what this source is.
+    fn info(&self) -> SourceInfo;
+
+    /// Finds the partitions and names them; at least one, each name once. Called once a job,
+    /// before any worker starts.
+    ///
+    /// # Errors
+    /// When the source is not there or cannot be read, with what to do about it.
+    fn partitions(&self) -> Result<Vec<String>, Problem>;
+
+    /// Opens the partition with the given number, on the worker that owns it.
+    ///
+    /// # Errors
+    /// When the partition cannot be read from that position.
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem>;
+
+    /// What is to be done with a record that cannot be read; to fail, unless told otherwise.
+    fn bad_records(&self) -> BadRecords {
+        BadRecords::Fail
+    }
+}
+
+/// Reads one partition.
+pub trait Reader<T> {
+    /// Appends at most `max` records, good and bad, without waiting.
+    ///
+    /// After [`ReadStatus::Ended`] it is not called again.
+    ///
+    /// # Errors
+    /// When the partition cannot be read any further. A record that cannot be read is no error
+    /// of this kind: it goes to [`Chunk::push_bad`].
+    fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem>;
+
+    /// The position of the record that the next [`read`](Reader::read) begins with.
+    fn position(&self) -> Position;
+}
+
+/// How a reader stands after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadStatus {
+    /// There may be more at once.
+    More,
+    /// There is nothing now; the waker will be called when that changes.
+    Waiting,
+    /// There is nothing before this time on the job's clock.
+    Until(Duration),
+    /// The partition has ended.
+    Ended,
+}
+
+/// What a reader is opened with.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Where to begin.
+    pub from: Position,
+    /// To be called from another thread when there is something to read.
+    pub waker: Waker,
+    /// The job's clock.
+    pub clock: Clock,
+}
+
+/// Wakes the worker that owns a partition. Calling it too often is harmless.
+#[derive(Clone)]
+pub struct Waker(Arc<dyn Fn() + Send + Sync>);
+
+impl Waker {
+    /// Makes a waker that calls `wake`; for tests of readers, which may pass `|| ()`.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Waker(Arc::new(wake))
+    }
+
+    /// Wakes the worker.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
+/// What one call of a reader has brought: records, records that could not be read, and bytes.
+#[derive(Debug)]
+pub struct Chunk<T> {
+    pub(crate) records: Vec<((), T)>,
+    pub(crate) bad: Vec<BadRecord>,
+    pub(crate) bytes: u64,
+}
+
+impl<T> Default for Chunk<T> {
+    fn default() -> Self {
+        Chunk { records: Vec::new(), bad: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<T> Chunk<T> {
+    /// Adds a record.
+    #[inline]
+    pub fn push(&mut self, record: T) {
+        self.records.push(((), record));
+    }
+
+    /// Adds a record that could not be read.
+    pub fn push_bad(&mut self, record: BadRecord) {
+        self.bad.push(record);
+    }
+
+    /// Notes how many bytes the records took where they came from.
+    #[inline]
+    pub fn add_bytes(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    /// How many records there are, good and bad.
+    pub fn len(&self) -> usize {
+        self.records.len() + self.bad.len()
+    }
+
+    /// Tells whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The good records.
+    pub fn records(&self) -> impl Iterator<Item = &T> {
+        self.records.iter().map(|((), record)| record)
+    }
+
+    /// The records that could not be read.
+    pub fn bad(&self) -> &[BadRecord] {
+        &self.bad
+    }
+
+    /// Forgets everything, keeping the allocation.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.bad.clear();
+        self.bytes = 0;
+    }
+}
+
+impl<T> Extend<T> for Chunk<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
+        self.records.extend(records.into_iter().map(|record| ((), record)));
+    }
+}
+
+/// A source that is shared is a source.
+impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
+    fn info(&self) -> SourceInfo {
+        (**self).info()
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        (**self).partitions()
+    }
+
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
+        (**self).open(partition, opening)
+    }
+
+    fn bad_records(&self) -> BadRecords {
+        (**self).bad_records()
+    }
+}

@@ -1,0 +1,12 @@
+//! Time in its three kinds: the records' own ([`EventTime`]), the engine's ([`epoch`]), and the
+//! machine's ([`Clock`]).
+
+pub(crate) mod clock;
+pub(crate) mod epoch;
+pub(crate) mod event_time;
+pub(crate) mod lane;
+pub(crate) mod span;
+
+pub use clock::Clock;
+pub use event_time::{EventTime, ParseEventTimeError, unix_micros, unix_millis, unix_secs};
+pub use span::{Gap, Lateness, ParseSpanError, Size};

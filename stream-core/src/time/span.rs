@@ -1,0 +1,148 @@
+//! Lengths of event time, each named for what it does: [`Gap`], [`Size`], [`Lateness`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::SignedDuration;
+
+/// A text that is no length of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no length of time: expected a number with a unit, like 30m, 1h, 250ms")]
+pub struct ParseSpanError {
+    text: String,
+}
+
+/// Reads a length like `30m`, `1h 30m` or `250ms`, in microseconds; never negative.
+pub(crate) fn parse_micros(text: &str) -> Result<i64, ParseSpanError> {
+    let error = || ParseSpanError { text: text.to_owned() };
+    let micros = text.parse::<SignedDuration>().map_err(|_| error())?.as_micros();
+    i64::try_from(micros).ok().filter(|micros| *micros >= 0).ok_or_else(error)
+}
+
+/// Writes a length as [`parse_micros`] reads it.
+pub(crate) fn show_micros(micros: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{:#}", SignedDuration::from_micros(micros))
+}
+
+macro_rules! span {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(i64);
+
+        impl $name {
+            /// A length in microseconds.
+            pub const fn micros(micros: u64) -> Self {
+                Self(if micros > i64::MAX as u64 { i64::MAX } else { micros as i64 })
+            }
+
+            /// A length in milliseconds.
+            pub const fn millis(millis: u64) -> Self {
+                Self::micros(millis.saturating_mul(1_000))
+            }
+
+            /// A length in seconds.
+            pub const fn secs(secs: u64) -> Self {
+                Self::micros(secs.saturating_mul(1_000_000))
+            }
+
+            /// A length in minutes.
+            pub const fn mins(mins: u64) -> Self {
+                Self::secs(mins.saturating_mul(60))
+            }
+
+            /// A length in hours.
+            pub const fn hours(hours: u64) -> Self {
+                Self::secs(hours.saturating_mul(3_600))
+            }
+
+            /// A length in days of 24 hours.
+            pub const fn days(days: u64) -> Self {
+                Self::hours(days.saturating_mul(24))
+            }
+
+            /// The length in microseconds.
+            pub const fn as_micros(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                show_micros(self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseSpanError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                parse_micros(text).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(span: $name) -> String {
+                span.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ParseSpanError;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+    };
+}
+
+span! {
+    /// The silence that ends a session: two records of a key whose distance is this or more
+    /// belong to different sessions.
+    ///
+    /// ```
+    /// use stream_core::Gap;
+    ///
+    /// assert_eq!("30m".parse(), Ok(Gap::mins(30)));
+    /// assert_eq!(Gap::mins(90).to_string(), "1h 30m");
+    /// ```
+    Gap
+}
+span! {
+    /// The length of a window, or of the step between windows.
+    ///
+    /// ```
+    /// use stream_core::Size;
+    ///
+    /// assert_eq!("10s".parse(), Ok(Size::secs(10)));
+    /// ```
+    Size
+}
+span! {
+    /// How far a record may lie behind the highest event time seen earlier in its own lane; one
+    /// that lies further behind is late.
+    ///
+    /// ```
+    /// use stream_core::Lateness;
+    ///
+    /// assert_eq!("30s".parse(), Ok(Lateness::secs(30)));
+    /// ```
+    Lateness
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonsense_and_negative_lengths_are_refused() {
+        for text in ["", "30", "-5m", "soon", "99999999999999h"] {
+            let error = text.parse::<Gap>().unwrap_err().to_string();
+            assert!(error.contains("expected a number with a unit"), "{error}");
+        }
+        assert_eq!(Gap::hours(u64::MAX).as_micros(), i64::MAX);
+    }
+}
