@@ -1,0 +1,205 @@
+//! Nodes, ports and ids: the list that the handles add to.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use super::render::{Context, Edge};
+use super::spec::{GraphSpec, NodeSpec, PortSpec};
+use super::{Output, Stamp, Stream};
+use crate::error::Problem;
+
+/// The graph of one pipeline, being built: what a pipeline's function is given.
+///
+/// It names the ports. Everything between an input and an output is said by the methods of the
+/// handles.
+///
+/// ```
+/// use stream_core::Job;
+/// use stream_core::io;
+///
+/// let (lengths, rows) = io::collect();
+/// Job::new("lengths", |graph| {
+///     let words = graph.input::<String>("words");
+///     graph.output("lengths", words.map(|word| word.len()));
+/// })
+/// .source("words", io::vec(vec!["to".to_string(), "begin".to_string()]))
+/// .sink("lengths", lengths)
+/// .run()?;
+/// assert_eq!(rows.take(), [2, 5]);
+/// # Ok::<(), stream_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Graph(Rc<Inner>);
+
+struct Inner {
+    name: String,
+    nodes: RefCell<Vec<Node>>,
+    ids: RefCell<BTreeSet<String>>,
+    problems: RefCell<Vec<Problem>>,
+    /// By (node, port): how to clone the edge, noted when a handle to it is cloned.
+    cloners: RefCell<BTreeMap<(usize, usize), Box<dyn Any>>>,
+}
+
+/// One logical stage.
+pub(crate) struct Node {
+    pub(crate) spec: NodeSpec,
+    /// The step that renders it; `None` for one that a later node renders along with itself.
+    pub(crate) render: Option<Box<dyn Render>>,
+}
+
+/// Renders a node into a timely scope, once.
+pub(crate) trait Render {
+    /// Takes the inputs' flows from the context and leaves the outputs' flows there.
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>);
+}
+
+/// How to clone an edge whose records can be cloned.
+pub(crate) type Cloner<S, T> = for<'s> fn(&Edge<'s, S, T>) -> Edge<'s, S, T>;
+
+/// The place where an edge begins: one output of one node.
+pub(crate) struct Port<S, T> {
+    graph: Graph,
+    pub(crate) node: usize,
+    pub(crate) port: usize,
+    records: PhantomData<fn() -> (S, T)>,
+}
+
+impl<S: Stamp, T: 'static> Port<S, T> {
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn spec(&self) -> PortSpec {
+        PortSpec { node: self.node, port: self.port }
+    }
+
+    /// A second handle to the same edge.
+    pub(crate) fn clone_edge(&self) -> Self
+    where
+        T: Clone,
+    {
+        let cloner: Cloner<S, T> = |edge| edge.clone();
+        self.graph.0.cloners.borrow_mut().insert((self.node, self.port), Box::new(cloner));
+        Port { graph: self.graph.clone(), records: PhantomData, ..*self }
+    }
+}
+
+/// Says what kind of stage a node is; the id is added by the graph.
+pub(crate) fn stage(kind: &'static str, inputs: Vec<PortSpec>) -> NodeSpec {
+    NodeSpec::new(kind, inputs)
+}
+
+impl Graph {
+    /// Calls the pipeline's function and keeps what it builds.
+    pub(crate) fn build(name: &str, pipeline: &dyn Fn(&Graph)) -> Graph {
+        let graph = Graph(Rc::new(Inner {
+            name: name.to_owned(),
+            nodes: RefCell::default(),
+            ids: RefCell::default(),
+            problems: RefCell::default(),
+            cloners: RefCell::default(),
+        }));
+        pipeline(&graph);
+        graph
+    }
+
+    /// An input port: the job binds a source to its name.
+    pub fn input<T: 'static>(&self, name: &str) -> Stream<T> {
+        let mut spec = stage("input", Vec::new()).with("port", name);
+        spec.record = std::any::type_name::<T>().to_owned();
+        Stream::from_port(self.add(spec, crate::run::source::render_input::<T>(name)))
+    }
+
+    /// An output port: the job binds a sink to its name.
+    ///
+    /// A [`Table`](super::Table) is written as its final content, [`Changes`](super::Changes) as
+    /// they come.
+    pub fn output<O: Output>(&self, name: &str, output: O) {
+        output.connect(name);
+    }
+
+    /// Adds a node with one output.
+    pub(crate) fn add<S: Stamp, T: 'static>(
+        &self,
+        spec: NodeSpec,
+        render: impl Render + 'static,
+    ) -> Port<S, T> {
+        let node = self.push(spec, Some(Box::new(render)));
+        self.port(node, 0)
+    }
+
+    /// Adds a node and gives its number.
+    pub(crate) fn push(&self, mut spec: NodeSpec, render: Option<Box<dyn Render>>) -> usize {
+        if spec.id.is_empty() {
+            spec.id = self.free_id(&format!("{}/{}", self.0.name, spec.default_name()));
+        }
+        let mut nodes = self.0.nodes.borrow_mut();
+        nodes.push(Node { spec, render });
+        nodes.len() - 1
+    }
+
+    /// The port of a node that has been added.
+    pub(crate) fn port<S: Stamp, T: 'static>(&self, node: usize, port: usize) -> Port<S, T> {
+        Port { graph: self.clone(), node, port, records: PhantomData }
+    }
+
+    /// Gives a node another id.
+    pub(crate) fn rename(&self, node: usize, name: &str) {
+        let mut nodes = self.0.nodes.borrow_mut();
+        let id = &mut nodes[node].spec.id;
+        self.0.ids.borrow_mut().remove(id);
+        let wanted = format!("{}/{name}", self.0.name);
+        if !self.0.ids.borrow_mut().insert(wanted.clone()) {
+            self.problem(
+                Problem::new(format!("two stages are named `{wanted}`"))
+                    .hint("names tell the state of stages apart: give one of them another"),
+            );
+        }
+        *id = wanted;
+    }
+
+    /// Notes a mistake; the job refuses to start with it.
+    pub(crate) fn problem(&self, problem: Problem) {
+        self.0.problems.borrow_mut().push(problem);
+    }
+
+    /// The id that the next node with this default would get; ids are `…`, `…#2`, `…#3`.
+    fn free_id(&self, wanted: &str) -> String {
+        let mut ids = self.0.ids.borrow_mut();
+        let numbered = (2..).map(|n| format!("{wanted}#{n}"));
+        let id = std::iter::once(wanted.to_owned())
+            .chain(numbered)
+            .find(|id| !ids.contains(id))
+            .expect("numbers do not end");
+        ids.insert(id.clone());
+        id
+    }
+
+    /// The description of the whole graph.
+    pub(crate) fn spec(&self) -> GraphSpec {
+        let nodes = self.0.nodes.borrow();
+        let nodes = nodes.iter().map(|node| node.spec.clone()).collect();
+        GraphSpec { name: self.0.name.clone(), nodes }
+    }
+
+    /// The first mistake that was noted.
+    pub(crate) fn take_problem(&self) -> Option<Problem> {
+        let mut problems = self.0.problems.borrow_mut();
+        (!problems.is_empty()).then(|| problems.remove(0))
+    }
+
+    /// Takes the rendering steps, in the order in which the nodes were added.
+    pub(crate) fn take_nodes(&self) -> Vec<Node> {
+        self.0.nodes.take()
+    }
+
+    /// How to clone the edge of a port, if a handle to it was ever cloned.
+    pub(crate) fn cloner<S: Stamp, T: 'static>(&self, port: PortSpec) -> Option<Cloner<S, T>> {
+        let cloners = self.0.cloners.borrow();
+        let cloner = cloners.get(&(port.node, port.port))?;
+        Some(*cloner.downcast_ref().expect("an edge is cloned as the type that it has"))
+    }
+}

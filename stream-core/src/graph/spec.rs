@@ -1,0 +1,210 @@
+//! The description of a graph: plain data, to be printed, compared and stored.
+
+use std::fmt::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+/// A pipeline as a list of stages, each after its inputs.
+///
+/// Its [`Display`](fmt::Display) is the text that `explain` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphSpec {
+    /// The pipeline's name.
+    pub name: String,
+    /// The stages; a stage's inputs stand before it.
+    pub nodes: Vec<NodeSpec>,
+}
+
+/// One logical stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// What its state is found by: pipeline, name, `#2` for repeats.
+    pub id: String,
+    /// The method that made it: `map`, `session`, `input`.
+    pub kind: String,
+    /// Where its records come from.
+    pub inputs: Vec<PortSpec>,
+    /// Its settings, by name, as text.
+    pub parameters: Vec<Parameter>,
+    /// Whether its output is the same in every mode.
+    pub class: Class,
+    /// Whether its records are moved to the worker that owns their key.
+    pub exchange: bool,
+    /// The Rust type of the records, for an input and an output.
+    pub record: String,
+}
+
+/// A setting of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Its name: `gap`, `lateness`, `port`.
+    pub name: String,
+    /// Its value, as text.
+    pub value: String,
+}
+
+/// One output of one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortSpec {
+    /// The stage's place in [`GraphSpec::nodes`].
+    pub node: usize,
+    /// Which of its outputs; 0 is the first.
+    pub port: usize,
+}
+
+/// When a stage's consolidated output is the same in every mode, for every cut and worker count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// Always.
+    Exact,
+    /// When the user's functions are pure and do not care in which order records come.
+    ExactIfOrderFree,
+    /// When all records of a key come from one lane.
+    ExactIfKeyInOneLane,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Exact => "exact",
+            Class::ExactIfOrderFree => "exact if its functions are pure and order-free",
+            Class::ExactIfKeyInOneLane => "exact if each key lives in one lane",
+        })
+    }
+}
+
+impl NodeSpec {
+    pub(crate) fn new(kind: &str, inputs: Vec<PortSpec>) -> Self {
+        NodeSpec {
+            id: String::new(),
+            kind: kind.to_owned(),
+            inputs,
+            parameters: Vec::new(),
+            class: Class::Exact,
+            exchange: false,
+            record: String::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.parameters.push(Parameter { name: name.to_owned(), value: value.to_string() });
+        self
+    }
+
+    pub(crate) fn class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    pub(crate) fn exchanged(mut self) -> Self {
+        self.exchange = true;
+        self
+    }
+
+    /// The value of a setting.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|parameter| parameter.name == name);
+        found.map(|parameter| parameter.value.as_str())
+    }
+
+    /// The port's name of an input or output, when this is one.
+    pub fn port(&self) -> Option<&str> {
+        self.parameter("port")
+    }
+
+    /// What a stage without a name is called: its method, or its port.
+    pub(crate) fn default_name(&self) -> String {
+        self.port().unwrap_or(&self.kind).to_owned()
+    }
+
+    fn settings(&self) -> String {
+        let mut text = String::new();
+        for parameter in self.parameters.iter().filter(|parameter| parameter.name != "port") {
+            let _ = write!(text, " {}={}", parameter.name, parameter.value);
+        }
+        text
+    }
+}
+
+impl GraphSpec {
+    /// The stages from which an output can be reached; the others compute nothing.
+    pub(crate) fn reachable(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            if reached[index] || node.kind == "output" {
+                reached[index] = true;
+                node.inputs.iter().for_each(|input| reached[input.node] = true);
+            }
+        }
+        reached
+    }
+
+    /// The picture in the language of Mermaid.
+    ///
+    /// ```
+    /// use stream_core::Job;
+    ///
+    /// let job = Job::new("even", |graph| {
+    ///     let numbers = graph.input::<u64>("numbers");
+    ///     graph.output("even", numbers.filter(|n| n % 2 == 0));
+    /// });
+    /// assert_eq!(
+    ///     job.explain()?.mermaid(),
+    ///     "flowchart TD\n  \
+    ///        n0([numbers])\n  \
+    ///        n1[filter]\n  n0 --> n1\n  \
+    ///        n2([even])\n  n1 --> n2\n",
+    /// );
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
+    pub fn mermaid(&self) -> String {
+        let mut text = String::from("flowchart TD\n");
+        for (index, node) in self.nodes.iter().enumerate() {
+            let label = format!("{}{}", node.default_name(), node.settings());
+            let label = if label.contains(['"', ' ', '=', '#']) {
+                format!("\"{}\"", label.replace('"', "#quot;"))
+            } else {
+                label
+            };
+            let shape = if node.port().is_some() { ("([", "])") } else { ("[", "]") };
+            let _ = writeln!(text, "  n{index}{}{label}{}", shape.0, shape.1);
+            for input in &node.inputs {
+                let arrow = if node.exchange { "==>" } else { "-->" };
+                let _ = writeln!(text, "  n{} {arrow} n{index}", input.node);
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for GraphSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pipeline {}", self.name)?;
+        let reachable = self.reachable();
+        let width = self.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
+        for (node, reachable) in self.nodes.iter().zip(reachable) {
+            write!(f, "  {:width$}  {}{}", node.id, node.kind, node.settings())?;
+            for (index, input) in node.inputs.iter().enumerate() {
+                let word = if index == 0 { " <-" } else { "," };
+                write!(f, "{word} {}", self.nodes[input.node].id)?;
+                if input.port > 0 {
+                    write!(f, ".{}", input.port)?;
+                }
+            }
+            if !node.record.is_empty() {
+                write!(f, "  {}", node.record)?;
+            }
+            if node.exchange {
+                write!(f, "  [exchange]")?;
+            }
+            if node.class != Class::Exact {
+                write!(f, "  [{}]", node.class)?;
+            }
+            if !reachable {
+                write!(f, "  [reaches no output: computes nothing]")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

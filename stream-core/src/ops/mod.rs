@@ -1,0 +1,17 @@
+//! The operators, one a file, in the order of a record's way through a pipeline.
+//!
+//! Stateless stages are in [`crate::graph`], for they are no operators. Everything with state per
+//! key stands on one core, [`keyed`], and is only its logic on a shard.
+
+pub(crate) mod event_time;
+pub(crate) mod keyed;
+pub(crate) mod scan;
+pub(crate) mod session;
+pub(crate) mod split;
+pub(crate) mod table;
+pub(crate) mod tumbling;
+pub(crate) mod union;
+pub(crate) mod window;
+
+pub use table::{Change, Entry};
+pub use window::Windowed;

@@ -1,0 +1,130 @@
+//! `scan`: a running state per key that says something of every record.
+//!
+//! Records are taken in the order in which they come, which is kept within a key and a lane. So
+//! what is emitted is the same in every mode if each key lives in one lane, as it does behind a
+//! keyed topic.
+
+use std::marker::PhantomData;
+
+use hashbrown::HashTable;
+
+use super::keyed::{self, Emission, Emit, Logic};
+use crate::error::Problem;
+use crate::graph::node::{Port, Render, stage};
+use crate::graph::render::Context;
+use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
+use crate::state::codec;
+use crate::state::hash::hash_of;
+
+impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+    /// Keeps a state for each key, and emits the key and what the closure says of each record.
+    ///
+    /// The output is the same in every mode if each key lives in one lane.
+    ///
+    /// ```
+    /// use stream_core::testing;
+    ///
+    /// let rows = testing::rows(|graph| {
+    ///     let numbers = graph.input::<u64>("in");
+    ///     let sums = numbers.key_by(|n| n % 2).scan(|| 0, |sum, n| { *sum += n; *sum });
+    ///     graph.output("out", sums);
+    /// }, [1, 2, 3, 4]);
+    /// assert_eq!(rows, ["[0,2]", "[0,6]", "[1,1]", "[1,4]"]);
+    /// ```
+    pub fn scan<A: Record, O: 'static>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) -> O + 'static,
+    ) -> Stream<(Q, O), K::Exchanged> {
+        let graph = self.port.graph().clone();
+        let spec = stage("scan", vec![self.port.spec()])
+            .class(Class::ExactIfKeyInOneLane)
+            .exchanged();
+        let render = Scan { input: self.port, init, step, state: PhantomData };
+        Stream::from_port(graph.add(spec, render))
+    }
+}
+
+struct Scan<S, Q, T, A, I, F> {
+    input: Port<S, (Q, T)>,
+    init: I,
+    step: F,
+    state: PhantomData<fn() -> A>,
+}
+
+impl<S, Q, T, A, O, I, F> Render for Scan<S, Q, T, A, I, F>
+where
+    S: Stamp,
+    Q: Key,
+    T: Record,
+    A: Record,
+    O: 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, T) -> O + 'static,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(&self.input);
+        let Scan { init, step, .. } = *self;
+        let logic = Running { init, step, records: PhantomData };
+        let to_record = |stamp, (key, record)| (stamp, key, record);
+        keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
+    }
+}
+
+struct Running<S, Q, T, A, O, I, F> {
+    init: I,
+    step: F,
+    records: PhantomData<fn(S, Q, T) -> (A, O)>,
+}
+
+impl<S, Q, T, A, O, I, F> Logic for Running<S, Q, T, A, O, I, F>
+where
+    S: Stamp,
+    Q: Key,
+    T: Record,
+    A: Record,
+    O: 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, T) -> O + 'static,
+{
+    type Record = (S, Q, T);
+    type Shard = HashTable<(Q, A)>;
+    type Stamp = S;
+    type Out = (Q, O);
+
+    #[inline]
+    fn hash((_, key, _): &(S, Q, T)) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Self::Shard {
+        HashTable::new()
+    }
+
+    #[inline]
+    fn fold(
+        &mut self,
+        shard: &mut Self::Shard,
+        hash: u64,
+        (stamp, key, record): (S, Q, T),
+        emit: &mut Emit<Self>,
+    ) {
+        let same = |(other, _): &(Q, A)| *other == key;
+        let slot = shard.entry(hash, same, |(key, _)| hash_of(key));
+        let mut slot = slot.or_insert_with(|| (key.clone(), (self.init)()));
+        let said = (self.step)(&mut slot.get_mut().1, record);
+        emit.records.push((stamp, (key, said)));
+    }
+
+    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
+        codec::encode(&shard.iter().collect::<Vec<_>>())
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
+        let mut shard = self.empty();
+        for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
+            shard.insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
+        }
+        Ok(shard)
+    }
+}

@@ -1,0 +1,250 @@
+//! Tables: `count` and `fold`, which keep one value a key, and what a table holds in the end.
+//!
+//! When a change is emitted is the mode's business ([`Emission`]): at once, once a key at the
+//! close of a batch, or once a key at the end of input.
+
+use std::marker::PhantomData;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use serde::{Deserialize, Serialize};
+
+use super::keyed::{self, Emission, Emit, Logic};
+use crate::error::Problem;
+use crate::graph::node::{Port, Render, stage};
+use crate::graph::render::Context;
+use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Table};
+use crate::run::Mode;
+use crate::state::codec;
+use crate::state::hash::hash_of;
+
+/// A change of a table: the key's new value, or `None` when the key is gone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Change<Q, V> {
+    /// The key.
+    pub key: Q,
+    /// Its value from now on.
+    pub value: Option<V>,
+}
+
+/// A row of a table's content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Entry<Q, V> {
+    /// The key.
+    pub key: Q,
+    /// Its value.
+    pub value: V,
+}
+
+impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+    /// Counts the records of each key.
+    ///
+    /// ```
+    /// use stream_core::testing;
+    ///
+    /// let rows = testing::rows(|graph| {
+    ///     let words = graph.input::<String>("in");
+    ///     graph.output("out", words.key_by(|word| word.clone()).count());
+    /// }, ["a", "b", "a"].map(String::from));
+    /// assert_eq!(rows, [r#"{"key":"a","value":2}"#, r#"{"key":"b","value":1}"#]);
+    /// ```
+    pub fn count(self) -> Table<Q, u64> {
+        let step = |count: &mut u64, ()| *count += 1;
+        table(self.port, ("count", Class::Exact), |_| (), || 0, step, |_, count| *count)
+    }
+
+    /// Folds the records of each key into one value.
+    ///
+    /// The table's content is the same in every mode if the closures are pure and the order of the
+    /// records does not matter to them.
+    ///
+    /// ```
+    /// use stream_core::testing;
+    ///
+    /// let rows = testing::rows(|graph| {
+    ///     let numbers = graph.input::<u64>("in");
+    ///     let sums = numbers.key_by(|n| n % 2).fold(|| 0, |sum, n| *sum += n);
+    ///     graph.output("out", sums);
+    /// }, [1, 2, 3, 4]);
+    /// assert_eq!(rows, [r#"{"key":0,"value":6}"#, r#"{"key":1,"value":4}"#]);
+    /// ```
+    pub fn fold<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+    ) -> Table<Q, A> {
+        self.fold_with(init, step, |_, state| state.clone())
+    }
+
+    /// As [`fold`](Keyed::fold), with a state that is not the value: `finish` makes the value of
+    /// the state whenever it is emitted.
+    pub fn fold_with<A: Record, V: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+        finish: impl Fn(&Q, &A) -> V + 'static,
+    ) -> Table<Q, V> {
+        let kind = ("fold", Class::ExactIfOrderFree);
+        table(self.port, kind, |record| record, init, step, finish)
+    }
+}
+
+/// What a table holds in the end, as rows.
+pub(crate) fn final_content<Q: Key, V: Record>(
+    input: Port<(), Change<Q, V>>,
+) -> Port<(), Entry<Q, V>> {
+    let graph = input.graph().clone();
+    let spec = stage("final_content", vec![input.spec()]).exchanged();
+    let functions = Functions {
+        record: |change: Change<Q, V>| (change.key, change.value),
+        init: || None,
+        step: |state: &mut Option<V>, value| *state = value,
+        emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
+    };
+    graph.add(spec, ByKey { input, functions, emission: |_| Emission::End })
+}
+
+fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
+    input: Port<S, (Q, T)>,
+    (kind, class): (&'static str, Class),
+    project: impl Fn(T) -> P + 'static,
+    init: impl Fn() -> A + 'static,
+    step: impl Fn(&mut A, P) + 'static,
+    finish: impl Fn(&Q, &A) -> V + 'static,
+) -> Table<Q, V> {
+    let graph = input.graph().clone();
+    let spec = stage(kind, vec![input.spec()]).class(class).exchanged();
+    let functions = Functions {
+        record: move |(key, record)| (key, project(record)),
+        init,
+        step,
+        emit: move |key, state: &A| {
+            let value = Some(finish(&key, state));
+            Some(Change { key, value })
+        },
+    };
+    Table { port: graph.add(spec, ByKey { input, functions, emission: Mode::table_emission }) }
+}
+
+/// What is done with a value a key.
+struct Functions<R, I, F, E> {
+    record: R,
+    init: I,
+    step: F,
+    emit: E,
+}
+
+struct ByKey<S, T, F> {
+    input: Port<S, T>,
+    functions: F,
+    emission: fn(&Mode) -> Emission,
+}
+
+impl<S, T, Q, P, A, O, R, I, F, E> Render for ByKey<S, T, Functions<R, I, F, E>>
+where
+    S: Stamp,
+    T: 'static,
+    Q: Key,
+    P: Record,
+    A: Record,
+    O: 'static,
+    R: Fn(T) -> (Q, P) + 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, P) + 'static,
+    E: Fn(Q, &A) -> Option<O> + 'static,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(&self.input);
+        let emission = (self.emission)(&context.local.mode);
+        let Functions { record, init, step, emit } = self.functions;
+        let logic = Values { init, step, emit, emission, records: PhantomData };
+        keyed::render(context, node, flow, move |_, item| record(item), emission, logic);
+    }
+}
+
+struct Values<Q, P, A, O, I, F, E> {
+    init: I,
+    step: F,
+    emit: E,
+    emission: Emission,
+    records: PhantomData<fn(Q, P) -> (A, O)>,
+}
+
+struct Shard<Q, A> {
+    values: HashTable<(Q, A)>,
+    /// The hashes of the keys that changed since the last close.
+    touched: HashTable<u64>,
+}
+
+impl<Q, P, A, O, I, F, E> Logic for Values<Q, P, A, O, I, F, E>
+where
+    Q: Key,
+    P: Record,
+    A: Record,
+    O: 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, P) + 'static,
+    E: Fn(Q, &A) -> Option<O> + 'static,
+{
+    type Record = (Q, P);
+    type Shard = Shard<Q, A>;
+    type Stamp = ();
+    type Out = O;
+
+    #[inline]
+    fn hash((key, _): &(Q, P)) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Shard<Q, A> {
+        Shard { values: HashTable::new(), touched: HashTable::new() }
+    }
+
+    #[inline]
+    fn fold(&mut self, shard: &mut Shard<Q, A>, hash: u64, (key, record): (Q, P), out: &mut Emit<Self>) {
+        let at_once = self.emission == Emission::AtOnce;
+        let same = |(other, _): &(Q, A)| *other == key;
+        let emitted = match shard.values.entry(hash, same, |(key, _)| hash_of(key)) {
+            Slot::Occupied(mut slot) => {
+                let state = &mut slot.get_mut().1;
+                (self.step)(state, record);
+                if at_once { (self.emit)(key, state) } else { None }
+            }
+            Slot::Vacant(slot) => {
+                let mut state = (self.init)();
+                (self.step)(&mut state, record);
+                let emitted = if at_once { (self.emit)(key.clone(), &state) } else { None };
+                slot.insert((key, state));
+                emitted
+            }
+        };
+        out.records.extend(emitted.map(|row| ((), row)));
+        if self.emission == Emission::BatchClose {
+            let _ = shard.touched.entry(hash, |other| *other == hash, |hash| *hash).or_insert(hash);
+        }
+    }
+
+    fn close(&mut self, shard: &mut Shard<Q, A>, out: &mut Emit<Self>) {
+        let mut row = |(key, state): &(Q, A)| {
+            out.records.extend((self.emit)(key.clone(), state).map(|row| ((), row)));
+        };
+        if self.emission == Emission::End {
+            return shard.values.iter().for_each(row);
+        }
+        for hash in shard.touched.drain() {
+            shard.values.iter_hash(hash).filter(|(key, _)| hash_of(key) == hash).for_each(&mut row);
+        }
+    }
+
+    fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {
+        codec::encode(&shard.values.iter().collect::<Vec<_>>())
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<Shard<Q, A>, Problem> {
+        let mut shard = self.empty();
+        for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
+            shard.values.insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
+        }
+        Ok(shard)
+    }
+}

@@ -1,0 +1,148 @@
+//! Tumbling windows: `[n·size, (n + 1)·size)` for every integer n, also before 1970.
+//!
+//! A shard keeps its open windows in the order of their start, each a table from keys to values,
+//! so what is complete at a watermark is a prefix.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
+use super::keyed::{Emit, Logic};
+use super::window::{Assign, Counts, Fold, Windowed};
+use crate::error::Problem;
+use crate::graph::{Key, Record};
+use crate::state::codec;
+use crate::state::hash::hash_of;
+use crate::time::{EventTime, Size};
+
+/// Windows of one size, one after the other; made by [`Keyed::tumbling`](crate::graph::Keyed::tumbling).
+#[derive(Clone, Copy, Debug)]
+pub struct TumblingWindows {
+    pub(super) size: i64,
+}
+
+#[expect(private_interfaces, private_bounds, reason = "the logic is the engine's own")]
+impl Assign for TumblingWindows {
+    const KIND: &'static str = "tumbling";
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F>;
+
+    fn parameter(&self) -> (&'static str, String) {
+        ("size", Size::micros(self.size.unsigned_abs()).to_string())
+    }
+
+    fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
+        self,
+        fold: F,
+        counts: Counts,
+    ) -> Tumbling<Q, P, A, F> {
+        let watermark = EventTime::MIN;
+        let due = EventTime::MAX;
+        Tumbling { size: self.size, fold, counts, watermark, due, records: PhantomData }
+    }
+}
+
+pub(crate) struct Tumbling<Q, P, A, F> {
+    size: i64,
+    fold: F,
+    counts: Counts,
+    watermark: EventTime,
+    /// No open window of any shard ends before this.
+    due: EventTime,
+    records: PhantomData<fn(Q, P) -> A>,
+}
+
+impl<Q, P, A, F> Tumbling<Q, P, A, F> {
+    fn end(&self, start: i64) -> EventTime {
+        EventTime::micros(start).plus(self.size)
+    }
+}
+
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F> {
+    type Record = (EventTime, Q, P);
+    type Shard = BTreeMap<i64, HashTable<(Q, A)>>;
+    type Stamp = EventTime;
+    type Out = Windowed<Q, A>;
+
+    #[inline]
+    fn hash((_, key, _): &(EventTime, Q, P)) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Self::Shard {
+        BTreeMap::new()
+    }
+
+    #[inline]
+    fn fold(
+        &mut self,
+        shard: &mut Self::Shard,
+        hash: u64,
+        (time, key, record): (EventTime, Q, P),
+        emit: &mut Emit<Self>,
+    ) {
+        let start = time.as_micros().div_euclid(self.size).saturating_mul(self.size);
+        let end = self.end(start);
+        if end <= self.watermark {
+            self.counts.overtaken.add(1);
+            if emit.wants_overtaken {
+                emit.overtaken.push(((), (time, key, record)));
+            }
+            return;
+        }
+        self.due = self.due.min(end);
+        let window = shard.entry(start).or_default();
+        match window.entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key)) {
+            Slot::Occupied(mut slot) => self.fold.extend(&mut slot.get_mut().1, record),
+            Slot::Vacant(slot) => {
+                slot.insert((key, self.fold.start(record)));
+                self.counts.open.add(1);
+            }
+        }
+    }
+
+    fn due(&self) -> EventTime {
+        self.due
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.watermark = watermark;
+        if watermark >= self.due {
+            self.due = EventTime::MAX;
+        }
+    }
+
+    fn advance(&mut self, shard: &mut Self::Shard, emit: &mut Emit<Self>) {
+        while let Some(first) = shard.first_entry() {
+            let (start, end) = (*first.key(), self.end(*first.key()));
+            if end > self.watermark {
+                self.due = self.due.min(end);
+                return;
+            }
+            let window = first.remove();
+            self.counts.open.sub(window.len());
+            let start = EventTime::micros(start);
+            let rows = window.into_iter().map(|(key, value)| Windowed { key, start, end, value });
+            emit.records.extend(rows.map(|row| (end.minus(1), row)));
+        }
+    }
+
+    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
+        let windows = shard.iter().map(|(start, keys)| (start, keys.iter().collect::<Vec<_>>()));
+        codec::encode(&windows.collect::<Vec<_>>())
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
+        let mut shard = self.empty();
+        for (start, keys) in codec::decode::<Vec<(i64, Vec<(Q, A)>)>>(bytes)? {
+            self.due = self.due.min(self.end(start));
+            self.counts.open.add(keys.len());
+            let window = shard.entry(start).or_default();
+            for (key, value) in keys {
+                window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
+            }
+        }
+        Ok(shard)
+    }
+}

@@ -1,0 +1,249 @@
+//! Windows: what tumbling and session windows have in common.
+//!
+//! A window is half open, `[start, end)`. It is complete when the watermark has reached its end,
+//! for then no record that is on time can fall into it; it is emitted then, once, in every mode.
+
+use serde::{Deserialize, Serialize};
+
+use super::keyed::{self, Emission, Logic};
+use crate::error::Problem;
+use crate::graph::node::{Port, Render, stage};
+use crate::graph::render::Context;
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::observe::Counter;
+use crate::time::{EventTime, Gap, Size};
+
+use super::session::SessionWindows;
+use super::tumbling::TumblingWindows;
+
+/// The result of a window: its key, its bounds, its value.
+///
+/// Its event time is the last microsecond of the window.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Windowed<Q, V> {
+    /// The key.
+    pub key: Q,
+    /// The first moment of the window.
+    pub start: EventTime,
+    /// The first moment after the window.
+    pub end: EventTime,
+    /// What was made of its records.
+    pub value: V,
+}
+
+/// Records by key and window, to be counted or folded.
+#[must_use = "windows that nobody folds compute nothing"]
+pub struct Windows<Q, T, W> {
+    input: Port<EventTime, (Q, T)>,
+    assign: W,
+}
+
+impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+    /// Divides event time into windows of one size that begin at multiples of it since 1970.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, Size, testing};
+    ///
+    /// let rows = testing::rows(|graph| {
+    ///     let seconds = graph.input::<i64>("in");
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    ///     let counts = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10)).count();
+    ///     graph.output("out", counts.map(|window| (window.start, window.value)));
+    /// }, [1, 9, 10]);
+    /// assert_eq!(rows, [r#"["1970-01-01T00:00:00Z",2]"#, r#"["1970-01-01T00:00:10Z",1]"#]);
+    /// ```
+    pub fn tumbling(self, size: Size) -> Windows<Q, T, TumblingWindows>
+    where
+        K: EventTimed,
+    {
+        if size.as_micros() == 0 {
+            self.port.graph().problem(
+                Problem::new("a tumbling window has size 0")
+                    .hint("give it a length: `Size::secs(10)`"),
+            );
+        }
+        Windows { input: self.port, assign: TumblingWindows { size: size.as_micros().max(1) } }
+    }
+
+    /// Gathers records of a key that lie less than `gap` apart into one window, which ends `gap`
+    /// after its last record. A distance of exactly `gap` begins a new window.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Gap, Lateness, testing};
+    ///
+    /// let rows = testing::rows(|graph| {
+    ///     let seconds = graph.input::<i64>("in");
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5)).count();
+    ///     graph.output("out", sessions.map(|window| (window.start, window.value)));
+    /// }, [1, 5, 10]);
+    /// assert_eq!(rows, [r#"["1970-01-01T00:00:01Z",2]"#, r#"["1970-01-01T00:00:10Z",1]"#]);
+    /// ```
+    pub fn session(self, gap: Gap) -> Windows<Q, T, SessionWindows>
+    where
+        K: EventTimed,
+    {
+        if gap.as_micros() == 0 {
+            self.port.graph().problem(
+                Problem::new("a session window has gap 0")
+                    .detail("every record would be a session of its own")
+                    .hint("give it a silence that ends a session: `Gap::mins(30)`"),
+            );
+        }
+        Windows { input: self.port, assign: SessionWindows { gap: gap.as_micros().max(1) } }
+    }
+}
+
+impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
+    /// Counts the records of each window.
+    pub fn count(self) -> Timed<Windowed<Q, u64>> {
+        let fold = Functions(
+            |()| 1,
+            |count: &mut u64, ()| *count += 1,
+            |count: &mut u64, other| *count += other,
+        );
+        self.render(Class::Exact, "count", |_| (), fold).0
+    }
+
+    /// Folds the records of each window: `start` makes the value of a window's first record,
+    /// `extend` adds a record, `merge` adds a later window's value when a record joins the two.
+    ///
+    /// The result is the same in every mode if the closures are pure and the order of the records
+    /// does not matter to them: first and last are to be told by event time, not by arrival.
+    pub fn fold<A: Record>(
+        self,
+        start: impl Fn(T) -> A + 'static,
+        extend: impl Fn(&mut A, T) + 'static,
+        merge: impl Fn(&mut A, A) + 'static,
+    ) -> Timed<Windowed<Q, A>> {
+        self.fold_with_overtaken(start, extend, merge).0
+    }
+
+    /// As [`fold`](Windows::fold), and hands over the records that came after their window had
+    /// been emitted, with their event times and keys.
+    ///
+    /// That happens only to records of a lane that joined the job late, for the watermark never
+    /// passes an on-time record of a lane that it knows. They are counted in the report.
+    #[expect(clippy::type_complexity, reason = "two streams, each said in full")]
+    pub fn fold_with_overtaken<A: Record>(
+        self,
+        start: impl Fn(T) -> A + 'static,
+        extend: impl Fn(&mut A, T) + 'static,
+        merge: impl Fn(&mut A, A) + 'static,
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>) {
+        let fold = Functions(start, extend, merge);
+        self.render(Class::ExactIfOrderFree, "fold", |record| record, fold)
+    }
+
+    #[expect(clippy::type_complexity, reason = "two streams, each said in full")]
+    fn render<P: Record, A: Record>(
+        self,
+        class: Class,
+        fold: &str,
+        project: impl Fn(T) -> P + 'static,
+        functions: impl Fold<P, A>,
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>) {
+        let graph = self.input.graph().clone();
+        let (name, length) = self.assign.parameter();
+        let spec = stage(W::KIND, vec![self.input.spec()])
+            .with(name, length)
+            .with("fold", fold)
+            .class(class)
+            .exchanged();
+        let Windows { input, assign } = self;
+        let step = WindowStep { input, assign, project, functions, value: std::marker::PhantomData };
+        let node = graph.push(spec, Some(Box::new(step)));
+        (Stream::from_port(graph.port(node, 0)), Stream::from_port(graph.port(node, 1)))
+    }
+}
+
+/// What is made of the records of a window.
+pub(crate) trait Fold<P, A>: 'static {
+    fn start(&self, record: P) -> A;
+    fn extend(&self, value: &mut A, record: P);
+    fn merge(&self, value: &mut A, later: A);
+}
+
+struct Functions<S, E, M>(S, E, M);
+
+impl<P, A, S, E, M> Fold<P, A> for Functions<S, E, M>
+where
+    S: Fn(P) -> A + 'static,
+    E: Fn(&mut A, P) + 'static,
+    M: Fn(&mut A, A) + 'static,
+{
+    #[inline]
+    fn start(&self, record: P) -> A {
+        (self.0)(record)
+    }
+
+    #[inline]
+    fn extend(&self, value: &mut A, record: P) {
+        (self.1)(value, record);
+    }
+
+    fn merge(&self, value: &mut A, later: A) {
+        (self.2)(value, later);
+    }
+}
+
+/// How a record finds its window.
+#[expect(private_interfaces, private_bounds, reason = "the logic is the engine's own")]
+pub trait Assign: Copy + 'static {
+    #[doc(hidden)]
+    const KIND: &'static str;
+    #[doc(hidden)]
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<
+            Record = (EventTime, Q, P),
+            Stamp = EventTime,
+            Out = Windowed<Q, A>,
+        >;
+    #[doc(hidden)]
+    fn parameter(&self) -> (&'static str, String);
+    #[doc(hidden)]
+    fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
+        self,
+        fold: F,
+        counts: Counts,
+    ) -> Self::Logic<Q, P, A, F>;
+}
+
+/// What windows count for the report.
+pub(crate) struct Counts {
+    /// Windows that are open.
+    pub(crate) open: Counter,
+    /// Records that came after their window had been emitted.
+    pub(crate) overtaken: Counter,
+}
+
+struct WindowStep<Q, T, W, J, F, P, A> {
+    input: Port<EventTime, (Q, T)>,
+    assign: W,
+    project: J,
+    functions: F,
+    value: std::marker::PhantomData<fn(P) -> A>,
+}
+
+impl<Q, T, W, J, F, P, A> Render for WindowStep<Q, T, W, J, F, P, A>
+where
+    Q: Key,
+    T: Record,
+    P: Record,
+    A: Record,
+    W: Assign,
+    J: Fn(T) -> P + 'static,
+    F: Fold<P, A>,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(&self.input);
+        let id = context.id(node);
+        let counts = Counts {
+            open: context.local.counter(id, "open"),
+            overtaken: context.local.counter(id, "overtaken"),
+        };
+        let logic = self.assign.logic::<Q, P, A, F>(self.functions, counts);
+        let project = self.project;
+        let to_record = move |time, (key, record)| (time, key, project(record));
+        keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
+    }
+}

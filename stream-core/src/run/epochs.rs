@@ -1,0 +1,323 @@
+//! The one epoch of a process, who may cut it, and how much may be in flight.
+//!
+//! Every source of every worker sends in the current epoch. Whoever finds a reason to cut moves it
+//! on; the others *follow*: they lower their capabilities to the new epoch, idle ones too, so that
+//! the frontier never waits for a source that has nothing to say. An epoch without records is
+//! never cut, so an idle job does nothing, and a slow one does not pile up empty epochs.
+//!
+//! A slice is *in flight* from its cut until a worker's frontier has passed it. Sources read only
+//! while the slices in flight are few and small: that is all the back-pressure there is, and all
+//! that is needed, for everything downstream works on slices.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{BatchCut, Mode};
+use crate::time::epoch;
+
+/// What a slice holds at most.
+pub(crate) const SLICE_RECORDS: u64 = 1 << 16;
+/// What a slice holds at most, as the sources count bytes.
+const SLICE_BYTES: u64 = 8 << 20;
+/// How old a slice with records gets before it is cut.
+const SLICE_AGE: Duration = Duration::from_millis(100);
+/// How many slices may be in flight before sources wait.
+pub(crate) const SLICES_IN_FLIGHT: usize = 8;
+/// How many bytes may be in flight before sources wait.
+const BYTES_IN_FLIGHT: u64 = 32 << 20;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Epochs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    mode: Mode,
+    first: u64,
+    current: AtomicU64,
+    /// Whether sources are to wait.
+    full: AtomicBool,
+    /// The epoch at which the sources stop; 0 while they go on.
+    stop: AtomicU64,
+    tally: Mutex<Tally>,
+}
+
+/// What has been sent since the last cuts.
+#[derive(Debug, Default)]
+struct Tally {
+    slice: Sent,
+    batch: Sent,
+    /// What was cut and is not yet through: the epoch, and its bytes.
+    in_flight: VecDeque<(u64, u64)>,
+    bytes_in_flight: u64,
+    slices: u64,
+    most_in_flight: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    records: u64,
+    bytes: u64,
+    /// When the first record was sent, on the job's clock.
+    since: Duration,
+}
+
+impl Sent {
+    fn add(&mut self, records: u64, bytes: u64, now: Duration) {
+        if self.records == 0 && records > 0 {
+            self.since = now;
+        }
+        self.records += records;
+        self.bytes += bytes;
+    }
+}
+
+impl Epochs {
+    pub(crate) fn new(mode: Mode, start: u64) -> Self {
+        let first = start.max(epoch::FIRST);
+        Epochs(Arc::new(Shared {
+            mode,
+            first,
+            current: AtomicU64::new(first),
+            full: AtomicBool::new(false),
+            stop: AtomicU64::new(0),
+            tally: Mutex::default(),
+        }))
+    }
+
+    /// The first epoch of this run.
+    pub(crate) fn first(&self) -> u64 {
+        self.0.first
+    }
+
+    /// The epoch that sources send in.
+    pub(crate) fn current(&self) -> u64 {
+        self.0.current.load(Ordering::Acquire)
+    }
+
+    /// The epoch at which sources stop, once they are to.
+    pub(crate) fn stop(&self) -> Option<u64> {
+        match self.0.stop.load(Ordering::Acquire) {
+            0 => None,
+            stop => Some(stop),
+        }
+    }
+
+    /// Whether sources may read.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.0.full.load(Ordering::Acquire)
+    }
+
+    /// How many records a source may read for the open slice, and the open batch.
+    pub(crate) fn room(&self) -> u64 {
+        let tally = self.tally();
+        let slice = SLICE_RECORDS.saturating_sub(tally.slice.records);
+        match self.0.mode {
+            Mode::PerRecordStrict => 1,
+            Mode::MicroBatch(BatchCut { records: Some(records), .. }) => {
+                slice.min(records.saturating_sub(tally.batch.records))
+            }
+            _ => slice,
+        }
+    }
+
+    /// Notes what a source has sent in the current epoch, and cuts if there is reason to.
+    pub(crate) fn sent(&self, records: u64, bytes: u64, now: Duration, acknowledged: u64) {
+        let mut tally = self.tally();
+        tally.slice.add(records, bytes, now);
+        tally.batch.add(records, bytes, now);
+        self.cut_if_due(&mut tally, now, acknowledged);
+    }
+
+    /// Takes an epoch for one source alone, which sends one slice in it; none other does.
+    pub(crate) fn claim(&self, records: u64, bytes: u64, now: Duration, acknowledged: u64) -> u64 {
+        let mut tally = self.tally();
+        tally.slice.add(records, bytes, now);
+        let claimed = self.current();
+        self.settle(&mut tally, acknowledged);
+        self.cut(&mut tally, epoch::next_batch(claimed));
+        claimed
+    }
+
+    /// Notes how far this worker's frontier has come, and cuts what has become due meanwhile.
+    pub(crate) fn tick(&self, now: Duration, acknowledged: u64) {
+        // Whoever holds the lock does this, too.
+        if let Ok(mut tally) = self.0.tally.try_lock() {
+            self.cut_if_due(&mut tally, now, acknowledged);
+        }
+    }
+
+    /// Moves the epoch to the next checkpoint, where all sources stop; `ask` is told it before
+    /// anything can be sent there.
+    pub(crate) fn cut_to_stop(&self, ask: impl FnOnce(u64)) {
+        let mut tally = self.tally();
+        if self.stop().is_none() {
+            let boundary = epoch::next_checkpoint(self.current());
+            ask(boundary);
+            self.0.stop.store(boundary, Ordering::Release);
+            self.cut(&mut tally, boundary);
+        }
+    }
+
+    /// When the open slice or batch will have to be cut, if it holds anything.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let tally = self.tally();
+        let slice = (tally.slice.records > 0).then(|| tally.slice.since + SLICE_AGE);
+        let batch = match self.0.mode {
+            Mode::MicroBatch(BatchCut { interval: Some(interval), .. }) => {
+                (tally.batch.records > 0).then(|| tally.batch.since + interval)
+            }
+            _ => None,
+        };
+        [slice, batch].into_iter().flatten().min()
+    }
+
+    /// How many slices were cut, and how many at most were in flight.
+    pub(crate) fn slices(&self) -> (u64, usize) {
+        let tally = self.tally();
+        (tally.slices, tally.most_in_flight)
+    }
+
+    fn cut_if_due(&self, tally: &mut Tally, now: Duration, acknowledged: u64) {
+        self.settle(tally, acknowledged);
+        if tally.batch.records == 0 || self.stop().is_some() {
+            return;
+        }
+        let current = self.current();
+        let slice_due = tally.slice.records >= SLICE_RECORDS
+            || tally.slice.bytes >= SLICE_BYTES
+            || tally.slice.records > 0 && now >= tally.slice.since + SLICE_AGE;
+        let batch_due = match self.0.mode {
+            Mode::Batch => false,
+            Mode::MicroBatch(cut) => {
+                cut.interval.is_some_and(|interval| now >= tally.batch.since + interval)
+                    || cut.records.is_some_and(|records| tally.batch.records >= records)
+                    || cut.bytes.is_some_and(|bytes| tally.batch.bytes >= bytes)
+            }
+            Mode::PerRecord => slice_due || acknowledged >= current,
+            Mode::PerRecordStrict => true,
+        };
+        if batch_due {
+            self.cut(tally, epoch::next_batch(current));
+        } else if slice_due {
+            self.cut(tally, epoch::next_slice(current));
+        }
+    }
+
+    /// Moves the epoch on, if any records were sent in it.
+    fn cut(&self, tally: &mut Tally, next: u64) {
+        let current = self.current();
+        if tally.slice.records > 0 {
+            tally.in_flight.push_back((current, tally.slice.bytes));
+            tally.bytes_in_flight += tally.slice.bytes;
+            tally.slices += 1;
+            tally.most_in_flight = tally.most_in_flight.max(tally.in_flight.len());
+            tally.slice = Sent::default();
+        }
+        if epoch::Align::Batch.run(next) != epoch::Align::Batch.run(current) {
+            tally.batch = Sent::default();
+        }
+        self.0.current.store(next, Ordering::Release);
+        self.note_room(tally);
+    }
+
+    /// Forgets the slices that are through.
+    fn settle(&self, tally: &mut Tally, acknowledged: u64) {
+        while let Some((epoch, bytes)) = tally.in_flight.front().copied() {
+            if epoch >= acknowledged {
+                break;
+            }
+            tally.in_flight.pop_front();
+            tally.bytes_in_flight -= bytes;
+        }
+        self.note_room(tally);
+    }
+
+    fn note_room(&self, tally: &Tally) {
+        let full = tally.in_flight.len() >= SLICES_IN_FLIGHT
+            || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
+        self.0.full.store(full, Ordering::Release);
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.0.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn an_empty_epoch_is_never_cut() {
+        let epochs = Epochs::new(Mode::micro_batch(Duration::from_millis(1)), 0);
+        epochs.tick(Duration::from_secs(10), 0);
+        assert_eq!(epochs.current(), epoch::FIRST);
+        assert_eq!(epochs.deadline(), None);
+    }
+
+    #[test]
+    fn a_micro_batch_is_cut_at_the_first_condition_that_holds() {
+        let epochs = Epochs::new("micro-batch=10ms,5records".parse().unwrap(), 0);
+        epochs.sent(4, 0, NOW, 0);
+        assert_eq!((epochs.current(), epochs.room()), (epoch::FIRST, 1));
+        epochs.sent(1, 0, NOW, 0);
+        let second = epoch::next_batch(epoch::FIRST);
+        assert_eq!(epochs.current(), second);
+        epochs.sent(1, 0, NOW, 0);
+        epochs.tick(Duration::from_millis(10), 0);
+        assert_eq!(epochs.current(), epoch::next_batch(second));
+    }
+
+    #[test]
+    fn batch_mode_cuts_slices_and_no_batches() {
+        let epochs = Epochs::new(Mode::Batch, 0);
+        epochs.sent(SLICE_RECORDS, 0, NOW, 0);
+        assert_eq!(epochs.current(), epoch::FIRST + 1);
+        epochs.sent(1, 0, NOW, 0);
+        assert_eq!(epochs.deadline(), Some(SLICE_AGE));
+        epochs.tick(SLICE_AGE, 0);
+        assert_eq!(epochs.current(), epoch::FIRST + 2);
+    }
+
+    #[test]
+    fn per_record_cuts_as_soon_as_what_came_before_is_through() {
+        let epochs = Epochs::new(Mode::PerRecord, 0);
+        epochs.sent(1, 0, NOW, epoch::FIRST);
+        let second = epoch::next_batch(epoch::FIRST);
+        assert_eq!(epochs.current(), second);
+        epochs.sent(1, 0, NOW, epoch::FIRST);
+        epochs.sent(1, 0, NOW, epoch::FIRST);
+        assert_eq!(epochs.current(), second, "the first is not through yet");
+        epochs.tick(NOW, second);
+        assert_eq!(epochs.current(), epoch::next_batch(second));
+    }
+
+    #[test]
+    fn sources_wait_while_too_much_is_in_flight() {
+        let epochs = Epochs::new(Mode::Batch, 0);
+        for slice in 0..SLICES_IN_FLIGHT as u64 {
+            assert!(epochs.has_room(), "before slice {slice}");
+            epochs.sent(SLICE_RECORDS, 1, NOW, epoch::FIRST);
+        }
+        assert!(!epochs.has_room());
+        epochs.tick(NOW, epoch::FIRST + 1);
+        assert!(epochs.has_room());
+        epochs.sent(1, BYTES_IN_FLIGHT, NOW, epoch::FIRST + 1);
+        assert!(!epochs.has_room(), "bytes count, too");
+    }
+
+    #[test]
+    fn stop_moves_to_the_next_checkpoint_once() {
+        let epochs = Epochs::new(Mode::Batch, 0);
+        epochs.sent(1, 0, NOW, 0);
+        let mut asked = Vec::new();
+        epochs.cut_to_stop(|boundary| asked.push(boundary));
+        epochs.cut_to_stop(|boundary| asked.push(boundary));
+        assert_eq!(asked, [epoch::next_checkpoint(epoch::FIRST)]);
+        assert_eq!((epochs.current(), epochs.stop()), (asked[0], Some(asked[0])));
+    }
+}

@@ -1,0 +1,441 @@
+//! A job: a pipeline, and everything that is no business of the pipeline's.
+
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Instant;
+
+use timely::WorkerConfig;
+use timely::communication::WorkerGuards;
+
+use super::abort::Abort;
+use super::epochs::Epochs;
+use super::report::{Counts, Outcome, Report};
+use super::sink::BoundSink;
+use super::source::BoundSource;
+use super::worker::{self, Shared};
+use super::{Mode, Wait};
+use crate::error::{Error, Problem};
+use crate::graph::{Graph, GraphSpec, NodeSpec};
+use crate::io::{BadRecords, Boundedness, Sink, Source};
+use crate::observe::Counters;
+use crate::state::Snapshot;
+use crate::state::snapshot::Snapshots;
+use crate::time::Clock;
+
+/// How many workers a job may have.
+const WORKERS_MAX: usize = 256;
+
+/// A pipeline with its sources and sinks, ready to run in any mode.
+///
+/// Mistakes in how it is put together are told when it is started, all of them before anything is
+/// read.
+///
+/// ```
+/// use stream_core::{Job, Mode, io};
+///
+/// for mode in ["batch", "micro-batch=1records", "per-record"] {
+///     let (counts, rows) = io::collect();
+///     let job = Job::new("parity", |graph| {
+///         let numbers = graph.input::<u64>("numbers");
+///         graph.output("counts", numbers.key_by(|n| n % 2).count());
+///     });
+///     job.source("numbers", io::vec((0..5).collect()))
+///         .sink("counts", counts)
+///         .run(mode.parse::<Mode>()?)?;
+///     let rows: Vec<_> = rows.take().into_iter().map(|row| (row.key, row.value)).collect();
+///     assert_eq!(rows, [(0, 3), (1, 2)], "{mode}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a job does nothing before it is run"]
+pub struct Job {
+    name: String,
+    pipeline: Arc<Pipeline>,
+    bindings: Bindings,
+    workers: usize,
+    wait: Wait,
+    clock: Clock,
+    start: Snapshot,
+    /// The first mistake that a setter found.
+    mistake: Option<Problem>,
+}
+
+pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
+
+/// What is bound to the ports.
+#[derive(Default)]
+pub(crate) struct Bindings {
+    sources: BTreeMap<String, BoundSource>,
+    sinks: BTreeMap<String, BoundSink>,
+}
+
+impl Bindings {
+    /// The source of an input port.
+    pub(crate) fn source(&self, port: &str) -> &BoundSource {
+        self.sources.get(port).expect("every input is bound before a job starts")
+    }
+
+    /// The sink of an output port.
+    pub(crate) fn sink(&self, port: &str) -> &BoundSink {
+        self.sinks.get(port).expect("every output is bound before a job starts")
+    }
+}
+
+/// The pipeline, and the description that every worker's copy must have.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) spec: GraphSpec,
+}
+
+impl Job {
+    /// Makes a job of a pipeline. The function is called once on every worker, and must build the
+    /// same graph each time.
+    pub fn new(name: &str, pipeline: impl Fn(&Graph) + Send + Sync + 'static) -> Self {
+        Job {
+            name: name.to_owned(),
+            pipeline: Arc::new(pipeline),
+            bindings: Bindings::default(),
+            workers: 1,
+            wait: Wait::Park,
+            clock: Clock::machine(),
+            start: Snapshot::default(),
+            mistake: None,
+        }
+    }
+
+    /// Binds a source to an input port.
+    pub fn source<T: 'static>(mut self, port: &str, source: impl Source<T>) -> Self {
+        let source: Arc<dyn Source<T>> = Arc::new(source);
+        if self.bindings.sources.insert(port.to_owned(), BoundSource::new(source)).is_some() {
+            self.twice("source", port);
+        }
+        self
+    }
+
+    /// Binds a sink to an output port.
+    pub fn sink<T: 'static>(mut self, port: &str, sink: impl Sink<T>) -> Self {
+        let sink: Arc<dyn Sink<T>> = Arc::new(sink);
+        if self.bindings.sinks.insert(port.to_owned(), BoundSink::new(sink)).is_some() {
+            self.twice("sink", port);
+        }
+        self
+    }
+
+    /// Sets the number of workers, each a thread; 1 unless told otherwise.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Sets how workers wait when they have nothing to do.
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Sets the clock, so that a test can drive it by hand.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts from the state of a job that was stopped, on any number of workers.
+    pub fn start_from(mut self, snapshot: Snapshot) -> Self {
+        self.start = snapshot;
+        self
+    }
+
+    /// Describes the pipeline.
+    ///
+    /// # Errors
+    /// When the pipeline's function has made a mistake, such as a window of size 0.
+    pub fn explain(&self) -> Result<GraphSpec, Error> {
+        self.plan().map(|plan| plan.spec)
+    }
+
+    /// Runs the job to its end.
+    ///
+    /// # Errors
+    /// When the job is put together wrongly, or what it reads, computes or writes fails. Then no
+    /// sink is committed.
+    pub fn run(self, mode: Mode) -> Result<Report, Error> {
+        self.start(mode)?.wait()
+    }
+
+    /// Starts the job on threads of its own.
+    ///
+    /// # Errors
+    /// When the job is put together wrongly, or a source cannot be found.
+    pub fn start(mut self, mode: Mode) -> Result<Handle, Error> {
+        let plan = Arc::new(self.plan()?);
+        self.check(&plan.spec, mode)?;
+        for (port, source) in &mut self.bindings.sources {
+            source
+                .find_partitions()
+                .map_err(|problem| Error::Source { port: port.clone(), problem })?;
+        }
+        let shared = Shared {
+            plan,
+            bindings: Arc::new(self.bindings),
+            mode,
+            wait: self.wait,
+            clock: self.clock,
+            epochs: Epochs::new(mode, self.start.epoch),
+            snapshots: Snapshots::new(self.start),
+            abort: Abort::default(),
+            counters: Counters::default(),
+        };
+        let communication = match self.workers {
+            1 => timely::CommunicationConfig::Thread,
+            workers => timely::CommunicationConfig::Process(workers),
+        };
+        let config = timely::Config { communication, worker: WorkerConfig::default() };
+        let started = Instant::now();
+        let workers = shared.clone();
+        let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
+            .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
+        Ok(Handle { running: Some(Running { guards, shared, started }), workers: self.workers })
+    }
+
+    fn plan(&self) -> Result<Plan, Error> {
+        let build = || Graph::build(&self.name, &*self.pipeline);
+        let graph = super::guard::catch(build)?;
+        match graph.take_problem() {
+            Some(problem) => Err(Error::Plan(problem)),
+            None => Ok(Plan {
+                name: self.name.clone(),
+                pipeline: self.pipeline.clone(),
+                spec: graph.spec(),
+            }),
+        }
+    }
+
+    /// Checks everything that can be known before anything is read.
+    fn check(&mut self, spec: &GraphSpec, mode: Mode) -> Result<(), Error> {
+        if let Some(mistake) = self.mistake.take() {
+            return Err(Error::Plan(mistake));
+        }
+        self.check_settings(mode).map_err(Error::Plan)?;
+        self.check_ports(spec).map_err(Error::Plan)?;
+        self.check_bounds(spec, mode).map_err(Error::Plan)
+    }
+
+    fn check_settings(&self, mode: Mode) -> Result<(), Problem> {
+        if self.workers == 0 || self.workers > WORKERS_MAX {
+            return Err(Problem::new(format!("a job cannot have {} workers", self.workers))
+                .hint(format!("give it 1 to {WORKERS_MAX}; as many as there are cores is usual")));
+        }
+        mode.check().map_err(|error| Problem::new(error.to_string()))
+    }
+
+    fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
+        let sources = self.bindings.sources.iter().map(|(port, s)| (port.as_str(), s.record));
+        let sinks = self.bindings.sinks.iter().map(|(port, s)| (port.as_str(), s.record));
+        match_ports(spec, "input", "source", &sources.collect())?;
+        match_ports(spec, "output", "sink", &sinks.collect())
+    }
+
+    fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {
+        let unbounded = |node: &NodeSpec| {
+            let source = node.port().and_then(|port| self.bindings.sources.get(port));
+            let found = source.is_some_and(|s| s.info.boundedness == Boundedness::Unbounded);
+            (node.kind == "input" && found).then(|| node.port().unwrap_or_default().to_owned())
+        };
+        let Some(port) = spec.nodes.iter().find_map(unbounded) else { return Ok(()) };
+        if mode == Mode::Batch {
+            return Err(Problem::new(format!("the source of `{port}` never ends"))
+                .detail("batch mode waits for the end of its input")
+                .hint("run it with `per-record` or `micro-batch=…`"));
+        }
+        match spec.nodes.iter().find(|node| node.kind == "final_content") {
+            Some(_) => Err(Problem::new("a table's final content is written at the end of input")
+                .detail(format!("the source of `{port}` never ends"))
+                .hint("write its changes: `graph.output(name, table.changes())`")),
+            None => Ok(()),
+        }
+    }
+
+    fn twice(&mut self, what: &str, port: &str) {
+        let problem = Problem::new(format!("port `{port}` has two {what}s"))
+            .hint(format!("bind one {what} to each port"));
+        self.mistake.get_or_insert(problem);
+    }
+}
+
+/// Compares the ports of one kind with what is bound to them, by name and by type.
+fn match_ports(
+    spec: &GraphSpec,
+    kind: &str,
+    what: &str,
+    bound: &BTreeMap<&str, &str>,
+) -> Result<(), Problem> {
+    let ports = spec.nodes.iter().filter(|node| node.kind == kind);
+    let ports: Vec<_> = ports.filter_map(|node| Some((node.port()?, &node.record))).collect();
+    if ports.is_empty() {
+        return Err(Problem::new(format!("the pipeline has no {kind}"))
+            .hint(format!("call `graph.{kind}(\"name\", …)` in its function")));
+    }
+    for (index, (port, record)) in ports.iter().enumerate() {
+        if ports[..index].iter().any(|(other, _)| other == port) {
+            return Err(Problem::new(format!("two {kind}s are named `{port}`"))
+                .hint("give each port a name of its own"));
+        }
+        match bound.get(port) {
+            None => {
+                return Err(Problem::new(format!("{kind} `{port}` has no {what}"))
+                    .hint(format!("bind one: `.{what}(\"{port}\", …)`")));
+            }
+            Some(type_name) if type_name != record => {
+                return Err(Problem::new(format!("the {what} of `{port}` is of another type"))
+                    .detail(format!("the port carries `{record}`, the {what} `{type_name}`")));
+            }
+            Some(_) => {}
+        }
+    }
+    match bound.keys().find(|name| !ports.iter().any(|(port, _)| port == *name)) {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
+            Err(Problem::new(format!("the pipeline has no {kind} `{name}`"))
+                .hint(format!("its {kind}s are {}", names.join(", "))))
+        }
+    }
+}
+
+/// A job that runs.
+///
+/// Dropping it ends the job as a failure would: no sink is committed.
+#[must_use = "dropping the handle ends the job"]
+pub struct Handle {
+    running: Option<Running>,
+    workers: usize,
+}
+
+struct Running {
+    guards: WorkerGuards<()>,
+    shared: Shared,
+    started: Instant,
+}
+
+/// Asks a running job to stop; can be cloned and sent to other threads.
+#[derive(Clone, Debug)]
+pub struct Stop(Abort);
+
+impl Stop {
+    /// Asks the sources to stop where they are. What has been read is written, the sinks are
+    /// committed, windows that are open stay open, and the report has the state.
+    pub fn stop(&self) {
+        self.0.stop(false);
+    }
+
+    /// Asks the sources to end where they are, as if there were no more input: open windows and
+    /// final tables are written too.
+    pub fn drain(&self) {
+        self.0.stop(true);
+    }
+}
+
+impl Handle {
+    /// What can ask the job to stop.
+    pub fn stopper(&self) -> Stop {
+        Stop(self.running().shared.abort.clone())
+    }
+
+    /// Asks the job to stop; see [`Stop::stop`].
+    pub fn stop(&self) {
+        self.stopper().stop();
+    }
+
+    /// What the job has counted so far.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.running().shared.counters)
+    }
+
+    /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
+    pub fn is_finished(&self) -> bool {
+        self.running().guards.guards().iter().all(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn wait(mut self) -> Result<Report, Error> {
+        let Running { guards, shared, started } = self.running.take().expect("waited for once");
+        join(guards, &shared.abort);
+        let outcome = conclude(&shared)?;
+        let report = Report {
+            outcome,
+            mode: shared.mode,
+            workers: self.workers,
+            duration: started.elapsed(),
+            counts: Counts::of(&shared.counters),
+            slices: 0,
+            slices_in_flight_max: 0,
+            snapshot: shared.snapshots.take(),
+        };
+        Ok(report.slices(&shared.epochs))
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("only `wait` and `drop` take it")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(Running { guards, shared, .. }) = self.running.take() {
+            shared.abort.fail(Error::Engine(Problem::new("the job's handle was dropped")));
+            join(guards, &shared.abort);
+            let _ = conclude(&shared);
+        }
+    }
+}
+
+/// Waits for all workers; one that timely has lost is an error of the engine.
+fn join(guards: WorkerGuards<()>, abort: &Abort) {
+    let results = panic::catch_unwind(AssertUnwindSafe(|| guards.join()));
+    let lost = match results {
+        Ok(results) => results.into_iter().find_map(Result::err),
+        Err(_) => Some("it panicked".to_owned()),
+    };
+    if let Some(text) = lost {
+        abort.fail(Error::Engine(Problem::new("a worker was lost").detail(text)));
+    }
+}
+
+/// Commits every sink, if all went well, or else aborts every one.
+fn conclude(shared: &Shared) -> Result<Outcome, Error> {
+    if let Some(error) = shared.abort.take() {
+        abort_all(shared);
+        return Err(error);
+    }
+    if shared.abort.is_output_closed() {
+        abort_all(shared);
+        return Ok(Outcome::OutputClosed);
+    }
+    for (port, sink) in &shared.bindings.sinks {
+        sink.commit().map_err(|problem| Error::Sink { port: port.clone(), problem })?;
+    }
+    for (port, sink) in dead_letters(shared) {
+        sink.commit().map_err(|problem| super::source::dead_letter(port, problem))?;
+    }
+    let stopped = shared.epochs.stop().is_some() || shared.abort.is_draining();
+    Ok(if stopped { Outcome::Stopped } else { Outcome::Finished })
+}
+
+fn abort_all(shared: &Shared) {
+    shared.bindings.sinks.values().for_each(BoundSink::abort);
+    dead_letters(shared).for_each(|(_, sink)| sink.abort());
+}
+
+fn dead_letters(
+    shared: &Shared,
+) -> impl Iterator<Item = (&String, &Arc<dyn Sink<crate::io::BadRecord>>)> {
+    shared.bindings.sources.iter().filter_map(|(port, source)| match &source.bad_records {
+        BadRecords::DeadLetter(sink) => Some((port, sink)),
+        _ => None,
+    })
+}

@@ -1,0 +1,142 @@
+//! The sink operator: the last step of every record's way.
+//!
+//! Its input frontier is what tells the sources that a slice is through. The stateless stages in
+//! front of it run inside it.
+
+use std::any::{Any, type_name};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::worker::{Local, least};
+use crate::error::{Error, Problem};
+use crate::graph::Stamp;
+use crate::graph::node::{Port, Render, stage};
+use crate::graph::render::Context;
+use crate::io::{Sink, SinkInfo, Writer};
+use crate::time::epoch::FOREVER;
+
+/// Ends a stream at an output port.
+pub(crate) fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, content: &str) {
+    let graph = input.graph().clone();
+    let mut spec = stage("output", vec![input.spec()]).with("port", name).with("writes", content);
+    spec.record = type_name::<T>().to_owned();
+    graph.push(spec, Some(Box::new(OutputStep { input, port: name.to_owned() })));
+}
+
+struct OutputStep<S, T> {
+    input: Port<S, T>,
+    port: String,
+}
+
+impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let local = context.local.clone();
+        let (mut builder, guard) = context.operator(node);
+        let mut pull = context.take(&self.input).open(&mut builder);
+        let count = local.counter(&self.port, "out");
+        let writer = Rc::new(RefCell::new(PortWriter::<T>::open(&self.port, &local)));
+        let closing = writer.clone();
+        let acknowledged = local.add_sink(Box::new(move || closing.borrow_mut().close()));
+        let mut records = Vec::new();
+        builder.build(move |_| {
+            move |frontiers| {
+                let _entered = guard.enter();
+                let mut writer = writer.borrow_mut();
+                let mut written = false;
+                pull.pull(&mut |_, segment| {
+                    written |= !segment.records.is_empty();
+                    count.add(segment.records.len());
+                    records.extend(segment.records.drain(..).map(|(_, record)| record));
+                    writer.write(&mut records, &local);
+                });
+                if written {
+                    writer.flush(&local);
+                }
+                // A sink that has failed acknowledges nothing more.
+                if !local.abort.is_failed() {
+                    acknowledged.set(frontiers.iter().map(least).min().unwrap_or(FOREVER));
+                }
+            }
+        });
+    }
+}
+
+/// The writer of one port on one worker, if it could be opened.
+struct PortWriter<T> {
+    port: String,
+    writer: Option<Box<dyn Writer<T>>>,
+}
+
+impl<T: 'static> PortWriter<T> {
+    fn open(port: &str, local: &Local) -> Self {
+        let sink = local.bindings.sink(port).typed::<T>();
+        let mut writer = PortWriter { port: port.to_owned(), writer: None };
+        match sink.open(local.index, local.peers) {
+            Ok(opened) => writer.writer = Some(opened),
+            Err(problem) => writer.fail(problem, local),
+        }
+        writer
+    }
+
+    fn write(&mut self, records: &mut Vec<T>, local: &Local) {
+        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write(records));
+        records.clear();
+        written.unwrap_or_else(|problem| self.fail(problem, local));
+    }
+
+    fn flush(&mut self, local: &Local) {
+        let flushed = self.writer.as_mut().map_or(Ok(()), |writer| writer.flush());
+        flushed.unwrap_or_else(|problem| self.fail(problem, local));
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        let closed = self.writer.take().map_or(Ok(()), |mut writer| writer.close());
+        closed.map_err(|problem| Error::Sink { port: self.port.clone(), problem })
+    }
+
+    /// Writes no more, and ends the job: cleanly, if the reader has closed the output.
+    fn fail(&mut self, problem: Problem, local: &Local) {
+        self.writer = None;
+        if problem.is_closed() {
+            local.abort.output_closed();
+        } else {
+            local.abort.fail(Error::Sink { port: self.port.clone(), problem });
+        }
+    }
+}
+
+/// A sink that is bound to a port, with its record type to be found again.
+pub(crate) struct BoundSink {
+    sink: Box<dyn Any + Send + Sync>,
+    pub(crate) record: &'static str,
+    pub(crate) info: SinkInfo,
+    commit: fn(&BoundSink) -> Result<(), Problem>,
+    abort: fn(&BoundSink),
+}
+
+impl BoundSink {
+    pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
+        BoundSink {
+            record: type_name::<T>(),
+            info: sink.info(),
+            sink: Box::new(sink),
+            commit: |bound| bound.typed::<T>().commit(),
+            abort: |bound| bound.typed::<T>().abort(),
+        }
+    }
+
+    /// The sink, as what the port carries; the plan has compared the types.
+    fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
+        let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
+        sink.expect("the types of ports and sinks are compared before a job starts").clone()
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), Problem> {
+        (self.commit)(self)
+    }
+
+    pub(crate) fn abort(&self) {
+        (self.abort)(self);
+    }
+}

@@ -1,0 +1,407 @@
+//! The source operator: the first step of every record's way.
+//!
+//! On each worker there is one for each input port, which reads the partitions that the worker
+//! owns: always the one whose event time has come least far, so that a window need not wait for a
+//! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
+
+use std::any::type_name;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilderSession;
+use timely::container::NoopBuilder;
+use timely::scheduling::Activator;
+
+use super::abort::Abort;
+use super::worker::Local;
+use crate::error::{Error, Problem};
+use crate::graph::node::Render;
+use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
+use crate::io::{
+    BadRecord, BadRecords, Chunk, Opening, ReadStatus, Reader, Source, Waker, Writer,
+};
+use crate::observe::Counter;
+use crate::state::snapshot::PartitionEnd;
+use crate::time::lane::{Lane, Progress};
+
+/// How many records are read at once; so many fit the nearest caches all the way down.
+const CHUNK_RECORDS: u64 = 1_024;
+/// How many chunks are read before the other operators have their turn.
+const CHUNKS: usize = 4;
+
+/// The step that renders an input port.
+pub(crate) fn render_input<T: 'static>(port: &str) -> impl Render + 'static {
+    InputStep { port: port.to_owned(), record: PhantomData::<fn() -> T> }
+}
+
+struct InputStep<T> {
+    port: String,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T: 'static> Render for InputStep<T> {
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let local = context.local.clone();
+        let bound = local.bindings.source(&self.port);
+        let source = bound.typed::<T>();
+        let (mut builder, guard) = context.operator(node);
+        let (output, edge) = builder.new_output();
+        let mut output = SegmentOutput::from(output);
+        let info = builder.operator_info();
+        let activator = || context.scope.activator_for(Rc::clone(&info.address));
+        let policy = BadRecordPolicy::new(&self.port, &*source, &local);
+        local.add_source(node, activator(), policy);
+
+        let mut input = Input {
+            lanes: Vec::new(),
+            records: local.counter(&self.port, "in"),
+            bytes: local.counter(&self.port, "bytes"),
+            port: self.port,
+            activator: activator(),
+            chunk: Chunk::default(),
+            turn: 0,
+            is_announced: false,
+            is_recorded: false,
+            local: local.clone(),
+        };
+        let wake = context.scope.worker().sync_activator_for(info.address.to_vec());
+        let wake = Arc::new(std::sync::Mutex::new(wake));
+        for (index, name) in bound.partitions().iter().enumerate() {
+            if index % local.peers == local.index {
+                input.open(node, &*source, index, name, wake.clone());
+            }
+        }
+        builder.build(move |mut capabilities| {
+            let mut capability = capabilities.pop();
+            move |_| {
+                let _entered = guard.enter();
+                let ended = match &mut capability {
+                    Some(capability) => input.work(capability, &mut output.activate()),
+                    None => return,
+                };
+                if ended {
+                    capability = None;
+                }
+            }
+        });
+        context.put(node, 0, Flow::<(), T>::Edge(edge));
+    }
+}
+
+type Wake = Arc<std::sync::Mutex<timely::scheduling::activate::SyncActivator>>;
+
+/// The partitions of one source that one worker owns.
+struct Input<T> {
+    port: String,
+    lanes: Vec<OpenLane<T>>,
+    records: Counter,
+    bytes: Counter,
+    activator: Activator,
+    chunk: Chunk<T>,
+    turn: u64,
+    is_announced: bool,
+    is_recorded: bool,
+    local: Rc<Local>,
+}
+
+struct OpenLane<T> {
+    lane: Lane,
+    name: String,
+    /// `None` once the partition has ended.
+    reader: Option<Box<dyn Reader<T>>>,
+    /// Set by the waker: there may be something to read.
+    is_ready: Arc<AtomicBool>,
+    /// Not to be read before this time.
+    until: Duration,
+    /// The turn in which it was read last.
+    turn: u64,
+    end: PartitionEnd,
+}
+
+impl<T: 'static> Input<T> {
+    fn open(&mut self, node: usize, source: &dyn Source<T>, index: usize, name: &str, wake: Wake) {
+        let start = self.local.snapshots.read_partition(&self.port, name);
+        let end = start.unwrap_or_default();
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let ready = is_ready.clone();
+        let waker = Waker::new(move || {
+            ready.store(true, Ordering::Release);
+            if let Ok(wake) = wake.lock() {
+                // A worker that has gone needs no waking.
+                let _ = wake.activate();
+            }
+        });
+        let opening = Opening { from: end.position, waker, clock: self.local.clock.clone() };
+        let reader = match end.ended {
+            true => Ok(None),
+            false => source.open(index, opening).map(Some),
+        };
+        let reader = reader.unwrap_or_else(|problem| {
+            self.fail(problem);
+            None
+        });
+        let lane = Lane::new(node, index);
+        let (name, until, turn) = (name.to_owned(), Duration::ZERO, 0);
+        self.lanes.push(OpenLane { lane, name, reader, is_ready, until, turn, end });
+    }
+
+    /// One activation. Tells whether the source has ended.
+    fn work(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_, T>) -> bool {
+        let local = self.local.clone();
+        if local.abort.is_failed() {
+            return false;
+        }
+        if !self.is_announced {
+            capability.downgrade(&local.epochs.first());
+            self.announce(capability, output);
+        }
+        capability.downgrade(&local.epochs.current());
+        if local.epochs.stop().is_some() {
+            self.record_positions();
+            return false; // the capability stays at the boundary, so nothing looks ended
+        }
+        if local.abort.is_draining() {
+            self.end_all(capability, output);
+        }
+        for _ in 0..CHUNKS {
+            if !local.epochs.has_room() || !self.read_chunk(capability, output) {
+                break;
+            }
+        }
+        if self.lanes.iter().all(|lane| lane.reader.is_none()) {
+            return true;
+        }
+        if local.epochs.has_room() && self.next_lane(local.clock.elapsed()).is_some() {
+            self.activator.activate();
+        }
+        false
+    }
+
+    /// Tells everybody downstream which lanes there are, in the first epoch.
+    fn announce(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
+        self.is_announced = true;
+        for lane in &self.lanes {
+            let progress = if lane.reader.is_some() { Progress::Open } else { Progress::End };
+            send(output, capability, Segment::new(lane.lane, progress, Vec::new()));
+        }
+    }
+
+    /// Ends all lanes where they stand.
+    fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
+        for lane in &mut self.lanes {
+            if lane.reader.take().is_some() {
+                send(output, capability, Segment::new(lane.lane, Progress::End, Vec::new()));
+            }
+        }
+    }
+
+    /// Reads and sends one chunk. Tells whether there was one.
+    fn read_chunk(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_, T>) -> bool {
+        let local = self.local.clone();
+        let now = local.clock.elapsed();
+        let max = local.epochs.room().min(CHUNK_RECORDS);
+        let Some(index) = self.next_lane(now).filter(|_| max > 0) else { return false };
+        self.turn += 1;
+        let lane = &mut self.lanes[index];
+        lane.turn = self.turn;
+        lane.is_ready.store(false, Ordering::Release);
+        let Some(reader) = &mut lane.reader else { return false };
+
+        self.chunk.clear();
+        let status = match reader.read(max as usize, &mut self.chunk) {
+            Ok(status) => status,
+            Err(problem) => {
+                self.fail(problem);
+                return false;
+            }
+        };
+        lane.end = PartitionEnd { position: reader.position(), ended: status == ReadStatus::Ended };
+        match status {
+            ReadStatus::More => lane.is_ready.store(true, Ordering::Release),
+            ReadStatus::Waiting => {}
+            ReadStatus::Until(time) => {
+                lane.until = time;
+                lane.is_ready.store(true, Ordering::Release);
+                local.wake_at(time);
+            }
+            ReadStatus::Ended => lane.reader = None,
+        }
+        let lane = lane.lane;
+        for record in self.chunk.bad.drain(..) {
+            local.bad_record(lane, record);
+        }
+        self.send_chunk(lane, status, capability, output, now);
+        true
+    }
+
+    fn send_chunk(
+        &mut self,
+        lane: Lane,
+        status: ReadStatus,
+        capability: &mut Capability<u64>,
+        output: &mut Output<'_, T>,
+        now: Duration,
+    ) {
+        let (epochs, acknowledged) = (&self.local.epochs, self.local.acknowledged());
+        let (records, bytes) = (self.chunk.records.len() as u64, self.chunk.bytes);
+        self.records.add(self.chunk.records.len());
+        self.bytes.add(self.chunk.bytes as usize);
+        let has_ended = status == ReadStatus::Ended;
+        if records == 0 && !has_ended {
+            return;
+        }
+        let strict = self.local.mode == super::Mode::PerRecordStrict;
+        if strict {
+            capability.downgrade(&epochs.claim(records, bytes, now, acknowledged));
+        }
+        let progress = if has_ended { Progress::End } else { Progress::Open };
+        let chunk = std::mem::take(&mut self.chunk.records);
+        send(output, capability, Segment::new(lane, progress, chunk));
+        if !strict {
+            epochs.sent(records, bytes, now, acknowledged);
+        }
+        capability.downgrade(&epochs.current());
+    }
+
+    /// The lane to be read next: of those that have something, the one whose event time has come
+    /// least far, and of those the one that waits longest.
+    fn next_lane(&self, now: Duration) -> Option<usize> {
+        let readable = |lane: &OpenLane<T>| {
+            let is_ready = lane.is_ready.load(Ordering::Acquire);
+            lane.reader.is_some() && is_ready && lane.until <= now
+        };
+        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| readable(lane));
+        let order = |lane: &OpenLane<T>| (self.local.progress_of(lane.lane), lane.turn);
+        lanes.min_by_key(|(_, lane)| order(lane)).map(|(index, _)| index)
+    }
+
+    fn record_positions(&mut self) {
+        if !std::mem::replace(&mut self.is_recorded, true) {
+            for lane in &self.lanes {
+                self.local.snapshots.write_partition(&self.port, &lane.name, lane.end);
+            }
+        }
+    }
+
+    fn fail(&self, problem: Problem) {
+        self.local.abort.fail(Error::Source { port: self.port.clone(), problem });
+    }
+}
+
+type Output<'a, T> = OutputBuilderSession<'a, u64, NoopBuilder<Segment<(), T>>>;
+
+fn send<T: 'static>(output: &mut Output<'_, T>, capability: &Capability<u64>, mut segment: Segment<(), T>) {
+    output.session_with_builder(capability).give_container(&mut segment);
+}
+
+/// What is done, on one worker, with the records of one source that cannot be read.
+pub(crate) struct BadRecordPolicy {
+    port: String,
+    partitions: Vec<String>,
+    action: Action,
+    count: Counter,
+}
+
+enum Action {
+    Fail,
+    Skip,
+    Write(Box<dyn Writer<BadRecord>>),
+}
+
+impl BadRecordPolicy {
+    fn new<T: 'static>(port: &str, source: &dyn Source<T>, local: &Local) -> Self {
+        let action = match source.bad_records() {
+            BadRecords::Fail => Action::Fail,
+            BadRecords::Skip => Action::Skip,
+            BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
+                Ok(writer) => Action::Write(writer),
+                Err(problem) => {
+                    local.abort.fail(dead_letter(port, problem));
+                    Action::Fail
+                }
+            },
+        };
+        let partitions = local.bindings.source(port).partitions().to_vec();
+        BadRecordPolicy { port: port.to_owned(), partitions, action, count: local.counter(port, "bad") }
+    }
+
+    /// Treats one record.
+    pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
+        if record.place.is_empty() {
+            record.place = self.partitions.get(partition).cloned().unwrap_or_default();
+        }
+        self.count.add(1);
+        match &mut self.action {
+            Action::Fail => {
+                abort.fail(Error::BadRecord { port: self.port.clone(), record: Box::new(record) });
+            }
+            Action::Skip => {}
+            Action::Write(writer) => {
+                if let Err(problem) = writer.write(&mut vec![record]) {
+                    abort.fail(dead_letter(&self.port, problem));
+                }
+            }
+        }
+    }
+
+    /// Closes the writer, if there is one.
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
+        match &mut self.action {
+            Action::Write(writer) => {
+                writer.close().map_err(|problem| dead_letter(&self.port, problem))
+            }
+            Action::Fail | Action::Skip => Ok(()),
+        }
+    }
+}
+
+pub(super) fn dead_letter(port: &str, problem: Problem) -> Error {
+    Error::Sink { port: format!("dead letters of {port}"), problem }
+}
+
+/// A source that is bound to a port, with its record type to be found again.
+pub(crate) struct BoundSource {
+    source: Box<dyn std::any::Any + Send + Sync>,
+    pub(crate) record: &'static str,
+    pub(crate) info: crate::io::SourceInfo,
+    pub(crate) bad_records: BadRecords,
+    find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
+    partitions: Vec<String>,
+}
+
+impl BoundSource {
+    pub(crate) fn new<T: 'static>(source: Arc<dyn Source<T>>) -> Self {
+        BoundSource {
+            record: type_name::<T>(),
+            info: source.info(),
+            bad_records: source.bad_records(),
+            source: Box::new(source),
+            find: |bound| bound.typed::<T>().partitions(),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// The source, as what the port carries; the plan has compared the types.
+    fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
+        let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
+        source.expect("the types of ports and sources are compared before a job starts").clone()
+    }
+
+    /// Finds the partitions, once a job.
+    pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
+        self.partitions = (self.find)(self)?;
+        match self.partitions.is_empty() {
+            true => Err(Problem::new("the source has no partitions")
+                .hint("a source without records is one partition that ends at once")),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn partitions(&self) -> &[String] {
+        &self.partitions
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of pipelines, sources and sinks: for this crate's own and for yours.
