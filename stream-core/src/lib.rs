@@ -3,6 +3,7 @@
 pub mod error;
 pub mod io;
 pub(crate) mod state;
+pub mod testing;
 pub mod time;
 
 pub use error::{Error, Problem};

@@ -1,0 +1,3 @@
+//! What tests of pipelines and connectors are written with.
+
+pub mod contract;
