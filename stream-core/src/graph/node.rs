@@ -17,8 +17,7 @@ use crate::error::Problem;
 /// handles.
 ///
 /// ```
-/// use stream_core::Job;
-/// use stream_core::io;
+/// use stream_core::{Job, Mode, io};
 ///
 /// let (lengths, rows) = io::collect();
 /// Job::new("lengths", |graph| {
@@ -27,7 +26,7 @@ use crate::error::Problem;
 /// })
 /// .source("words", io::vec(vec!["to".to_string(), "begin".to_string()]))
 /// .sink("lengths", lengths)
-/// .run()?;
+/// .run(Mode::Batch)?;
 /// assert_eq!(rows.take(), [2, 5]);
 /// # Ok::<(), stream_core::Error>(())
 /// ```

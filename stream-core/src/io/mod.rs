@@ -6,11 +6,28 @@
 //! succeeded. Every implementation passes the same tests: [`crate::testing::contract`].
 
 mod bad;
+mod channel;
+mod collect;
+mod log;
+mod memory;
 mod sink;
 mod source;
+mod wake;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use bad::{BadRecord, BadRecords};
+pub use channel::{ChannelSink, ChannelSource, Sender, channel, to_channel};
+pub use collect::{Collect, Discard, Rows, collect, discard};
+pub use log::MemoryLog;
+pub use memory::{Partitions, partitions, vec};
 pub use sink::{Sink, SinkInfo, Writer};
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
+
+/// Locks what connectors share. A panic elsewhere while it was held is no reason to panic here:
+/// no connector leaves its state half changed.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -29,7 +29,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     ///     let sums = numbers.key_by(|n| n % 2).scan(|| 0, |sum, n| { *sum += n; *sum });
     ///     graph.output("out", sums);
     /// }, [1, 2, 3, 4]);
-    /// assert_eq!(rows, ["[0,2]", "[0,6]", "[1,1]", "[1,4]"]);
+    /// assert_eq!(rows, [(0, 2), (0, 6), (1, 1), (1, 4)]);
     /// ```
     pub fn scan<A: Record, O: 'static>(
         self,

@@ -40,13 +40,14 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Counts the records of each key.
     ///
     /// ```
-    /// use stream_core::testing;
+    /// use stream_core::{ops::Entry, testing};
     ///
     /// let rows = testing::rows(|graph| {
     ///     let words = graph.input::<String>("in");
     ///     graph.output("out", words.key_by(|word| word.clone()).count());
     /// }, ["a", "b", "a"].map(String::from));
-    /// assert_eq!(rows, [r#"{"key":"a","value":2}"#, r#"{"key":"b","value":1}"#]);
+    /// let entry = |key: &str, value| Entry { key: key.to_string(), value };
+    /// assert_eq!(rows, [entry("a", 2), entry("b", 1)]);
     /// ```
     pub fn count(self) -> Table<Q, u64> {
         let step = |count: &mut u64, ()| *count += 1;
@@ -59,14 +60,14 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// records does not matter to them.
     ///
     /// ```
-    /// use stream_core::testing;
+    /// use stream_core::{ops::Entry, testing};
     ///
     /// let rows = testing::rows(|graph| {
     ///     let numbers = graph.input::<u64>("in");
     ///     let sums = numbers.key_by(|n| n % 2).fold(|| 0, |sum, n| *sum += n);
     ///     graph.output("out", sums);
     /// }, [1, 2, 3, 4]);
-    /// assert_eq!(rows, [r#"{"key":0,"value":6}"#, r#"{"key":1,"value":4}"#]);
+    /// assert_eq!(rows, [Entry { key: 0, value: 6 }, Entry { key: 1, value: 4 }]);
     /// ```
     pub fn fold<A: Record>(
         self,

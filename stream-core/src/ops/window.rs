@@ -50,7 +50,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     ///     let counts = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10)).count();
     ///     graph.output("out", counts.map(|window| (window.start, window.value)));
     /// }, [1, 9, 10]);
-    /// assert_eq!(rows, [r#"["1970-01-01T00:00:00Z",2]"#, r#"["1970-01-01T00:00:10Z",1]"#]);
+    /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(10), 1)]);
     /// ```
     pub fn tumbling(self, size: Size) -> Windows<Q, T, TumblingWindows>
     where
@@ -77,7 +77,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5)).count();
     ///     graph.output("out", sessions.map(|window| (window.start, window.value)));
     /// }, [1, 5, 10]);
-    /// assert_eq!(rows, [r#"["1970-01-01T00:00:01Z",2]"#, r#"["1970-01-01T00:00:10Z",1]"#]);
+    /// assert_eq!(rows, [(EventTime::secs(1), 2), (EventTime::secs(10), 1)]);
     /// ```
     pub fn session(self, gap: Gap) -> Windows<Q, T, SessionWindows>
     where

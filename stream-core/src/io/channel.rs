@@ -1,0 +1,251 @@
+//! Channels between a job and the program around it: [`channel()`] in, [`to_channel()`] out.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use super::lock;
+use super::sink::{Sink, SinkInfo, Writer};
+use super::source::{
+    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
+};
+use super::wake::{Inbox, WakingSender, queue};
+use crate::error::Problem;
+
+/// Makes a source that gives what the program sends, in one partition. At most `capacity` records
+/// wait (at least one); then [`Sender::send`] waits.
+///
+/// The source ends when every sender has been dropped. It can be read by one job, once.
+///
+/// ```
+/// use stream_core::io::channel;
+///
+/// let make = || {
+///     let (sender, source) = channel(2);
+///     std::thread::spawn(move || ["a", "b", "c"].map(|record| sender.send(record)));
+///     source
+/// };
+/// stream_core::testing::contract::source(make, &[vec!["a", "b", "c"]]);
+/// ```
+pub fn channel<T: Send + 'static>(capacity: usize) -> (Sender<T>, ChannelSource<T>) {
+    let (sender, inbox) = queue(capacity);
+    (Sender(sender), ChannelSource(Mutex::new(Some(inbox))))
+}
+
+/// Sends records into a job; made by [`channel()`].
+pub struct Sender<T>(WakingSender<T>);
+
+impl<T> Sender<T> {
+    /// Sends a record; waits while the channel is full.
+    ///
+    /// # Errors
+    /// When the job has ended, or was never started and has been dropped.
+    pub fn send(&self, record: T) -> Result<(), Problem> {
+        let closed = |_| Problem::closed("the job that reads the channel has ended");
+        self.0.send(record).map_err(closed)
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Sender(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+/// The source that [`channel()`] makes.
+pub struct ChannelSource<T>(Mutex<Option<Inbox<T>>>);
+
+impl<T> fmt::Debug for ChannelSource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelSource")
+    }
+}
+
+impl<T: Send + 'static> Source<T> for ChannelSource<T> {
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: "channel",
+            detail: String::new(),
+            boundedness: Boundedness::UntilClosed,
+            repeatable: false,
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        Ok(vec!["0".into()])
+    }
+
+    fn open(&self, _: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
+        let Some(inbox) = lock(&self.0).take() else {
+            let problem = Problem::new("the channel has been opened before");
+            return Err(problem.detail("what was read from it is gone").hint(
+                "make a channel for each run, or use a `MemoryLog`, which can be read again",
+            ));
+        };
+        inbox.wake_by(opening.waker);
+        Ok(Box::new(ChannelReader { inbox, position: opening.from }))
+    }
+}
+
+struct ChannelReader<T> {
+    inbox: Inbox<T>,
+    position: Position,
+}
+
+impl<T> Reader<T> for ChannelReader<T> {
+    fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
+        for _ in 0..max {
+            match self.inbox.receiver.try_recv() {
+                Ok(record) => into.push(record),
+                Err(TryRecvError::Empty) => return Ok(ReadStatus::Waiting),
+                Err(TryRecvError::Disconnected) => return Ok(ReadStatus::Ended),
+            }
+            self.position.0 += 1;
+        }
+        Ok(ReadStatus::More)
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+}
+
+/// Makes a sink that sends to the program, and the receiver. At most `capacity` records wait (at
+/// least one); then the job waits, so receive on another thread than the one that runs the job.
+///
+/// Records are seen before the job has succeeded. The receiver ends with the job; dropping it ends
+/// the job.
+///
+/// ```
+/// use stream_core::io::{Sink, to_channel};
+///
+/// let (sink, receiver) = to_channel(8);
+/// let mut writer = sink.open(0, 1)?;
+/// writer.write(&mut vec!["a", "b"])?;
+/// writer.close()?;
+/// sink.commit()?;
+/// assert_eq!(receiver.iter().collect::<Vec<_>>(), ["a", "b"]);
+/// # Ok::<(), stream_core::Problem>(())
+/// ```
+pub fn to_channel<T: Send + 'static>(capacity: usize) -> (ChannelSink<T>, Receiver<T>) {
+    let (sender, receiver) = sync_channel(capacity.max(1));
+    (ChannelSink(Mutex::new(Some(sender))), receiver)
+}
+
+/// The sink that [`to_channel()`] makes.
+pub struct ChannelSink<T>(Mutex<Option<SyncSender<T>>>);
+
+impl<T> fmt::Debug for ChannelSink<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelSink")
+    }
+}
+
+impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
+    fn info(&self) -> SinkInfo {
+        SinkInfo { kind: "channel", detail: String::new(), atomic: false }
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+        match &*lock(&self.0) {
+            Some(sender) => Ok(Box::new(ChannelWriter(Some(sender.clone())))),
+            None => Err(Problem::new("the channel has been written by a job before")
+                .hint("make a channel for each run")),
+        }
+    }
+
+    fn commit(&self) -> Result<(), Problem> {
+        *lock(&self.0) = None;
+        Ok(())
+    }
+
+    fn abort(&self) {
+        *lock(&self.0) = None;
+    }
+}
+
+/// Gives its sender up on closing, so that the receiver ends however long the writer is kept.
+struct ChannelWriter<T>(Option<SyncSender<T>>);
+
+impl<T> Writer<T> for ChannelWriter<T> {
+    fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
+        let Some(sender) = &self.0 else {
+            return Err(Problem::new("the channel's writer has been closed"));
+        };
+        let closed = |_| Problem::closed("the receiver of the channel has been dropped");
+        records.drain(..).try_for_each(|record| sender.send(record)).map_err(closed)
+    }
+
+    fn close(&mut self) -> Result<(), Problem> {
+        self.0 = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::testing::contract;
+
+    #[test]
+    fn the_source_keeps_the_contract_of_sources() {
+        let make = || {
+            let (sender, source) = channel(3);
+            let second = sender.clone();
+            thread::spawn(move || {
+                (0..100).try_for_each(|record| sender.send(record)).ok();
+                drop(second);
+            });
+            source
+        };
+        contract::source(make, &[(0..100).collect()]);
+    }
+
+    #[test]
+    fn the_sink_keeps_the_contract_of_sinks() {
+        let make = || {
+            let (sink, receiver) = to_channel(1_000);
+            let mut seen = Vec::new();
+            (sink, move || {
+                seen.extend(receiver.try_iter());
+                seen.clone()
+            })
+        };
+        contract::sink(make, &(0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_channel_opened_twice_is_a_problem_with_a_remedy() {
+        let (_sender, source) = channel::<u8>(1);
+        drop(source.open(0, contract::opening()).unwrap());
+        let problem = source.open(0, contract::opening()).err().unwrap().to_string();
+        let expected = "the channel has been opened before: what was read from it is gone (hint: \
+                        make a channel for each run, or use a `MemoryLog`, which can be read again)";
+        assert_eq!(problem, expected);
+    }
+
+    #[test]
+    fn sending_fails_when_the_job_has_gone() {
+        let (sender, source) = channel(1);
+        drop(source.open(0, contract::opening()).unwrap());
+        let problem = sender.send("lost").unwrap_err();
+        assert!(problem.is_closed());
+        assert_eq!(problem.to_string(), "the job that reads the channel has ended");
+    }
+
+    #[test]
+    fn writing_fails_as_closed_when_the_receiver_has_gone() {
+        let (sink, receiver) = to_channel(1);
+        let mut writer = sink.open(0, 1).unwrap();
+        drop(receiver);
+        assert!(writer.write(&mut vec![1]).unwrap_err().is_closed());
+    }
+}
