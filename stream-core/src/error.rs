@@ -95,7 +95,13 @@ impl Problem {
     /// Makes a problem that says what failed.
     pub fn new(what: impl Into<String>) -> Self {
         let what = what.into();
-        Problem(Box::new(Parts { what, detail: None, hint: None, cause: None, closed: false }))
+        Problem(Box::new(Parts {
+            what,
+            detail: None,
+            hint: None,
+            cause: None,
+            closed: false,
+        }))
     }
 
     /// Makes a problem that says: who was to read the output has closed it.
@@ -171,6 +177,9 @@ impl fmt::Debug for Problem {
 
 impl StdError for Problem {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.cause.as_ref().map(|cause| &**cause as &(dyn StdError + 'static))
+        self.0
+            .cause
+            .as_ref()
+            .map(|cause| &**cause as &(dyn StdError + 'static))
     }
 }

@@ -29,7 +29,10 @@ impl Counters {
     pub(crate) fn counter(&self, operator: &str, name: &'static str) -> Counter {
         let counter = Counter::default();
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.entry((operator.to_owned(), name)).or_default().push(counter.clone());
+        counters
+            .entry((operator.to_owned(), name))
+            .or_default()
+            .push(counter.clone());
         counter
     }
 
@@ -37,10 +40,14 @@ impl Counters {
     pub(crate) fn by_operator(&self, name: &str) -> BTreeMap<String, u64> {
         let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = |all: &Vec<Counter>| {
-            all.iter().map(|counter| counter.0.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+            all.iter()
+                .map(|counter| counter.0.load(Ordering::Relaxed))
+                .fold(0, u64::wrapping_add)
         };
         let named = counters.iter().filter(|((_, other), _)| *other == name);
-        named.map(|((operator, _), all)| (operator.clone(), sum(all))).collect()
+        named
+            .map(|((operator, _), all)| (operator.clone(), sum(all)))
+            .collect()
     }
 
     /// The sum over all operators and workers of the counters with a name.

@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use super::Stamp;
 use super::node::{Port, Render};
 use super::render::{Context, Flow, Open, Pull, Segment};
-use super::Stamp;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {
@@ -33,7 +33,11 @@ pub struct Chain<A, P> {
 
 impl<A: 'static> Chain<A, Pass> {
     pub(super) fn head() -> Self {
-        Chain { step: Pass(()), kinds: Vec::new(), record: PhantomData }
+        Chain {
+            step: Pass(()),
+            kinds: Vec::new(),
+            record: PhantomData,
+        }
     }
 }
 
@@ -72,7 +76,11 @@ impl<A: 'static, P: Step<A>> Chain<A, P> {
 
     fn then<Q: Step<P::Out>>(mut self, kind: &'static str, step: Q) -> Chain<A, Then<P, Q>> {
         self.kinds.push(kind);
-        Chain { step: Then(self.step, step), kinds: self.kinds, record: PhantomData }
+        Chain {
+            step: Then(self.step, step),
+            kinds: self.kinds,
+            record: PhantomData,
+        }
     }
 }
 
@@ -176,7 +184,10 @@ pub(super) struct Stateless<S, A, P> {
 impl<S: Stamp, A: 'static, P: Step<A>> Render for Stateless<S, A, P> {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let upstream = context.take(&self.input);
-        let stage = Stage { upstream, step: self.step };
+        let stage = Stage {
+            upstream,
+            step: self.step,
+        };
         context.put(node, 0, Flow::<S, P::Out>::Lazy(Box::new(stage)));
     }
 }
@@ -189,7 +200,11 @@ struct Stage<U, P> {
 impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s, S, A>, P> {
     fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, P::Out>> {
         let upstream = self.upstream.open(builder);
-        Box::new(StagePull { upstream, step: self.step, made: Segment::default() })
+        Box::new(StagePull {
+            upstream,
+            step: self.step,
+            made: Segment::default(),
+        })
     }
 }
 
@@ -201,7 +216,11 @@ struct StagePull<S, A, P: Step<A>> {
 
 impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
     fn pull(&mut self, each: &mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, P::Out>)) {
-        let StagePull { upstream, step, made } = self;
+        let StagePull {
+            upstream,
+            step,
+            made,
+        } = self;
         upstream.pull(&mut |capability, segment| {
             made.lane = segment.lane;
             made.progress = segment.progress;

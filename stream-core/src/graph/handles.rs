@@ -83,7 +83,9 @@ pub type Timed<T> = Stream<T, OnTime>;
 
 impl<T: Clone + 'static, K: Kind> Clone for Stream<T, K> {
     fn clone(&self) -> Self {
-        Stream { port: self.port.clone_edge() }
+        Stream {
+            port: self.port.clone_edge(),
+        }
     }
 }
 
@@ -95,7 +97,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into another.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let doubled = numbers.map(|n| n * 2);
     /// # doubled }, [1, 2, 3], [2, 4, 6]);
     /// ```
@@ -106,7 +108,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Keeps the records for which the closure says so.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let odd = numbers.filter(|n| n % 2 == 1);
     /// # odd }, [1, 2, 3], [1, 3]);
     /// ```
@@ -117,7 +119,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into another, or drops it.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let predecessors = numbers.filter_map(|n| n.checked_sub(2));
     /// # predecessors }, [1, 2, 3], [0, 1]);
     /// ```
@@ -128,7 +130,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into any number of others.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let counted = numbers.flat_map(|n| 0..n);
     /// # counted }, [1, 2, 3], [0, 0, 0, 1, 1, 2]);
     /// ```
@@ -142,7 +144,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Looks at each record and hands it on.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let seen = numbers.inspect(|n| println!("{n}"));
     /// # seen }, [1, 2, 3], [1, 2, 3]);
     /// ```
@@ -155,7 +157,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// The graph is the same as that of the same methods called on the stream.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let squares = numbers.fuse(|chain| chain.filter(|n| n % 2 == 1).map(|n| n * n));
     /// # squares }, [1, 2, 3], [1, 9]);
     /// ```
@@ -174,20 +176,29 @@ impl<T: 'static, K: Kind> Stream<T, K> {
             from.node = graph.push(stage(kind, vec![from]), None);
             from.port = 0;
         }
-        let render = Stateless { input: self.port, step: chain.step };
+        let render = Stateless {
+            input: self.port,
+            step: chain.step,
+        };
         Stream::from_port(graph.add(stage(last, vec![from]), render))
     }
 
     fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
         let graph = self.port.graph().clone();
         let spec = stage(kind, vec![self.port.spec()]);
-        Stream::from_port(graph.add(spec, Stateless { input: self.port, step }))
+        Stream::from_port(graph.add(
+            spec,
+            Stateless {
+                input: self.port,
+                step,
+            },
+        ))
     }
 
     /// Puts the records of two streams into one. A lane of either stays a lane of its own.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let all = numbers.clone().union(numbers.map(|n| n + 10));
     /// # all }, [1, 2], [1, 2, 11, 12]);
     /// ```
@@ -198,7 +209,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// Divides the records: first those for which the closure says so, then the rest.
     ///
     /// ```
-    /// # stream_core::testing::doc(|graph, numbers| {
+    /// # stream_core::testing::doc(|numbers| {
     /// let (small, large) = numbers.split(|n| *n < 3);
     /// # small.map(|n| n * 100).union(large) }, [1, 2, 3], [3, 100, 200]);
     /// ```
@@ -214,8 +225,13 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         T: Record,
     {
         let key = move |record: T| (f(&record), record);
-        Keyed { port: self.stateless("key_by", Map(key)).port }
+        Keyed {
+            port: self.stateless("key_by", Map(key)).port,
+        }
     }
+
+    /// Ends the stream: nobody reads it, and that is meant.
+    pub fn discard(self) {}
 
     /// Names the stage that this stream comes out of. State is found by the name, so a named stage
     /// keeps its state when others are added around it.
@@ -257,7 +273,9 @@ pub struct Keyed<Q, T, K: Kind = Lanes> {
 
 impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
     fn clone(&self) -> Self {
-        Keyed { port: self.port.clone_edge() }
+        Keyed {
+            port: self.port.clone_edge(),
+        }
     }
 }
 
@@ -267,12 +285,14 @@ impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
 /// end of input. What the table holds in the end does not.
 #[must_use = "a table that nobody reads computes nothing"]
 pub struct Table<Q, V> {
-    pub(crate) port: Port<(), ops::table::Change<Q, V>>,
+    pub(crate) port: Port<(), ops::Change<Q, V>>,
 }
 
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Table<Q, V> {
     fn clone(&self) -> Self {
-        Table { port: self.port.clone_edge() }
+        Table {
+            port: self.port.clone_edge(),
+        }
     }
 }
 
@@ -281,12 +301,14 @@ impl<Q: Clone + 'static, V: Clone + 'static> Clone for Table<Q, V> {
 /// Only what consolidates them may read them: a sink that upserts, or a person.
 #[must_use = "changes that nobody reads compute nothing"]
 pub struct Changes<Q, V> {
-    pub(crate) port: Port<(), ops::table::Change<Q, V>>,
+    pub(crate) port: Port<(), ops::Change<Q, V>>,
 }
 
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Changes<Q, V> {
     fn clone(&self) -> Self {
-        Changes { port: self.port.clone_edge() }
+        Changes {
+            port: self.port.clone_edge(),
+        }
     }
 }
 
@@ -306,6 +328,9 @@ impl<Q: Key, V: Record> Table<Q, V> {
 /// What can be bound to an output port.
 
 pub trait Output: output::Sealed {
+    /// What a sink of the port is given.
+    type Row: 'static;
+
     #[doc(hidden)]
     fn connect(self, name: &str);
 }
@@ -316,6 +341,8 @@ mod output {
 
 impl<T: 'static, K: Kind> output::Sealed for Stream<T, K> {}
 impl<T: 'static, K: Kind> Output for Stream<T, K> {
+    type Row = T;
+
     fn connect(self, name: &str) {
         crate::run::sink::output(self.port, name, "rows");
     }
@@ -323,6 +350,8 @@ impl<T: 'static, K: Kind> Output for Stream<T, K> {
 
 impl<Q: Key, V: Record> output::Sealed for Table<Q, V> {}
 impl<Q: Key, V: Record> Output for Table<Q, V> {
+    type Row = ops::Entry<Q, V>;
+
     fn connect(self, name: &str) {
         crate::run::sink::output(ops::table::final_content(self.port), name, "final content");
     }
@@ -330,6 +359,8 @@ impl<Q: Key, V: Record> Output for Table<Q, V> {
 
 impl<Q: Key, V: Record> output::Sealed for Changes<Q, V> {}
 impl<Q: Key, V: Record> Output for Changes<Q, V> {
+    type Row = ops::Change<Q, V>;
+
     fn connect(self, name: &str) {
         crate::run::sink::output(self.port, name, "changes");
     }

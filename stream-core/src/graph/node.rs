@@ -19,7 +19,7 @@ use crate::error::Problem;
 /// ```
 /// use stream_core::{Job, Mode, io};
 ///
-/// let (lengths, rows) = io::collect();
+/// let (lengths, rows) = io::collect::<usize>();
 /// Job::new("lengths", |graph| {
 ///     let words = graph.input::<String>("words");
 ///     graph.output("lengths", words.map(|word| word.len()));
@@ -72,7 +72,10 @@ impl<S: Stamp, T: 'static> Port<S, T> {
     }
 
     pub(crate) fn spec(&self) -> PortSpec {
-        PortSpec { node: self.node, port: self.port }
+        PortSpec {
+            node: self.node,
+            port: self.port,
+        }
     }
 
     /// A second handle to the same edge.
@@ -81,8 +84,16 @@ impl<S: Stamp, T: 'static> Port<S, T> {
         T: Clone,
     {
         let cloner: Cloner<S, T> = |edge| edge.clone();
-        self.graph.0.cloners.borrow_mut().insert((self.node, self.port), Box::new(cloner));
-        Port { graph: self.graph.clone(), records: PhantomData, ..*self }
+        self.graph
+            .0
+            .cloners
+            .borrow_mut()
+            .insert((self.node, self.port), Box::new(cloner));
+        Port {
+            graph: self.graph.clone(),
+            records: PhantomData,
+            ..*self
+        }
     }
 }
 
@@ -142,7 +153,12 @@ impl Graph {
 
     /// The port of a node that has been added.
     pub(crate) fn port<S: Stamp, T: 'static>(&self, node: usize, port: usize) -> Port<S, T> {
-        Port { graph: self.clone(), node, port, records: PhantomData }
+        Port {
+            graph: self.clone(),
+            node,
+            port,
+            records: PhantomData,
+        }
     }
 
     /// Gives a node another id.
@@ -181,7 +197,10 @@ impl Graph {
     pub(crate) fn spec(&self) -> GraphSpec {
         let nodes = self.0.nodes.borrow();
         let nodes = nodes.iter().map(|node| node.spec.clone()).collect();
-        GraphSpec { name: self.0.name.clone(), nodes }
+        GraphSpec {
+            name: self.0.name.clone(),
+            nodes,
+        }
     }
 
     /// The first mistake that was noted.
@@ -199,6 +218,10 @@ impl Graph {
     pub(crate) fn cloner<S: Stamp, T: 'static>(&self, port: PortSpec) -> Option<Cloner<S, T>> {
         let cloners = self.0.cloners.borrow();
         let cloner = cloners.get(&(port.node, port.port))?;
-        Some(*cloner.downcast_ref().expect("an edge is cloned as the type that it has"))
+        Some(
+            *cloner
+                .downcast_ref()
+                .expect("an edge is cloned as the type that it has"),
+        )
     }
 }

@@ -42,7 +42,11 @@ pub(crate) struct Segment<S, T> {
 
 impl<S, T> Segment<S, T> {
     pub(crate) fn new(lane: Lane, progress: Progress, records: Vec<(S, T)>) -> Self {
-        Segment { lane, progress, records }
+        Segment {
+            lane,
+            progress,
+            records,
+        }
     }
 }
 
@@ -66,7 +70,9 @@ pub(crate) type SegmentOutput<S, T> = OutputBuilder<u64, NoopBuilder<Segment<S, 
 
 /// The epoch that a message was sent in.
 pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
-    *capability.least().expect("every message of this engine is sent in an epoch")
+    *capability
+        .least()
+        .expect("every message of this engine is sent in an epoch")
 }
 
 /// Hands over what has arrived, batch by batch. The consumer may take a segment's records or leave
@@ -120,7 +126,9 @@ impl<'s, S: Stamp, T: 'static> Flow<'s, S, T> {
                 let _entered = guard.enter();
                 let mut output = output.activate();
                 pull.pull(&mut |capability, segment| {
-                    output.session_with_builder(capability).give_container(segment);
+                    output
+                        .session_with_builder(capability)
+                        .give_container(segment);
                 });
             }
         });
@@ -154,11 +162,25 @@ pub(crate) fn render<'s>(scope: Scope<'s, u64>, graph: &Graph, local: &Rc<Local>
     let spec = Rc::new(graph.spec());
     let reachable = spec.reachable();
     let mut readers = BTreeMap::new();
-    for (node, _) in spec.nodes.iter().zip(&reachable).filter(|(_, reachable)| **reachable) {
-        node.inputs.iter().for_each(|input| *readers.entry(*input).or_insert(0) += 1);
+    for (node, _) in spec
+        .nodes
+        .iter()
+        .zip(&reachable)
+        .filter(|(_, reachable)| **reachable)
+    {
+        node.inputs
+            .iter()
+            .for_each(|input| *readers.entry(*input).or_insert(0) += 1);
     }
     let (graph, local, slots) = (graph.clone(), local.clone(), BTreeMap::new());
-    let mut context = Context { scope, local, graph, spec, slots, readers };
+    let mut context = Context {
+        scope,
+        local,
+        graph,
+        spec,
+        slots,
+        readers,
+    };
     for (index, node) in context.graph.take_nodes().into_iter().enumerate() {
         if let (true, Some(step)) = (reachable[index], node.render) {
             step.render(index, &mut context);
@@ -188,22 +210,37 @@ impl<'s> Context<'s> {
     }
 
     /// Leaves the output of a node for those that read it.
-    pub(crate) fn put<S: Stamp, T: 'static>(&mut self, node: usize, port: usize, flow: Flow<'s, S, T>) {
+    pub(crate) fn put<S: Stamp, T: 'static>(
+        &mut self,
+        node: usize,
+        port: usize,
+        flow: Flow<'s, S, T>,
+    ) {
         let spec = PortSpec { node, port };
         let many = self.readers.get(&spec).copied().unwrap_or(0) > 1;
-        let flow = if many { Flow::Edge(flow.into_edge(node, self)) } else { flow };
+        let flow = if many {
+            Flow::Edge(flow.into_edge(node, self))
+        } else {
+            flow
+        };
         self.slots.insert(spec, Box::new(Filled(flow)));
     }
 
     /// Takes what was left at a port; an edge that others read too is cloned.
     pub(crate) fn take<S: Stamp, T: 'static>(&mut self, port: &Port<S, T>) -> Flow<'s, S, T> {
         let spec = port.spec();
-        let slot = self.slots.remove(&spec).expect("inputs are rendered before their readers");
+        let slot = self
+            .slots
+            .remove(&spec)
+            .expect("inputs are rendered before their readers");
         let flow: Flow<'s, S, T> = take_slot(slot);
         let readers = self.readers.get_mut(&spec).expect("a reader was counted");
         *readers -= 1;
         if let (1.., Flow::Edge(edge)) = (*readers, &flow) {
-            let clone = self.graph.cloner::<S, T>(spec).expect("two handles came from a clone");
+            let clone = self
+                .graph
+                .cloner::<S, T>(spec)
+                .expect("two handles came from a clone");
             let rest = Flow::<S, T>::Edge(clone(edge));
             self.slots.insert(spec, Box::new(Filled(rest)));
         }
@@ -226,7 +263,11 @@ impl<'s, S: 'static, T: 'static> Slot<'s> for Filled<'s, S, T> {
 
 #[allow(unsafe_code)]
 fn take_slot<'s, S: 'static, T: 'static>(slot: Box<dyn Slot<'s> + 's>) -> Flow<'s, S, T> {
-    assert_eq!(slot.record_type(), TypeId::of::<(S, T)>(), "an edge is read as the type it has");
+    assert_eq!(
+        slot.record_type(),
+        TypeId::of::<(S, T)>(),
+        "an edge is read as the type it has"
+    );
     // SAFETY: `Filled` is the only implementor of `Slot<'s>`. Its lifetime is the `'s` of the trait
     // object's type, which is invariant there, and its `S` and `T` were just compared.
     let filled = unsafe { Box::from_raw(Box::into_raw(slot).cast::<Filled<'s, S, T>>()) };

@@ -87,7 +87,10 @@ impl NodeSpec {
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
-        self.parameters.push(Parameter { name: name.to_owned(), value: value.to_string() });
+        self.parameters.push(Parameter {
+            name: name.to_owned(),
+            value: value.to_string(),
+        });
         self
     }
 
@@ -103,7 +106,10 @@ impl NodeSpec {
 
     /// The value of a setting.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        let found = self.parameters.iter().find(|parameter| parameter.name == name);
+        let found = self
+            .parameters
+            .iter()
+            .find(|parameter| parameter.name == name);
         found.map(|parameter| parameter.value.as_str())
     }
 
@@ -117,9 +123,15 @@ impl NodeSpec {
         self.port().unwrap_or(&self.kind).to_owned()
     }
 
+    /// The settings that are not said elsewhere, each behind a space.
     fn settings(&self) -> String {
         let mut text = String::new();
-        for parameter in self.parameters.iter().filter(|parameter| parameter.name != "port") {
+        let told = |name: &str| name == "port" || name == "writes";
+        for parameter in self
+            .parameters
+            .iter()
+            .filter(|parameter| !told(&parameter.name))
+        {
             let _ = write!(text, " {}={}", parameter.name, parameter.value);
         }
         text
@@ -133,7 +145,9 @@ impl GraphSpec {
         for (index, node) in self.nodes.iter().enumerate().rev() {
             if reached[index] || node.kind == "output" {
                 reached[index] = true;
-                node.inputs.iter().for_each(|input| reached[input.node] = true);
+                node.inputs
+                    .iter()
+                    .for_each(|input| reached[input.node] = true);
             }
         }
         reached
@@ -166,7 +180,11 @@ impl GraphSpec {
             } else {
                 label
             };
-            let shape = if node.port().is_some() { ("([", "])") } else { ("[", "]") };
+            let shape = if node.port().is_some() {
+                ("([", "])")
+            } else {
+                ("[", "]")
+            };
             let _ = writeln!(text, "  n{index}{}{label}{}", shape.0, shape.1);
             for input in &node.inputs {
                 let arrow = if node.exchange { "==>" } else { "-->" };
@@ -181,7 +199,12 @@ impl fmt::Display for GraphSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipeline {}", self.name)?;
         let reachable = self.reachable();
-        let width = self.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
+        let width = self
+            .nodes
+            .iter()
+            .map(|node| node.id.len())
+            .max()
+            .unwrap_or(0);
         for (node, reachable) in self.nodes.iter().zip(reachable) {
             write!(f, "  {:width$}  {}{}", node.id, node.kind, node.settings())?;
             for (index, input) in node.inputs.iter().enumerate() {

@@ -89,7 +89,10 @@ impl<T: Send + 'static> Source<T> for ChannelSource<T> {
             ));
         };
         inbox.wake_by(opening.waker);
-        Ok(Box::new(ChannelReader { inbox, position: opening.from }))
+        Ok(Box::new(ChannelReader {
+            inbox,
+            position: opening.from,
+        }))
     }
 }
 
@@ -149,7 +152,11 @@ impl<T> fmt::Debug for ChannelSink<T> {
 
 impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
     fn info(&self) -> SinkInfo {
-        SinkInfo { kind: "channel", detail: String::new(), atomic: false }
+        SinkInfo {
+            kind: "channel",
+            detail: String::new(),
+            atomic: false,
+        }
     }
 
     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
@@ -179,7 +186,10 @@ impl<T> Writer<T> for ChannelWriter<T> {
             return Err(Problem::new("the channel's writer has been closed"));
         };
         let closed = |_| Problem::closed("the receiver of the channel has been dropped");
-        records.drain(..).try_for_each(|record| sender.send(record)).map_err(closed)
+        records
+            .drain(..)
+            .try_for_each(|record| sender.send(record))
+            .map_err(closed)
     }
 
     fn close(&mut self) -> Result<(), Problem> {
@@ -226,7 +236,11 @@ mod tests {
     fn a_channel_opened_twice_is_a_problem_with_a_remedy() {
         let (_sender, source) = channel::<u8>(1);
         drop(source.open(0, contract::opening()).unwrap());
-        let problem = source.open(0, contract::opening()).err().unwrap().to_string();
+        let problem = source
+            .open(0, contract::opening())
+            .err()
+            .unwrap()
+            .to_string();
         let expected = "the channel has been opened before: what was read from it is gone (hint: \
                         make a channel for each run, or use a `MemoryLog`, which can be read again)";
         assert_eq!(problem, expected);
@@ -238,7 +252,10 @@ mod tests {
         drop(source.open(0, contract::opening()).unwrap());
         let problem = sender.send("lost").unwrap_err();
         assert!(problem.is_closed());
-        assert_eq!(problem.to_string(), "the job that reads the channel has ended");
+        assert_eq!(
+            problem.to_string(),
+            "the job that reads the channel has ended"
+        );
     }
 
     #[test]

@@ -26,7 +26,10 @@ use crate::error::Problem;
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn collect<T: Send + 'static>() -> (Collect<T>, Rows<T>) {
-    let sink = Collect { closed: Arc::default(), rows: Rows(Arc::default()) };
+    let sink = Collect {
+        closed: Arc::default(),
+        rows: Rows(Arc::default()),
+    };
     let rows = Rows(sink.rows.0.clone());
     (sink, rows)
 }
@@ -72,11 +75,19 @@ impl<T> fmt::Debug for Collect<T> {
 
 impl<T: Send + 'static> Sink<T> for Collect<T> {
     fn info(&self) -> SinkInfo {
-        SinkInfo { kind: "collect", detail: String::new(), atomic: true }
+        SinkInfo {
+            kind: "collect",
+            detail: String::new(),
+            atomic: true,
+        }
     }
 
     fn open(&self, worker: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
-        Ok(Box::new(Collector { worker, rows: Vec::new(), closed: self.closed.clone() }))
+        Ok(Box::new(Collector {
+            worker,
+            rows: Vec::new(),
+            closed: self.closed.clone(),
+        }))
     }
 
     fn commit(&self) -> Result<(), Problem> {
@@ -127,7 +138,11 @@ pub struct Discard;
 
 impl<T> Sink<T> for Discard {
     fn info(&self) -> SinkInfo {
-        SinkInfo { kind: "discard", detail: String::new(), atomic: true }
+        SinkInfo {
+            kind: "discard",
+            detail: String::new(),
+            atomic: true,
+        }
     }
 
     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
@@ -161,7 +176,9 @@ mod tests {
         let (sink, rows) = collect();
         for worker in [1, 0] {
             let mut writer = sink.open(worker, 2).unwrap();
-            writer.write(&mut vec![(worker, 'a'), (worker, 'b')]).unwrap();
+            writer
+                .write(&mut vec![(worker, 'a'), (worker, 'b')])
+                .unwrap();
             writer.close().unwrap();
         }
         sink.commit().unwrap();

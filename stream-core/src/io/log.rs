@@ -46,7 +46,9 @@ impl<T> MemoryLog<T> {
             readers: Vec::new(),
             next_reader: 0,
         };
-        MemoryLog { partitions: (0..partitions).map(|_| Mutex::new(empty())).collect() }
+        MemoryLog {
+            partitions: (0..partitions).map(|_| Mutex::new(empty())).collect(),
+        }
     }
 
     /// Appends records to a partition and wakes its readers.
@@ -60,7 +62,10 @@ impl<T> MemoryLog<T> {
     ) -> Result<(), Problem> {
         let what = || format!("cannot append to partition {partition} of the log");
         let Some(log) = self.partitions.get(partition) else {
-            let detail = format!("it has {} partitions, and the first is 0", self.partitions.len());
+            let detail = format!(
+                "it has {} partitions, and the first is 0",
+                self.partitions.len()
+            );
             return Err(Problem::new(what()).detail(detail));
         };
         let mut log = lock(log);
@@ -90,7 +95,9 @@ impl<T> Partition<T> {
 
 impl<T> Clone for MemoryLog<T> {
     fn clone(&self) -> Self {
-        MemoryLog { partitions: self.partitions.clone() }
+        MemoryLog {
+            partitions: self.partitions.clone(),
+        }
     }
 }
 
@@ -119,7 +126,12 @@ impl<T: Clone + Send + 'static> Source<T> for MemoryLog<T> {
         let number = log.next_reader;
         log.next_reader += 1;
         log.readers.push((number, opening.waker));
-        Ok(Box::new(Tail { log: self.clone(), partition, number, next: opening.from.0 as usize }))
+        Ok(Box::new(Tail {
+            log: self.clone(),
+            partition,
+            number,
+            next: opening.from.0 as usize,
+        }))
     }
 }
 
@@ -199,6 +211,9 @@ mod tests {
         assert_eq!(problem, expected);
         log.close();
         let problem = log.append(0, ["x"]).unwrap_err().to_string();
-        assert_eq!(problem, "cannot append to partition 0 of the log: the log is closed");
+        assert_eq!(
+            problem,
+            "cannot append to partition 0 of the log: the log is closed"
+        );
     }
 }

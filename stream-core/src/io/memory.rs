@@ -15,7 +15,10 @@ use crate::error::Problem;
 /// stream_core::testing::contract::source(|| vec(vec!["a", "b"]), &[vec!["a", "b"]]);
 /// ```
 pub fn vec<T: Clone + Send + Sync + 'static>(records: Vec<T>) -> Partitions<T> {
-    Partitions { kind: "vec", partitions: vec![records].into() }
+    Partitions {
+        kind: "vec",
+        partitions: vec![records].into(),
+    }
 }
 
 /// A source of the given records, in partitions named by their number: `0`, `1`, …
@@ -27,7 +30,10 @@ pub fn vec<T: Clone + Send + Sync + 'static>(records: Vec<T>) -> Partitions<T> {
 /// stream_core::testing::contract::source(|| partitions(even_and_odd.clone()), &even_and_odd);
 /// ```
 pub fn partitions<T: Clone + Send + Sync + 'static>(partitions: Vec<Vec<T>>) -> Partitions<T> {
-    Partitions { kind: "partitions", partitions: partitions.into() }
+    Partitions {
+        kind: "partitions",
+        partitions: partitions.into(),
+    }
 }
 
 /// A source of records in memory, made by [`vec()`] or [`partitions()`]. Clones share the records.
@@ -59,7 +65,11 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Partitions<T> {
             return Err(Problem::new(what).detail(format!("it holds {records} records")));
         }
         let next = opening.from.0 as usize;
-        Ok(Box::new(Cursor { partitions: self.partitions.clone(), partition, next }))
+        Ok(Box::new(Cursor {
+            partitions: self.partitions.clone(),
+            partition,
+            next,
+        }))
     }
 }
 
@@ -84,7 +94,11 @@ impl<T: Clone> Reader<T> for Cursor<T> {
         let taken = rest.len().min(max);
         into.extend(rest[..taken].iter().cloned());
         self.next += taken;
-        Ok(if taken == rest.len() { ReadStatus::Ended } else { ReadStatus::More })
+        Ok(if taken == rest.len() {
+            ReadStatus::Ended
+        } else {
+            ReadStatus::More
+        })
     }
 
     fn position(&self) -> Position {
@@ -106,7 +120,13 @@ mod tests {
 
     #[test]
     fn no_partition_is_a_problem_with_a_remedy() {
-        let problem = partitions(Vec::<Vec<u8>>::new()).partitions().unwrap_err().to_string();
-        assert_eq!(problem, "the source has no partition (hint: give it one, which may be empty)");
+        let problem = partitions(Vec::<Vec<u8>>::new())
+            .partitions()
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            problem,
+            "the source has no partition (hint: give it one, which may be empty)"
+        );
     }
 }

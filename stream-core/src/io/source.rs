@@ -185,7 +185,11 @@ pub struct Chunk<T> {
 
 impl<T> Default for Chunk<T> {
     fn default() -> Self {
-        Chunk { records: Vec::new(), bad: Vec::new(), bytes: 0 }
+        Chunk {
+            records: Vec::new(),
+            bad: Vec::new(),
+            bytes: 0,
+        }
     }
 }
 
@@ -237,7 +241,8 @@ impl<T> Chunk<T> {
 
 impl<T> Extend<T> for Chunk<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, records: I) {
-        self.records.extend(records.into_iter().map(|record| ((), record)));
+        self.records
+            .extend(records.into_iter().map(|record| ((), record)));
     }
 }
 

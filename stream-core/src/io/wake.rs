@@ -10,7 +10,13 @@ use super::source::Waker;
 pub(super) fn queue<M>(capacity: usize) -> (WakingSender<M>, Inbox<M>) {
     let (sender, receiver) = sync_channel(capacity.max(1));
     let waker = Arc::new(OnceLock::new());
-    (WakingSender { sender: Some(sender), waker: waker.clone() }, Inbox { receiver, waker })
+    (
+        WakingSender {
+            sender: Some(sender),
+            waker: waker.clone(),
+        },
+        Inbox { receiver, waker },
+    )
 }
 
 /// The worker's end. It is woken from when it has named its waker.
@@ -53,7 +59,10 @@ impl<M> WakingSender<M> {
 
 impl<M> Clone for WakingSender<M> {
     fn clone(&self) -> Self {
-        WakingSender { sender: self.sender.clone(), waker: self.waker.clone() }
+        WakingSender {
+            sender: self.sender.clone(),
+            waker: self.waker.clone(),
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::io::BadRecord;
 use crate::observe::Counter;
 use crate::run::worker::{Local, least};
 use crate::state::snapshot::LaneState;
-use crate::time::lane::Progress;
 use crate::time::epoch::FOREVER;
+use crate::time::lane::Progress;
 use crate::time::{EventTime, Lateness};
 
 /// A record further ahead of its lane than this is bad, not early: ten years.
@@ -66,9 +66,12 @@ impl<T: 'static, F: Fn(&T) -> EventTime + 'static> Render for AssignTime<T, F> {
                 pull.pull(&mut |capability, segment| {
                     let (mut on_time, mut behind) = times.divide(epoch_of(capability), segment);
                     local.note_progress(on_time.lane, on_time.progress);
-                    timed.session_with_builder(capability).give_container(&mut on_time);
+                    timed
+                        .session_with_builder(capability)
+                        .give_container(&mut on_time);
                     if late_read {
-                        late.session_with_builder(capability).give_container(&mut behind);
+                        late.session_with_builder(capability)
+                            .give_container(&mut behind);
                     }
                 });
                 let frontier = frontiers.iter().map(least).min().unwrap_or(FOREVER);
@@ -122,8 +125,14 @@ impl<F> LaneTimes<F> {
         if let Some(high) = high {
             self.highs.at(epoch).insert(lane, high);
         }
-        let promised = high.map_or(Progress::Open, |high| Progress::At(high.minus(self.lateness)));
-        let progress = if segment.progress == Progress::End { Progress::End } else { promised };
+        let promised = high.map_or(Progress::Open, |high| {
+            Progress::At(high.minus(self.lateness))
+        });
+        let progress = if segment.progress == Progress::End {
+            Progress::End
+        } else {
+            promised
+        };
         (Segment::new(lane, progress, on_time), behind)
     }
 }

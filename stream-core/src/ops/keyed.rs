@@ -24,11 +24,11 @@
 
 use std::collections::BTreeMap;
 
+use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::dataflow::operators::{Capability, CapabilityTrait, InputCapability};
-use timely::container::{CapacityContainerBuilder, NoopBuilder};
 
 use crate::error::{Error, Problem};
 use crate::graph::render::{Context, Flow, Segment, SegmentOutput, epoch_of};
@@ -260,7 +260,11 @@ impl<L: Logic> Operator<L> {
             touched: Vec::new(),
             is_touched: vec![false; SHARDS],
             held: None,
-            emit: Emit { records: Vec::new(), overtaken: Vec::new(), wants_overtaken },
+            emit: Emit {
+                records: Vec::new(),
+                overtaken: Vec::new(),
+                wants_overtaken,
+            },
             lane: Lane::new(node, local.index),
             id: context.id(node).to_owned(),
             snapshots: local.snapshots.clone(),
@@ -280,7 +284,11 @@ impl<L: Logic> Operator<L> {
             .promised
             .entry(epoch)
             .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
-        heard.extend(promises.drain(..).map(|(_, lane, progress)| (lane, progress)));
+        heard.extend(
+            promises
+                .drain(..)
+                .map(|(_, lane, progress)| (lane, progress)),
+        );
     }
 
     /// Takes in records: now, if their run is open, or else later.
@@ -299,9 +307,18 @@ impl<L: Logic> Operator<L> {
             }
             self.send(out, capability, capability);
         } else {
-            let overtaken = self.emit.wants_overtaken.then(|| capability.delayed(&epoch, 1));
-            let kept = Kept { emitted: capability.delayed(&epoch, 0), overtaken };
-            self.waiting.entry(run).or_default().push((kept, std::mem::take(records)));
+            let overtaken = self
+                .emit
+                .wants_overtaken
+                .then(|| capability.delayed(&epoch, 1));
+            let kept = Kept {
+                emitted: capability.delayed(&epoch, 0),
+                overtaken,
+            };
+            self.waiting
+                .entry(run)
+                .or_default()
+                .push((kept, std::mem::take(records)));
         }
     }
 
@@ -311,12 +328,22 @@ impl<L: Logic> Operator<L> {
         while self.run < reached {
             self.close_run(out);
             self.apply(frontier.min(self.align.end(self.run)), out);
-            let next = self.waiting.keys().next().copied().unwrap_or(reached).min(reached);
+            let next = self
+                .waiting
+                .keys()
+                .next()
+                .copied()
+                .unwrap_or(reached)
+                .min(reached);
             self.save_if_between(self.run, next);
             self.run = next;
             for (kept, records) in self.waiting.remove(&next).unwrap_or_default() {
                 self.fold(records.into_iter());
-                self.send(out, &kept.emitted, kept.overtaken.as_ref().unwrap_or(&kept.emitted));
+                self.send(
+                    out,
+                    &kept.emitted,
+                    kept.overtaken.as_ref().unwrap_or(&kept.emitted),
+                );
                 if self.emission == Emission::BatchClose && self.held.is_none() {
                     self.held = Some(kept.emitted);
                 }
@@ -359,9 +386,15 @@ impl<L: Logic> Operator<L> {
 
     /// Applies what was promised in epochs before `until`.
     fn apply(&mut self, until: u64, out: &mut Outputs<'_, L>) {
-        while let Some(first) = self.promised.first_entry().filter(|first| *first.key() < until) {
+        while let Some(first) = self
+            .promised
+            .first_entry()
+            .filter(|first| *first.key() < until)
+        {
             let (capability, promises) = first.remove();
-            promises.into_iter().for_each(|(lane, progress)| self.lanes.note(lane, progress));
+            promises
+                .into_iter()
+                .for_each(|(lane, progress)| self.lanes.note(lane, progress));
             let progress = self.lanes.least();
             if progress > self.applied {
                 self.applied = progress;
@@ -386,7 +419,9 @@ impl<L: Logic> Operator<L> {
         let fires = ended || watermark >= self.logic.due();
         self.logic.begin_advance(watermark);
         for index in 0..if fires { SHARDS } else { 0 } {
-            let Some(shard) = &mut self.shards[index] else { continue };
+            let Some(shard) = &mut self.shards[index] else {
+                continue;
+            };
             self.logic.advance(shard, &mut self.emit);
             if ended && self.emission == Emission::End {
                 self.logic.close(shard, &mut self.emit);
@@ -410,7 +445,9 @@ impl<L: Logic> Operator<L> {
         if let (false, Some(output)) = (self.emit.overtaken.is_empty(), &mut out.overtaken) {
             let records = std::mem::take(&mut self.emit.overtaken);
             let mut segment = Segment::new(self.lane, self.applied, records);
-            output.session_with_builder(overtaken).give_container(&mut segment);
+            output
+                .session_with_builder(overtaken)
+                .give_container(&mut segment);
         }
     }
 
@@ -418,19 +455,25 @@ impl<L: Logic> Operator<L> {
     fn send_segment<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_, L>, capability: &C) {
         let records = std::mem::take(&mut self.emit.records);
         let mut segment = Segment::new(self.lane, self.applied, records);
-        out.emitted.session_with_builder(capability).give_container(&mut segment);
+        out.emitted
+            .session_with_builder(capability)
+            .give_container(&mut segment);
     }
 
     /// Sends a part of what the watermark has completed: nothing is promised behind it yet.
     fn send_before(&mut self, out: &mut Outputs<'_, L>, capability: &Capability<u64>) {
         let records = std::mem::take(&mut self.emit.records);
         let mut segment = Segment::new(self.lane, Progress::Open, records);
-        out.emitted.session_with_builder(capability).give_container(&mut segment);
+        out.emitted
+            .session_with_builder(capability)
+            .give_container(&mut segment);
     }
 
     /// Writes the state if the boundary lies where one run ends and another begins.
     fn save_if_between(&mut self, run: u64, next: u64) {
-        let Some(boundary) = self.snapshots.boundary() else { return };
+        let Some(boundary) = self.snapshots.boundary() else {
+            return;
+        };
         let boundary = self.align.run(boundary);
         if self.saved || !(run < boundary && boundary <= next) {
             return;
@@ -444,7 +487,8 @@ impl<L: Logic> Operator<L> {
     fn save(&self) -> Result<(), Problem> {
         for (index, shard) in self.shards.iter().enumerate() {
             if let Some(shard) = shard {
-                self.snapshots.write(&self.id, Part::Shard(index), self.logic.save(shard)?);
+                self.snapshots
+                    .write(&self.id, Part::Shard(index), self.logic.save(shard)?);
             }
         }
         let common = crate::state::codec::encode(&self.applied)?;
@@ -468,6 +512,8 @@ impl<L: Logic> Operator<L> {
     }
 
     fn fail(&self, problem: Problem) {
-        self.abort.fail(Error::Engine(problem.hint(format!("the operator is `{}`", self.id))));
+        self.abort.fail(Error::Engine(
+            problem.hint(format!("the operator is `{}`", self.id)),
+        ));
     }
 }

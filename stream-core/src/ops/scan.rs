@@ -22,13 +22,12 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// The output is the same in every mode if each key lives in one lane.
     ///
     /// ```
-    /// use stream_core::testing;
+    /// use stream_core::{graph::Stream, testing};
     ///
-    /// let rows = testing::rows(|graph| {
-    ///     let numbers = graph.input::<u64>("in");
-    ///     let sums = numbers.key_by(|n| n % 2).scan(|| 0, |sum, n| { *sum += n; *sum });
-    ///     graph.output("out", sums);
-    /// }, [1, 2, 3, 4]);
+    /// let sums = |numbers: Stream<u64>| {
+    ///     numbers.key_by(|n| n % 2).scan(|| 0, |sum, n| { *sum += n; *sum })
+    /// };
+    /// let rows = testing::rows(sums, [1, 2, 3, 4]);
     /// assert_eq!(rows, [(0, 2), (0, 6), (1, 1), (1, 4)]);
     /// ```
     pub fn scan<A: Record, O: 'static>(
@@ -40,7 +39,12 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
         let spec = stage("scan", vec![self.port.spec()])
             .class(Class::ExactIfKeyInOneLane)
             .exchanged();
-        let render = Scan { input: self.port, init, step, state: PhantomData };
+        let render = Scan {
+            input: self.port,
+            init,
+            step,
+            state: PhantomData,
+        };
         Stream::from_port(graph.add(spec, render))
     }
 }
@@ -65,7 +69,11 @@ where
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = context.take(&self.input);
         let Scan { init, step, .. } = *self;
-        let logic = Running { init, step, records: PhantomData };
+        let logic = Running {
+            init,
+            step,
+            records: PhantomData,
+        };
         let to_record = |stamp, (key, record)| (stamp, key, record);
         keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
     }

@@ -29,7 +29,6 @@ pub struct SessionWindows {
     pub(super) gap: i64,
 }
 
-#[expect(private_interfaces, private_bounds, reason = "the logic is the engine's own")]
 impl Assign for SessionWindows {
     const KIND: &'static str = "session";
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Sessions<Q, P, A, F>;
@@ -45,7 +44,14 @@ impl Assign for SessionWindows {
     ) -> Sessions<Q, P, A, F> {
         let watermark = EventTime::MIN;
         let due = EventTime::MAX;
-        Sessions { gap: self.gap, fold, counts, watermark, due, records: PhantomData }
+        Sessions {
+            gap: self.gap,
+            fold,
+            counts,
+            watermark,
+            due,
+            records: PhantomData,
+        }
     }
 }
 
@@ -88,7 +94,10 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
     }
 
     fn empty(&self) -> Shard<Q, A> {
-        Shard { keys: HashTable::new(), timers: BinaryHeap::new() }
+        Shard {
+            keys: HashTable::new(),
+            timers: BinaryHeap::new(),
+        }
     }
 
     #[inline]
@@ -100,7 +109,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         emit: &mut Emit<Self>,
     ) {
         let end = time.plus(self.gap);
-        let slot = shard.keys.entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key));
+        let slot = shard
+            .keys
+            .entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key));
         let open = match &slot {
             Slot::Occupied(slot) => slot.get().1.iter().position(|s| s.overlaps(time, end)),
             Slot::Vacant(_) => None,
@@ -113,7 +124,12 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
             }
             (None, slot) if end > self.watermark => {
                 let value = self.fold.start(record);
-                let session = Session { start: time, end, timer: end, value };
+                let session = Session {
+                    start: time,
+                    end,
+                    timer: end,
+                    value,
+                };
                 match slot {
                     Slot::Occupied(mut slot) => slot.get_mut().1.push(session),
                     Slot::Vacant(slot) => drop(slot.insert((key, vec![session]))),
@@ -166,7 +182,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
                 shard.timers.push(Reverse((session.timer, hash)));
                 self.due = self.due.min(session.timer);
             }
-            shard.keys.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
+            shard
+                .keys
+                .insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
         }
         Ok(shard)
     }
@@ -207,11 +225,23 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
         let has_timer = |(key, sessions): &(Q, Vec<Session<A>>)| {
             sessions.iter().any(|session| session.timer == time) && hash_of(key) == hash
         };
-        let Ok(mut slot) = shard.keys.find_entry(hash, has_timer) else { return };
+        let Ok(mut slot) = shard.keys.find_entry(hash, has_timer) else {
+            return;
+        };
         let (key, sessions) = slot.get_mut();
         for session in sessions.extract_if(.., |session| session.end <= watermark) {
-            let Session { start, end, value, .. } = session;
-            emit.records.push((end.minus(1), Windowed { key: key.clone(), start, end, value }));
+            let Session {
+                start, end, value, ..
+            } = session;
+            emit.records.push((
+                end.minus(1),
+                Windowed {
+                    key: key.clone(),
+                    start,
+                    end,
+                    value,
+                },
+            ));
             self.counts.open.sub(1);
         }
         for session in sessions.iter_mut().filter(|session| session.timer == time) {

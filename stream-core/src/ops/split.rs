@@ -33,9 +33,11 @@ impl<S: Stamp, T: 'static, F: Fn(&T) -> bool + 'static> Render for Split<S, T, F
                 let (mut yes, mut no) = (yes.activate(), no.activate());
                 pull.pull(&mut |capability, segment| {
                     let mut rest = Segment::new(segment.lane, segment.progress, Vec::new());
-                    rest.records.extend(segment.records.extract_if(.., |(_, record)| !f(record)));
+                    rest.records
+                        .extend(segment.records.extract_if(.., |(_, record)| !f(record)));
                     yes.session_with_builder(capability).give_container(segment);
-                    no.session_with_builder(capability).give_container(&mut rest);
+                    no.session_with_builder(capability)
+                        .give_container(&mut rest);
                 });
             }
         });

@@ -40,18 +40,23 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Counts the records of each key.
     ///
     /// ```
-    /// use stream_core::{ops::Entry, testing};
+    /// use stream_core::{graph::Stream, ops::Entry, testing};
     ///
-    /// let rows = testing::rows(|graph| {
-    ///     let words = graph.input::<String>("in");
-    ///     graph.output("out", words.key_by(|word| word.clone()).count());
-    /// }, ["a", "b", "a"].map(String::from));
+    /// let count = |words: Stream<String>| words.key_by(|word| word.clone()).count();
+    /// let rows = testing::rows(count, ["a", "b", "a"].map(String::from));
     /// let entry = |key: &str, value| Entry { key: key.to_string(), value };
     /// assert_eq!(rows, [entry("a", 2), entry("b", 1)]);
     /// ```
     pub fn count(self) -> Table<Q, u64> {
         let step = |count: &mut u64, ()| *count += 1;
-        table(self.port, ("count", Class::Exact), |_| (), || 0, step, |_, count| *count)
+        table(
+            self.port,
+            ("count", Class::Exact),
+            |_| (),
+            || 0,
+            step,
+            |_, count| *count,
+        )
     }
 
     /// Folds the records of each key into one value.
@@ -60,13 +65,12 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// records does not matter to them.
     ///
     /// ```
-    /// use stream_core::{ops::Entry, testing};
+    /// use stream_core::{graph::Stream, ops::Entry, testing};
     ///
-    /// let rows = testing::rows(|graph| {
-    ///     let numbers = graph.input::<u64>("in");
-    ///     let sums = numbers.key_by(|n| n % 2).fold(|| 0, |sum, n| *sum += n);
-    ///     graph.output("out", sums);
-    /// }, [1, 2, 3, 4]);
+    /// let sums = |numbers: Stream<u64>| {
+    ///     numbers.key_by(|n| n % 2).fold(|| 0, |sum, n| *sum += n)
+    /// };
+    /// let rows = testing::rows(sums, [1, 2, 3, 4]);
     /// assert_eq!(rows, [Entry { key: 0, value: 6 }, Entry { key: 1, value: 4 }]);
     /// ```
     pub fn fold<A: Record>(
@@ -102,7 +106,14 @@ pub(crate) fn final_content<Q: Key, V: Record>(
         step: |state: &mut Option<V>, value| *state = value,
         emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
     };
-    graph.add(spec, ByKey { input, functions, emission: |_| Emission::End })
+    graph.add(
+        spec,
+        ByKey {
+            input,
+            functions,
+            emission: |_| Emission::End,
+        },
+    )
 }
 
 fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
@@ -124,7 +135,16 @@ fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
             Some(Change { key, value })
         },
     };
-    Table { port: graph.add(spec, ByKey { input, functions, emission: Mode::table_emission }) }
+    Table {
+        port: graph.add(
+            spec,
+            ByKey {
+                input,
+                functions,
+                emission: Mode::table_emission,
+            },
+        ),
+    }
 }
 
 /// What is done with a value a key.
@@ -157,9 +177,27 @@ where
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = context.take(&self.input);
         let emission = (self.emission)(&context.local.mode);
-        let Functions { record, init, step, emit } = self.functions;
-        let logic = Values { init, step, emit, emission, records: PhantomData };
-        keyed::render(context, node, flow, move |_, item| record(item), emission, logic);
+        let Functions {
+            record,
+            init,
+            step,
+            emit,
+        } = self.functions;
+        let logic = Values {
+            init,
+            step,
+            emit,
+            emission,
+            records: PhantomData,
+        };
+        keyed::render(
+            context,
+            node,
+            flow,
+            move |_, item| record(item),
+            emission,
+            logic,
+        );
     }
 }
 
@@ -198,42 +236,67 @@ where
     }
 
     fn empty(&self) -> Shard<Q, A> {
-        Shard { values: HashTable::new(), touched: HashTable::new() }
+        Shard {
+            values: HashTable::new(),
+            touched: HashTable::new(),
+        }
     }
 
     #[inline]
-    fn fold(&mut self, shard: &mut Shard<Q, A>, hash: u64, (key, record): (Q, P), out: &mut Emit<Self>) {
+    fn fold(
+        &mut self,
+        shard: &mut Shard<Q, A>,
+        hash: u64,
+        (key, record): (Q, P),
+        out: &mut Emit<Self>,
+    ) {
         let at_once = self.emission == Emission::AtOnce;
         let same = |(other, _): &(Q, A)| *other == key;
         let emitted = match shard.values.entry(hash, same, |(key, _)| hash_of(key)) {
             Slot::Occupied(mut slot) => {
                 let state = &mut slot.get_mut().1;
                 (self.step)(state, record);
-                if at_once { (self.emit)(key, state) } else { None }
+                if at_once {
+                    (self.emit)(key, state)
+                } else {
+                    None
+                }
             }
             Slot::Vacant(slot) => {
                 let mut state = (self.init)();
                 (self.step)(&mut state, record);
-                let emitted = if at_once { (self.emit)(key.clone(), &state) } else { None };
+                let emitted = if at_once {
+                    (self.emit)(key.clone(), &state)
+                } else {
+                    None
+                };
                 slot.insert((key, state));
                 emitted
             }
         };
         out.records.extend(emitted.map(|row| ((), row)));
         if self.emission == Emission::BatchClose {
-            let _ = shard.touched.entry(hash, |other| *other == hash, |hash| *hash).or_insert(hash);
+            let _ = shard
+                .touched
+                .entry(hash, |other| *other == hash, |hash| *hash)
+                .or_insert(hash);
         }
     }
 
     fn close(&mut self, shard: &mut Shard<Q, A>, out: &mut Emit<Self>) {
         let mut row = |(key, state): &(Q, A)| {
-            out.records.extend((self.emit)(key.clone(), state).map(|row| ((), row)));
+            out.records
+                .extend((self.emit)(key.clone(), state).map(|row| ((), row)));
         };
         if self.emission == Emission::End {
             return shard.values.iter().for_each(row);
         }
         for hash in shard.touched.drain() {
-            shard.values.iter_hash(hash).filter(|(key, _)| hash_of(key) == hash).for_each(&mut row);
+            shard
+                .values
+                .iter_hash(hash)
+                .filter(|(key, _)| hash_of(key) == hash)
+                .for_each(&mut row);
         }
     }
 
@@ -244,7 +307,9 @@ where
     fn load(&mut self, bytes: &[u8]) -> Result<Shard<Q, A>, Problem> {
         let mut shard = self.empty();
         for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            shard.values.insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
+            shard
+                .values
+                .insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
         }
         Ok(shard)
     }

@@ -23,7 +23,6 @@ pub struct TumblingWindows {
     pub(super) size: i64,
 }
 
-#[expect(private_interfaces, private_bounds, reason = "the logic is the engine's own")]
 impl Assign for TumblingWindows {
     const KIND: &'static str = "tumbling";
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F>;
@@ -39,7 +38,14 @@ impl Assign for TumblingWindows {
     ) -> Tumbling<Q, P, A, F> {
         let watermark = EventTime::MIN;
         let due = EventTime::MAX;
-        Tumbling { size: self.size, fold, counts, watermark, due, records: PhantomData }
+        Tumbling {
+            size: self.size,
+            fold,
+            counts,
+            watermark,
+            due,
+            records: PhantomData,
+        }
     }
 }
 
@@ -82,7 +88,10 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
-        let start = time.as_micros().div_euclid(self.size).saturating_mul(self.size);
+        let start = time
+            .as_micros()
+            .div_euclid(self.size)
+            .saturating_mul(self.size);
         let end = self.end(start);
         if end <= self.watermark {
             self.counts.overtaken.add(1);
@@ -123,13 +132,20 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
             let window = first.remove();
             self.counts.open.sub(window.len());
             let start = EventTime::micros(start);
-            let rows = window.into_iter().map(|(key, value)| Windowed { key, start, end, value });
+            let rows = window.into_iter().map(|(key, value)| Windowed {
+                key,
+                start,
+                end,
+                value,
+            });
             emit.records.extend(rows.map(|row| (end.minus(1), row)));
         }
     }
 
     fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
-        let windows = shard.iter().map(|(start, keys)| (start, keys.iter().collect::<Vec<_>>()));
+        let windows = shard
+            .iter()
+            .map(|(start, keys)| (start, keys.iter().collect::<Vec<_>>()));
         codec::encode(&windows.collect::<Vec<_>>())
     }
 

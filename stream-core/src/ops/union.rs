@@ -30,7 +30,10 @@ struct Both<F> {
 impl<'s, S: Stamp, T: 'static> Open<'s, S, T> for Both<Flow<'s, S, T>> {
     fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, T>> {
         let Both { node, flows } = *self;
-        Box::new(BothPull { node, pulls: flows.map(|flow| flow.open(builder)) })
+        Box::new(BothPull {
+            node,
+            pulls: flows.map(|flow| flow.open(builder)),
+        })
     }
 }
 

@@ -42,14 +42,14 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Divides event time into windows of one size that begin at multiples of it since 1970.
     ///
     /// ```
-    /// use stream_core::{EventTime, Lateness, Size, testing};
+    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
     ///
-    /// let rows = testing::rows(|graph| {
-    ///     let seconds = graph.input::<i64>("in");
+    /// let pipeline = |seconds: Stream<i64>| {
     ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
     ///     let counts = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10)).count();
-    ///     graph.output("out", counts.map(|window| (window.start, window.value)));
-    /// }, [1, 9, 10]);
+    ///     counts.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 9, 10]);
     /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(10), 1)]);
     /// ```
     pub fn tumbling(self, size: Size) -> Windows<Q, T, TumblingWindows>
@@ -62,21 +62,26 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
                     .hint("give it a length: `Size::secs(10)`"),
             );
         }
-        Windows { input: self.port, assign: TumblingWindows { size: size.as_micros().max(1) } }
+        Windows {
+            input: self.port,
+            assign: TumblingWindows {
+                size: size.as_micros().max(1),
+            },
+        }
     }
 
     /// Gathers records of a key that lie less than `gap` apart into one window, which ends `gap`
     /// after its last record. A distance of exactly `gap` begins a new window.
     ///
     /// ```
-    /// use stream_core::{EventTime, Gap, Lateness, testing};
+    /// use stream_core::{EventTime, Gap, Lateness, graph::Stream, testing};
     ///
-    /// let rows = testing::rows(|graph| {
-    ///     let seconds = graph.input::<i64>("in");
+    /// let pipeline = |seconds: Stream<i64>| {
     ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
     ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5)).count();
-    ///     graph.output("out", sessions.map(|window| (window.start, window.value)));
-    /// }, [1, 5, 10]);
+    ///     sessions.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 5, 10]);
     /// assert_eq!(rows, [(EventTime::secs(1), 2), (EventTime::secs(10), 1)]);
     /// ```
     pub fn session(self, gap: Gap) -> Windows<Q, T, SessionWindows>
@@ -90,10 +95,19 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
                     .hint("give it a silence that ends a session: `Gap::mins(30)`"),
             );
         }
-        Windows { input: self.port, assign: SessionWindows { gap: gap.as_micros().max(1) } }
+        Windows {
+            input: self.port,
+            assign: SessionWindows {
+                gap: gap.as_micros().max(1),
+            },
+        }
     }
 }
 
+#[expect(
+    private_bounds,
+    reason = "how windows are assigned is the engine's own"
+)]
 impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
     /// Counts the records of each window.
     pub fn count(self) -> Timed<Windowed<Q, u64>> {
@@ -151,9 +165,18 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
             .class(class)
             .exchanged();
         let Windows { input, assign } = self;
-        let step = WindowStep { input, assign, project, functions, value: std::marker::PhantomData };
+        let step = WindowStep {
+            input,
+            assign,
+            project,
+            functions,
+            value: std::marker::PhantomData,
+        };
         let node = graph.push(spec, Some(Box::new(step)));
-        (Stream::from_port(graph.port(node, 0)), Stream::from_port(graph.port(node, 1)))
+        (
+            Stream::from_port(graph.port(node, 0)),
+            Stream::from_port(graph.port(node, 1)),
+        )
     }
 }
 
@@ -188,19 +211,10 @@ where
 }
 
 /// How a record finds its window.
-#[expect(private_interfaces, private_bounds, reason = "the logic is the engine's own")]
-pub trait Assign: Copy + 'static {
-    #[doc(hidden)]
+pub(crate) trait Assign: Copy + 'static {
     const KIND: &'static str;
-    #[doc(hidden)]
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<
-            Record = (EventTime, Q, P),
-            Stamp = EventTime,
-            Out = Windowed<Q, A>,
-        >;
-    #[doc(hidden)]
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, A>>;
     fn parameter(&self) -> (&'static str, String);
-    #[doc(hidden)]
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
         self,
         fold: F,

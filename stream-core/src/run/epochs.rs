@@ -115,9 +115,10 @@ impl Epochs {
         let slice = SLICE_RECORDS.saturating_sub(tally.slice.records);
         match self.0.mode {
             Mode::PerRecordStrict => 1,
-            Mode::MicroBatch(BatchCut { records: Some(records), .. }) => {
-                slice.min(records.saturating_sub(tally.batch.records))
-            }
+            Mode::MicroBatch(BatchCut {
+                records: Some(records),
+                ..
+            }) => slice.min(records.saturating_sub(tally.batch.records)),
             _ => slice,
         }
     }
@@ -165,9 +166,10 @@ impl Epochs {
         let tally = self.tally();
         let slice = (tally.slice.records > 0).then(|| tally.slice.since + SLICE_AGE);
         let batch = match self.0.mode {
-            Mode::MicroBatch(BatchCut { interval: Some(interval), .. }) => {
-                (tally.batch.records > 0).then(|| tally.batch.since + interval)
-            }
+            Mode::MicroBatch(BatchCut {
+                interval: Some(interval),
+                ..
+            }) => (tally.batch.records > 0).then(|| tally.batch.since + interval),
             _ => None,
         };
         [slice, batch].into_iter().flatten().min()
@@ -191,8 +193,11 @@ impl Epochs {
         let batch_due = match self.0.mode {
             Mode::Batch => false,
             Mode::MicroBatch(cut) => {
-                cut.interval.is_some_and(|interval| now >= tally.batch.since + interval)
-                    || cut.records.is_some_and(|records| tally.batch.records >= records)
+                cut.interval
+                    .is_some_and(|interval| now >= tally.batch.since + interval)
+                    || cut
+                        .records
+                        .is_some_and(|records| tally.batch.records >= records)
                     || cut.bytes.is_some_and(|bytes| tally.batch.bytes >= bytes)
             }
             Mode::PerRecord => slice_due || acknowledged >= current,
@@ -235,8 +240,8 @@ impl Epochs {
     }
 
     fn note_room(&self, tally: &Tally) {
-        let full = tally.in_flight.len() >= SLICES_IN_FLIGHT
-            || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
+        let full =
+            tally.in_flight.len() >= SLICES_IN_FLIGHT || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
         self.0.full.store(full, Ordering::Release);
     }
 
@@ -318,6 +323,9 @@ mod tests {
         epochs.cut_to_stop(|boundary| asked.push(boundary));
         epochs.cut_to_stop(|boundary| asked.push(boundary));
         assert_eq!(asked, [epoch::next_checkpoint(epoch::FIRST)]);
-        assert_eq!((epochs.current(), epochs.stop()), (asked[0], Some(asked[0])));
+        assert_eq!(
+            (epochs.current(), epochs.stop()),
+            (asked[0], Some(asked[0]))
+        );
     }
 }

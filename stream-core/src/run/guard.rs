@@ -52,7 +52,11 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     result.map_err(|_| {
         let (message, place) = CAUGHT.take().unwrap_or_default();
         match RUNNING.with(|running| running.borrow_mut().take()) {
-            Some(operator) => Error::Panic { operator: operator.to_string(), message, place },
+            Some(operator) => Error::Panic {
+                operator: operator.to_string(),
+                message,
+                place,
+            },
             None => Error::Engine(
                 Problem::new(format!("a worker panicked at {place}"))
                     .detail(message)

@@ -32,19 +32,20 @@ const WORKERS_MAX: usize = 256;
 /// read.
 ///
 /// ```
-/// use stream_core::{Job, Mode, io};
+/// use stream_core::{Job, Mode, io, ops::Entry};
 ///
 /// for mode in ["batch", "micro-batch=1records", "per-record"] {
-///     let (counts, rows) = io::collect();
+///     let (counts, rows) = io::collect::<Entry<u64, u64>>();
 ///     let job = Job::new("parity", |graph| {
 ///         let numbers = graph.input::<u64>("numbers");
 ///         graph.output("counts", numbers.key_by(|n| n % 2).count());
 ///     });
-///     job.source("numbers", io::vec((0..5).collect()))
+///     job.source("numbers", io::vec((0..5_u64).collect()))
 ///         .sink("counts", counts)
 ///         .run(mode.parse::<Mode>()?)?;
-///     let rows: Vec<_> = rows.take().into_iter().map(|row| (row.key, row.value)).collect();
-///     assert_eq!(rows, [(0, 3), (1, 2)], "{mode}");
+///     let mut rows = rows.take();
+///     rows.sort();
+///     assert_eq!(rows, [Entry { key: 0, value: 3 }, Entry { key: 1, value: 2 }], "{mode}");
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -73,12 +74,16 @@ pub(crate) struct Bindings {
 impl Bindings {
     /// The source of an input port.
     pub(crate) fn source(&self, port: &str) -> &BoundSource {
-        self.sources.get(port).expect("every input is bound before a job starts")
+        self.sources
+            .get(port)
+            .expect("every input is bound before a job starts")
     }
 
     /// The sink of an output port.
     pub(crate) fn sink(&self, port: &str) -> &BoundSink {
-        self.sinks.get(port).expect("every output is bound before a job starts")
+        self.sinks
+            .get(port)
+            .expect("every output is bound before a job starts")
     }
 }
 
@@ -108,7 +113,12 @@ impl Job {
     /// Binds a source to an input port.
     pub fn source<T: 'static>(mut self, port: &str, source: impl Source<T>) -> Self {
         let source: Arc<dyn Source<T>> = Arc::new(source);
-        if self.bindings.sources.insert(port.to_owned(), BoundSource::new(source)).is_some() {
+        if self
+            .bindings
+            .sources
+            .insert(port.to_owned(), BoundSource::new(source))
+            .is_some()
+        {
             self.twice("source", port);
         }
         self
@@ -117,7 +127,12 @@ impl Job {
     /// Binds a sink to an output port.
     pub fn sink<T: 'static>(mut self, port: &str, sink: impl Sink<T>) -> Self {
         let sink: Arc<dyn Sink<T>> = Arc::new(sink);
-        if self.bindings.sinks.insert(port.to_owned(), BoundSink::new(sink)).is_some() {
+        if self
+            .bindings
+            .sinks
+            .insert(port.to_owned(), BoundSink::new(sink))
+            .is_some()
+        {
             self.twice("sink", port);
         }
         self
@@ -172,9 +187,10 @@ impl Job {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
         for (port, source) in &mut self.bindings.sources {
-            source
-                .find_partitions()
-                .map_err(|problem| Error::Source { port: port.clone(), problem })?;
+            source.find_partitions().map_err(|problem| Error::Source {
+                port: port.clone(),
+                problem,
+            })?;
         }
         let shared = Shared {
             plan,
@@ -191,12 +207,22 @@ impl Job {
             1 => timely::CommunicationConfig::Thread,
             workers => timely::CommunicationConfig::Process(workers),
         };
-        let config = timely::Config { communication, worker: WorkerConfig::default() };
+        let config = timely::Config {
+            communication,
+            worker: WorkerConfig::default(),
+        };
         let started = Instant::now();
         let workers = shared.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        Ok(Handle { running: Some(Running { guards, shared, started }), workers: self.workers })
+        Ok(Handle {
+            running: Some(Running {
+                guards,
+                shared,
+                started,
+            }),
+            workers: self.workers,
+        })
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -224,15 +250,27 @@ impl Job {
 
     fn check_settings(&self, mode: Mode) -> Result<(), Problem> {
         if self.workers == 0 || self.workers > WORKERS_MAX {
-            return Err(Problem::new(format!("a job cannot have {} workers", self.workers))
-                .hint(format!("give it 1 to {WORKERS_MAX}; as many as there are cores is usual")));
+            return Err(
+                Problem::new(format!("a job cannot have {} workers", self.workers)).hint(format!(
+                    "give it 1 to {WORKERS_MAX}; as many as there are cores is usual"
+                )),
+            );
         }
-        mode.check().map_err(|error| Problem::new(error.to_string()))
+        mode.check()
+            .map_err(|error| Problem::new(error.to_string()))
     }
 
     fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
-        let sources = self.bindings.sources.iter().map(|(port, s)| (port.as_str(), s.record));
-        let sinks = self.bindings.sinks.iter().map(|(port, s)| (port.as_str(), s.record));
+        let sources = self
+            .bindings
+            .sources
+            .iter()
+            .map(|(port, s)| (port.as_str(), s.record));
+        let sinks = self
+            .bindings
+            .sinks
+            .iter()
+            .map(|(port, s)| (port.as_str(), s.record));
         match_ports(spec, "input", "source", &sources.collect())?;
         match_ports(spec, "output", "sink", &sinks.collect())
     }
@@ -243,16 +281,20 @@ impl Job {
             let found = source.is_some_and(|s| s.info.boundedness == Boundedness::Unbounded);
             (node.kind == "input" && found).then(|| node.port().unwrap_or_default().to_owned())
         };
-        let Some(port) = spec.nodes.iter().find_map(unbounded) else { return Ok(()) };
+        let Some(port) = spec.nodes.iter().find_map(unbounded) else {
+            return Ok(());
+        };
         if mode == Mode::Batch {
             return Err(Problem::new(format!("the source of `{port}` never ends"))
                 .detail("batch mode waits for the end of its input")
                 .hint("run it with `per-record` or `micro-batch=…`"));
         }
         match spec.nodes.iter().find(|node| node.kind == "final_content") {
-            Some(_) => Err(Problem::new("a table's final content is written at the end of input")
-                .detail(format!("the source of `{port}` never ends"))
-                .hint("write its changes: `graph.output(name, table.changes())`")),
+            Some(_) => Err(
+                Problem::new("a table's final content is written at the end of input")
+                    .detail(format!("the source of `{port}` never ends"))
+                    .hint("write its changes: `graph.output(name, table.changes())`"),
+            ),
             None => Ok(()),
         }
     }
@@ -272,7 +314,9 @@ fn match_ports(
     bound: &BTreeMap<&str, &str>,
 ) -> Result<(), Problem> {
     let ports = spec.nodes.iter().filter(|node| node.kind == kind);
-    let ports: Vec<_> = ports.filter_map(|node| Some((node.port()?, &node.record))).collect();
+    let ports: Vec<_> = ports
+        .filter_map(|node| Some((node.port()?, &node.record)))
+        .collect();
     if ports.is_empty() {
         return Err(Problem::new(format!("the pipeline has no {kind}"))
             .hint(format!("call `graph.{kind}(\"name\", …)` in its function")));
@@ -288,13 +332,23 @@ fn match_ports(
                     .hint(format!("bind one: `.{what}(\"{port}\", …)`")));
             }
             Some(type_name) if type_name != record => {
-                return Err(Problem::new(format!("the {what} of `{port}` is of another type"))
-                    .detail(format!("the port carries `{record}`, the {what} `{type_name}`")));
+                return Err(
+                    Problem::new(format!("the {what} of `{port}` is of another type"))
+                        .detail(format!(
+                            "the port carries `{record}`, the {what} `{type_name}`"
+                        ))
+                        .hint(format!(
+                            "name the type where the {what} is made: `::<{record}>`"
+                        )),
+                );
             }
             Some(_) => {}
         }
     }
-    match bound.keys().find(|name| !ports.iter().any(|(port, _)| port == *name)) {
+    match bound
+        .keys()
+        .find(|name| !ports.iter().any(|(port, _)| port == *name))
+    {
         None => Ok(()),
         Some(name) => {
             let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
@@ -355,7 +409,11 @@ impl Handle {
 
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
     pub fn is_finished(&self) -> bool {
-        self.running().guards.guards().iter().all(std::thread::JoinHandle::is_finished)
+        self.running()
+            .guards
+            .guards()
+            .iter()
+            .all(std::thread::JoinHandle::is_finished)
     }
 
     /// Waits for the end.
@@ -363,7 +421,11 @@ impl Handle {
     /// # Errors
     /// As [`Job::run`].
     pub fn wait(mut self) -> Result<Report, Error> {
-        let Running { guards, shared, started } = self.running.take().expect("waited for once");
+        let Running {
+            guards,
+            shared,
+            started,
+        } = self.running.take().expect("waited for once");
         join(guards, &shared.abort);
         let outcome = conclude(&shared)?;
         let report = Report {
@@ -380,14 +442,18 @@ impl Handle {
     }
 
     fn running(&self) -> &Running {
-        self.running.as_ref().expect("only `wait` and `drop` take it")
+        self.running
+            .as_ref()
+            .expect("only `wait` and `drop` take it")
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(Running { guards, shared, .. }) = self.running.take() {
-            shared.abort.fail(Error::Engine(Problem::new("the job's handle was dropped")));
+            shared
+                .abort
+                .fail(Error::Engine(Problem::new("the job's handle was dropped")));
             join(guards, &shared.abort);
             let _ = conclude(&shared);
         }
@@ -402,7 +468,9 @@ fn join(guards: WorkerGuards<()>, abort: &Abort) {
         Err(_) => Some("it panicked".to_owned()),
     };
     if let Some(text) = lost {
-        abort.fail(Error::Engine(Problem::new("a worker was lost").detail(text)));
+        abort.fail(Error::Engine(
+            Problem::new("a worker was lost").detail(text),
+        ));
     }
 }
 
@@ -417,13 +485,21 @@ fn conclude(shared: &Shared) -> Result<Outcome, Error> {
         return Ok(Outcome::OutputClosed);
     }
     for (port, sink) in &shared.bindings.sinks {
-        sink.commit().map_err(|problem| Error::Sink { port: port.clone(), problem })?;
+        sink.commit().map_err(|problem| Error::Sink {
+            port: port.clone(),
+            problem,
+        })?;
     }
     for (port, sink) in dead_letters(shared) {
-        sink.commit().map_err(|problem| super::source::dead_letter(port, problem))?;
+        sink.commit()
+            .map_err(|problem| super::source::dead_letter(port, problem))?;
     }
     let stopped = shared.epochs.stop().is_some() || shared.abort.is_draining();
-    Ok(if stopped { Outcome::Stopped } else { Outcome::Finished })
+    Ok(if stopped {
+        Outcome::Stopped
+    } else {
+        Outcome::Finished
+    })
 }
 
 fn abort_all(shared: &Shared) {
@@ -434,8 +510,12 @@ fn abort_all(shared: &Shared) {
 fn dead_letters(
     shared: &Shared,
 ) -> impl Iterator<Item = (&String, &Arc<dyn Sink<crate::io::BadRecord>>)> {
-    shared.bindings.sources.iter().filter_map(|(port, source)| match &source.bad_records {
-        BadRecords::DeadLetter(sink) => Some((port, sink)),
-        _ => None,
-    })
+    shared
+        .bindings
+        .sources
+        .iter()
+        .filter_map(|(port, source)| match &source.bad_records {
+            BadRecords::DeadLetter(sink) => Some((port, sink)),
+            _ => None,
+        })
 }

@@ -61,7 +61,10 @@ pub enum Wait {
 impl Mode {
     /// Micro-batches of one interval.
     pub fn micro_batch(interval: Duration) -> Mode {
-        Mode::MicroBatch(BatchCut { interval: Some(interval), ..BatchCut::default() })
+        Mode::MicroBatch(BatchCut {
+            interval: Some(interval),
+            ..BatchCut::default()
+        })
     }
 
     pub(crate) fn table_emission(&self) -> Emission {
@@ -74,23 +77,36 @@ impl Mode {
 
     /// Says what is wrong with a mode that was made by hand.
     pub(crate) fn check(&self) -> Result<(), ParseModeError> {
-        let Mode::MicroBatch(cut) = self else { return Ok(()) };
+        let Mode::MicroBatch(cut) = self else {
+            return Ok(());
+        };
         let error = |reason: &str| Err(ParseModeError::new(&self.to_string(), reason));
         match cut {
-            BatchCut { interval: None, records: None, bytes: None } => {
-                error("a micro-batch needs an interval, a number of records or a size")
+            BatchCut {
+                interval: None,
+                records: None,
+                bytes: None,
+            } => error("a micro-batch needs an interval, a number of records or a size"),
+            BatchCut {
+                interval: Some(Duration::ZERO),
+                ..
             }
-            BatchCut { interval: Some(Duration::ZERO), .. }
-            | BatchCut { records: Some(0), .. }
+            | BatchCut {
+                records: Some(0), ..
+            }
             | BatchCut { bytes: Some(0), .. } => {
                 error("a micro-batch cannot be 0 long; for the least latency take `per-record`")
             }
-            BatchCut { interval: Some(interval), .. } if *interval < SHORTEST => {
+            BatchCut {
+                interval: Some(interval),
+                ..
+            } if *interval < SHORTEST => {
                 error("an interval below 100us costs more than it holds; take `per-record`")
             }
-            BatchCut { interval: Some(interval), .. } if *interval > LONGEST => {
-                error("an interval above 1 day is none; take `batch`")
-            }
+            BatchCut {
+                interval: Some(interval),
+                ..
+            } if *interval > LONGEST => error("an interval above 1 day is none; take `batch`"),
             _ => Ok(()),
         }
     }
@@ -112,7 +128,10 @@ pub struct ParseModeError {
 
 impl ParseModeError {
     fn new(text: &str, reason: &str) -> Self {
-        ParseModeError { text: text.to_owned(), reason: reason.to_owned() }
+        ParseModeError {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -134,17 +153,25 @@ impl FromStr for Mode {
             },
             _ => return error("the name is not known"),
         };
-        mode.check().map(|()| mode).map_err(|error| ParseModeError { text: text.into(), ..error })
+        mode.check().map(|()| mode).map_err(|error| ParseModeError {
+            text: text.into(),
+            ..error
+        })
     }
 }
 
 fn parse_cut(text: &str) -> Result<BatchCut, String> {
     let mut cut = BatchCut::default();
     for part in text.split(',').map(str::trim) {
-        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let digits = part
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(part.len());
         let (number, unit) = part.split_at(digits);
         let scaled = |unit: u64| {
-            let number = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+            let number = number
+                .parse::<u64>()
+                .ok()
+                .and_then(|number| number.checked_mul(unit));
             number.ok_or_else(|| format!("`{part}` is out of range"))
         };
         let again = match unit.trim() {
@@ -155,7 +182,9 @@ fn parse_cut(text: &str) -> Result<BatchCut, String> {
             "GiB" => cut.bytes.replace(scaled(1 << 30)?).is_some(),
             _ => {
                 let micros = span::parse_micros(part).map_err(|error| error.to_string())?;
-                cut.interval.replace(Duration::from_micros(micros.unsigned_abs())).is_some()
+                cut.interval
+                    .replace(Duration::from_micros(micros.unsigned_abs()))
+                    .is_some()
             }
         };
         if again {
@@ -224,7 +253,10 @@ mod tests {
             let mode: Mode = text.parse().unwrap();
             assert_eq!(mode.to_string().parse(), Ok(mode), "{mode}");
         }
-        let eight = BatchCut { bytes: Some(8 << 20), ..BatchCut::default() };
+        let eight = BatchCut {
+            bytes: Some(8 << 20),
+            ..BatchCut::default()
+        };
         assert_eq!("micro-batch=8MiB".parse(), Ok(Mode::MicroBatch(eight)));
     }
 

@@ -89,17 +89,30 @@ impl fmt::Display for Report {
             Outcome::Stopped => "stopped",
             Outcome::OutputClosed => "ended, for an output was closed,",
         };
-        let Counts { read, written, late, bad, overtaken, open } = &self.counts;
+        let Counts {
+            read,
+            written,
+            late,
+            bad,
+            overtaken,
+            open,
+        } = &self.counts;
         let total: u64 = read.values().sum();
         let seconds = self.duration.as_secs_f64();
         let workers = self.workers;
         let plural = if workers == 1 { "" } else { "s" };
         let mode = self.mode;
-        writeln!(f, "{outcome} in {seconds:.3} s, {mode}, {workers} worker{plural}")?;
+        writeln!(
+            f,
+            "{outcome} in {seconds:.3} s, {mode}, {workers} worker{plural}"
+        )?;
         let per_second = total as f64 / seconds.max(1e-9);
         writeln!(f, "  in    {}   {per_second:.0} records/s", by_port(read))?;
         writeln!(f, "  out   {}", by_port(written))?;
-        write!(f, "  late {late}, bad {bad}, overtaken {overtaken}, windows open {open}")
+        write!(
+            f,
+            "  late {late}, bad {bad}, overtaken {overtaken}, windows open {open}"
+        )
     }
 }
 

@@ -19,9 +19,17 @@ use crate::time::epoch::FOREVER;
 /// Ends a stream at an output port.
 pub(crate) fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, content: &str) {
     let graph = input.graph().clone();
-    let mut spec = stage("output", vec![input.spec()]).with("port", name).with("writes", content);
+    let mut spec = stage("output", vec![input.spec()])
+        .with("port", name)
+        .with("writes", content);
     spec.record = type_name::<T>().to_owned();
-    graph.push(spec, Some(Box::new(OutputStep { input, port: name.to_owned() })));
+    graph.push(
+        spec,
+        Some(Box::new(OutputStep {
+            input,
+            port: name.to_owned(),
+        })),
+    );
 }
 
 struct OutputStep<S, T> {
@@ -71,7 +79,10 @@ struct PortWriter<T> {
 impl<T: 'static> PortWriter<T> {
     fn open(port: &str, local: &Local) -> Self {
         let sink = local.bindings.sink(port).typed::<T>();
-        let mut writer = PortWriter { port: port.to_owned(), writer: None };
+        let mut writer = PortWriter {
+            port: port.to_owned(),
+            writer: None,
+        };
         match sink.open(local.index, local.peers) {
             Ok(opened) => writer.writer = Some(opened),
             Err(problem) => writer.fail(problem, local),
@@ -80,7 +91,10 @@ impl<T: 'static> PortWriter<T> {
     }
 
     fn write(&mut self, records: &mut Vec<T>, local: &Local) {
-        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write(records));
+        let written = self
+            .writer
+            .as_mut()
+            .map_or(Ok(()), |writer| writer.write(records));
         records.clear();
         written.unwrap_or_else(|problem| self.fail(problem, local));
     }
@@ -91,8 +105,14 @@ impl<T: 'static> PortWriter<T> {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        let closed = self.writer.take().map_or(Ok(()), |mut writer| writer.close());
-        closed.map_err(|problem| Error::Sink { port: self.port.clone(), problem })
+        let closed = self
+            .writer
+            .take()
+            .map_or(Ok(()), |mut writer| writer.close());
+        closed.map_err(|problem| Error::Sink {
+            port: self.port.clone(),
+            problem,
+        })
     }
 
     /// Writes no more, and ends the job: cleanly, if the reader has closed the output.
@@ -101,7 +121,10 @@ impl<T: 'static> PortWriter<T> {
         if problem.is_closed() {
             local.abort.output_closed();
         } else {
-            local.abort.fail(Error::Sink { port: self.port.clone(), problem });
+            local.abort.fail(Error::Sink {
+                port: self.port.clone(),
+                problem,
+            });
         }
     }
 }
@@ -129,7 +152,8 @@ impl BoundSink {
     /// The sink, as what the port carries; the plan has compared the types.
     fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
         let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
-        sink.expect("the types of ports and sinks are compared before a job starts").clone()
+        sink.expect("the types of ports and sinks are compared before a job starts")
+            .clone()
     }
 
     pub(crate) fn commit(&self) -> Result<(), Problem> {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use timely::container::NoopBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilderSession;
-use timely::container::NoopBuilder;
 use timely::scheduling::Activator;
 
 use super::abort::Abort;
@@ -21,9 +21,7 @@ use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
 use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
-use crate::io::{
-    BadRecord, BadRecords, Chunk, Opening, ReadStatus, Reader, Source, Waker, Writer,
-};
+use crate::io::{BadRecord, BadRecords, Chunk, Opening, ReadStatus, Reader, Source, Waker, Writer};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 use crate::time::lane::{Lane, Progress};
@@ -35,7 +33,10 @@ const CHUNKS: usize = 4;
 
 /// The step that renders an input port.
 pub(crate) fn render_input<T: 'static>(port: &str) -> impl Render + 'static {
-    InputStep { port: port.to_owned(), record: PhantomData::<fn() -> T> }
+    InputStep {
+        port: port.to_owned(),
+        record: PhantomData::<fn() -> T>,
+    }
 }
 
 struct InputStep<T> {
@@ -68,7 +69,10 @@ impl<T: 'static> Render for InputStep<T> {
             is_recorded: false,
             local: local.clone(),
         };
-        let wake = context.scope.worker().sync_activator_for(info.address.to_vec());
+        let wake = context
+            .scope
+            .worker()
+            .sync_activator_for(info.address.to_vec());
         let wake = Arc::new(std::sync::Mutex::new(wake));
         for (index, name) in bound.partitions().iter().enumerate() {
             if index % local.peers == local.index {
@@ -135,7 +139,11 @@ impl<T: 'static> Input<T> {
                 let _ = wake.activate();
             }
         });
-        let opening = Opening { from: end.position, waker, clock: self.local.clock.clone() };
+        let opening = Opening {
+            from: end.position,
+            waker,
+            clock: self.local.clock.clone(),
+        };
         let reader = match end.ended {
             true => Ok(None),
             false => source.open(index, opening).map(Some),
@@ -146,7 +154,15 @@ impl<T: 'static> Input<T> {
         });
         let lane = Lane::new(node, index);
         let (name, until, turn) = (name.to_owned(), Duration::ZERO, 0);
-        self.lanes.push(OpenLane { lane, name, reader, is_ready, until, turn, end });
+        self.lanes.push(OpenLane {
+            lane,
+            name,
+            reader,
+            is_ready,
+            until,
+            turn,
+            end,
+        });
     }
 
     /// One activation. Tells whether the source has ended.
@@ -185,8 +201,16 @@ impl<T: 'static> Input<T> {
     fn announce(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
         self.is_announced = true;
         for lane in &self.lanes {
-            let progress = if lane.reader.is_some() { Progress::Open } else { Progress::End };
-            send(output, capability, Segment::new(lane.lane, progress, Vec::new()));
+            let progress = if lane.reader.is_some() {
+                Progress::Open
+            } else {
+                Progress::End
+            };
+            send(
+                output,
+                capability,
+                Segment::new(lane.lane, progress, Vec::new()),
+            );
         }
     }
 
@@ -194,7 +218,11 @@ impl<T: 'static> Input<T> {
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
         for lane in &mut self.lanes {
             if lane.reader.take().is_some() {
-                send(output, capability, Segment::new(lane.lane, Progress::End, Vec::new()));
+                send(
+                    output,
+                    capability,
+                    Segment::new(lane.lane, Progress::End, Vec::new()),
+                );
             }
         }
     }
@@ -204,12 +232,16 @@ impl<T: 'static> Input<T> {
         let local = self.local.clone();
         let now = local.clock.elapsed();
         let max = local.epochs.room().min(CHUNK_RECORDS);
-        let Some(index) = self.next_lane(now).filter(|_| max > 0) else { return false };
+        let Some(index) = self.next_lane(now).filter(|_| max > 0) else {
+            return false;
+        };
         self.turn += 1;
         let lane = &mut self.lanes[index];
         lane.turn = self.turn;
         lane.is_ready.store(false, Ordering::Release);
-        let Some(reader) = &mut lane.reader else { return false };
+        let Some(reader) = &mut lane.reader else {
+            return false;
+        };
 
         self.chunk.clear();
         let status = match reader.read(max as usize, &mut self.chunk) {
@@ -219,7 +251,10 @@ impl<T: 'static> Input<T> {
                 return false;
             }
         };
-        lane.end = PartitionEnd { position: reader.position(), ended: status == ReadStatus::Ended };
+        lane.end = PartitionEnd {
+            position: reader.position(),
+            ended: status == ReadStatus::Ended,
+        };
         match status {
             ReadStatus::More => lane.is_ready.store(true, Ordering::Release),
             ReadStatus::Waiting => {}
@@ -258,7 +293,11 @@ impl<T: 'static> Input<T> {
         if strict {
             capability.downgrade(&epochs.claim(records, bytes, now, acknowledged));
         }
-        let progress = if has_ended { Progress::End } else { Progress::Open };
+        let progress = if has_ended {
+            Progress::End
+        } else {
+            Progress::Open
+        };
         let chunk = std::mem::take(&mut self.chunk.records);
         send(output, capability, Segment::new(lane, progress, chunk));
         if !strict {
@@ -274,28 +313,45 @@ impl<T: 'static> Input<T> {
             let is_ready = lane.is_ready.load(Ordering::Acquire);
             lane.reader.is_some() && is_ready && lane.until <= now
         };
-        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| readable(lane));
+        let lanes = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|(_, lane)| readable(lane));
         let order = |lane: &OpenLane<T>| (self.local.progress_of(lane.lane), lane.turn);
-        lanes.min_by_key(|(_, lane)| order(lane)).map(|(index, _)| index)
+        lanes
+            .min_by_key(|(_, lane)| order(lane))
+            .map(|(index, _)| index)
     }
 
     fn record_positions(&mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
             for lane in &self.lanes {
-                self.local.snapshots.write_partition(&self.port, &lane.name, lane.end);
+                self.local
+                    .snapshots
+                    .write_partition(&self.port, &lane.name, lane.end);
             }
         }
     }
 
     fn fail(&self, problem: Problem) {
-        self.local.abort.fail(Error::Source { port: self.port.clone(), problem });
+        self.local.abort.fail(Error::Source {
+            port: self.port.clone(),
+            problem,
+        });
     }
 }
 
 type Output<'a, T> = OutputBuilderSession<'a, u64, NoopBuilder<Segment<(), T>>>;
 
-fn send<T: 'static>(output: &mut Output<'_, T>, capability: &Capability<u64>, mut segment: Segment<(), T>) {
-    output.session_with_builder(capability).give_container(&mut segment);
+fn send<T: 'static>(
+    output: &mut Output<'_, T>,
+    capability: &Capability<u64>,
+    mut segment: Segment<(), T>,
+) {
+    output
+        .session_with_builder(capability)
+        .give_container(&mut segment);
 }
 
 /// What is done, on one worker, with the records of one source that cannot be read.
@@ -326,7 +382,12 @@ impl BadRecordPolicy {
             },
         };
         let partitions = local.bindings.source(port).partitions().to_vec();
-        BadRecordPolicy { port: port.to_owned(), partitions, action, count: local.counter(port, "bad") }
+        BadRecordPolicy {
+            port: port.to_owned(),
+            partitions,
+            action,
+            count: local.counter(port, "bad"),
+        }
     }
 
     /// Treats one record.
@@ -337,7 +398,10 @@ impl BadRecordPolicy {
         self.count.add(1);
         match &mut self.action {
             Action::Fail => {
-                abort.fail(Error::BadRecord { port: self.port.clone(), record: Box::new(record) });
+                abort.fail(Error::BadRecord {
+                    port: self.port.clone(),
+                    record: Box::new(record),
+                });
             }
             Action::Skip => {}
             Action::Write(writer) => {
@@ -351,16 +415,19 @@ impl BadRecordPolicy {
     /// Closes the writer, if there is one.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         match &mut self.action {
-            Action::Write(writer) => {
-                writer.close().map_err(|problem| dead_letter(&self.port, problem))
-            }
+            Action::Write(writer) => writer
+                .close()
+                .map_err(|problem| dead_letter(&self.port, problem)),
             Action::Fail | Action::Skip => Ok(()),
         }
     }
 }
 
 pub(super) fn dead_letter(port: &str, problem: Problem) -> Error {
-    Error::Sink { port: format!("dead letters of {port}"), problem }
+    Error::Sink {
+        port: format!("dead letters of {port}"),
+        problem,
+    }
 }
 
 /// A source that is bound to a port, with its record type to be found again.
@@ -388,7 +455,9 @@ impl BoundSource {
     /// The source, as what the port carries; the plan has compared the types.
     fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
         let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
-        source.expect("the types of ports and sources are compared before a job starts").clone()
+        source
+            .expect("the types of ports and sources are compared before a job starts")
+            .clone()
     }
 
     /// Finds the partitions, once a job.

@@ -120,12 +120,18 @@ impl Local {
 
     /// Notes a lane's progress in event time.
     pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
-        self.progress.borrow_mut().insert(Lane { path: 0, ..lane }, progress);
+        self.progress
+            .borrow_mut()
+            .insert(Lane { path: 0, ..lane }, progress);
     }
 
     /// The progress of a lane in event time.
     pub(crate) fn progress_of(&self, lane: Lane) -> Progress {
-        self.progress.borrow().get(&lane).copied().unwrap_or(Progress::Open)
+        self.progress
+            .borrow()
+            .get(&lane)
+            .copied()
+            .unwrap_or(Progress::Open)
     }
 
     /// Adds a sink: where it keeps its frontier, and how its writer is closed.
@@ -138,12 +144,18 @@ impl Local {
 
     /// Asks to be woken at a time of the job's clock.
     pub(crate) fn wake_at(&self, time: Duration) {
-        self.alarm.set(Some(self.alarm.get().map_or(time, |alarm| alarm.min(time))));
+        self.alarm
+            .set(Some(self.alarm.get().map_or(time, |alarm| alarm.min(time))));
     }
 
     /// Every record of an earlier epoch has passed all sinks of all workers.
     pub(crate) fn acknowledged(&self) -> u64 {
-        self.frontiers.borrow().iter().map(|frontier| frontier.get()).min().unwrap_or(FOREVER)
+        self.frontiers
+            .borrow()
+            .iter()
+            .map(|frontier| frontier.get())
+            .min()
+            .unwrap_or(FOREVER)
     }
 
     fn wake_sources(&self) {
@@ -154,7 +166,10 @@ impl Local {
         for policy in self.policies.borrow_mut().values_mut() {
             policy.close()?;
         }
-        self.closers.take().into_iter().try_for_each(|close| close())
+        self.closers
+            .take()
+            .into_iter()
+            .try_for_each(|close| close())
     }
 }
 
@@ -196,7 +211,9 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
             return Ok(false);
         }
         if shared.abort.is_stopped() && !shared.abort.is_draining() {
-            shared.epochs.cut_to_stop(|boundary| shared.snapshots.ask(boundary));
+            shared
+                .epochs
+                .cut_to_stop(|boundary| shared.snapshots.ask(boundary));
         }
 
         let now = shared.clock.elapsed();
@@ -225,6 +242,9 @@ fn nap(shared: &Shared, local: &Local, now: Duration) -> Duration {
     if !shared.clock.runs_by_itself() {
         return Duration::ZERO;
     }
-    let due = [shared.epochs.deadline(), local.alarm.get()].into_iter().flatten().min();
+    let due = [shared.epochs.deadline(), local.alarm.get()]
+        .into_iter()
+        .flatten()
+        .min();
     due.map_or(NAP, |due| due.saturating_sub(now).min(NAP))
 }

@@ -47,7 +47,10 @@ mod tests {
         let value = ("ab".to_owned(), Some(300_u64), vec![-1_i64]);
         let bytes = [1, 2, b'a', b'b', 1, 251, 44, 1, 1, 1];
         assert_eq!(encode(&value).unwrap(), bytes);
-        assert_eq!(decode::<(String, Option<u64>, Vec<i64>)>(&bytes).unwrap(), value);
+        assert_eq!(
+            decode::<(String, Option<u64>, Vec<i64>)>(&bytes).unwrap(),
+            value
+        );
     }
 
     #[test]

@@ -54,7 +54,9 @@ impl Hasher for ShardHasher {
     fn write(&mut self, bytes: &[u8]) {
         let mut words = bytes.chunks_exact(8);
         for word in &mut words {
-            self.word(u64::from_le_bytes(word.try_into().expect("a chunk of eight bytes")));
+            self.word(u64::from_le_bytes(
+                word.try_into().expect("a chunk of eight bytes"),
+            ));
         }
         let rest = words.remainder();
         let mut last = [0; 8];
@@ -104,7 +106,10 @@ mod tests {
             let mut counts = [0u32; 256];
             (0..256_000).for_each(|n| counts[shard_of(hash_of(&(n * stride)), 256)] += 1);
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-            assert!(*least > 800 && *most < 1200, "stride {stride}: {least}..{most} of 1000");
+            assert!(
+                *least > 800 && *most < 1200,
+                "stride {stride}: {least}..{most} of 1000"
+            );
         }
     }
 }

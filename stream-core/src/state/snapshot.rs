@@ -60,7 +60,11 @@ struct Shared {
 
 impl Snapshots {
     pub(crate) fn new(start: Snapshot) -> Self {
-        Snapshots(Arc::new(Shared { start, boundary: AtomicU64::new(0), taken: Mutex::default() }))
+        Snapshots(Arc::new(Shared {
+            start,
+            boundary: AtomicU64::new(0),
+            taken: Mutex::default(),
+        }))
     }
 
     /// The snapshot that the job starts from.
@@ -84,22 +88,32 @@ impl Snapshots {
 
     /// Leaves a part of an operator's state.
     pub(crate) fn write(&self, operator: &str, part: Part, bytes: Vec<u8>) {
-        self.taken().parts.insert((operator.to_owned(), part), bytes);
+        self.taken()
+            .parts
+            .insert((operator.to_owned(), part), bytes);
     }
 
     /// Reads a part of an operator's state.
     pub(crate) fn read(&self, operator: &str, part: Part) -> Option<&[u8]> {
-        self.start().parts.get(&(operator.to_owned(), part)).map(Vec::as_slice)
+        self.start()
+            .parts
+            .get(&(operator.to_owned(), part))
+            .map(Vec::as_slice)
     }
 
     /// Notes how far a partition has been read.
     pub(crate) fn write_partition(&self, port: &str, partition: &str, end: PartitionEnd) {
-        self.taken().partitions.insert((port.to_owned(), partition.to_owned()), end);
+        self.taken()
+            .partitions
+            .insert((port.to_owned(), partition.to_owned()), end);
     }
 
     /// How far a partition has been read.
     pub(crate) fn read_partition(&self, port: &str, partition: &str) -> Option<PartitionEnd> {
-        self.start().partitions.get(&(port.to_owned(), partition.to_owned())).copied()
+        self.start()
+            .partitions
+            .get(&(port.to_owned(), partition.to_owned()))
+            .copied()
     }
 
     /// Takes the snapshot, once all workers have left their parts.
@@ -144,12 +158,22 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
     pub(crate) fn new(snapshots: &Snapshots, operator: &str, worker: usize) -> Self {
         let (snapshots, operator) = (snapshots.clone(), operator.to_owned());
         let (now, at_boundary, saved) = (BTreeMap::new(), None, false);
-        LaneState { now, at_boundary, saved, snapshots, operator, worker }
+        LaneState {
+            now,
+            at_boundary,
+            saved,
+            snapshots,
+            operator,
+            worker,
+        }
     }
 
     /// The state as records of this epoch are to see it.
     pub(crate) fn at(&mut self, epoch: u64) -> &mut BTreeMap<Lane, V> {
-        let behind = self.snapshots.boundary().is_some_and(|boundary| epoch >= boundary);
+        let behind = self
+            .snapshots
+            .boundary()
+            .is_some_and(|boundary| epoch >= boundary);
         if behind && self.at_boundary.is_none() {
             self.at_boundary = Some(self.now.clone());
         }
@@ -158,13 +182,19 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
 
     /// Writes the state once the frontier has reached the boundary.
     pub(crate) fn passed(&mut self, frontier: u64) -> Result<(), Problem> {
-        if self.saved || self.snapshots.boundary().is_none_or(|boundary| frontier < boundary) {
+        if self.saved
+            || self
+                .snapshots
+                .boundary()
+                .is_none_or(|boundary| frontier < boundary)
+        {
             return Ok(());
         }
         self.saved = true;
         let state = self.at_boundary.as_ref().unwrap_or(&self.now);
         let bytes = codec::encode(state)?;
-        self.snapshots.write(&self.operator, Part::Worker(self.worker), bytes);
+        self.snapshots
+            .write(&self.operator, Part::Worker(self.worker), bytes);
         Ok(())
     }
 }

@@ -44,15 +44,26 @@ where
 {
     let repeatable = make().info().repeatable;
     let names = partition_names(&make());
-    assert_eq!(names.len(), expected.len(), "the number of partitions; they are {names:?}");
-    assert_eq!(partition_names(&make()), names, "the partitions differ from one making to another");
+    assert_eq!(
+        names.len(),
+        expected.len(),
+        "the number of partitions; they are {names:?}"
+    );
+    assert_eq!(
+        partition_names(&make()),
+        names,
+        "the partitions differ from one making to another"
+    );
 
     for (partition, expected) in expected.iter().enumerate() {
         for size in READ_SIZES {
             let source = make();
             partition_names(&source);
             let (records, positions) = drain(&source, partition, Position(0), size);
-            assert_eq!(&records, expected, "partition {partition}, read {size} at a time");
+            assert_eq!(
+                &records, expected,
+                "partition {partition}, read {size} at a time"
+            );
             if repeatable && size == 1 {
                 check_replays(&source, partition, expected, &positions);
             }
@@ -62,7 +73,10 @@ where
         Session::open(&source, partition, Position(0)).read(1);
         if repeatable {
             let (records, _) = drain(&source, partition, Position(0), 7);
-            assert_eq!(&records, expected, "partition {partition}, after a reader was dropped");
+            assert_eq!(
+                &records, expected,
+                "partition {partition}, after a reader was dropped"
+            );
         }
     }
 }
@@ -70,16 +84,26 @@ where
 /// What a reader is opened with in a test that never waits for it: from the beginning, with a
 /// clock driven by hand.
 pub fn opening() -> Opening {
-    Opening { from: Position(0), waker: Waker::new(|| ()), clock: Clock::by_hand() }
+    Opening {
+        from: Position(0),
+        waker: Waker::new(|| ()),
+        clock: Clock::by_hand(),
+    }
 }
 
 fn partition_names<T>(source: &impl Source<T>) -> Vec<String> {
-    let names = source.partitions().unwrap_or_else(|problem| panic!("partitions: {problem}"));
+    let names = source
+        .partitions()
+        .unwrap_or_else(|problem| panic!("partitions: {problem}"));
     assert!(!names.is_empty(), "a source has at least one partition");
     let mut unique = names.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!(unique.len(), names.len(), "a partition is named twice: {names:?}");
+    assert_eq!(
+        unique.len(),
+        names.len(),
+        "a partition is named twice: {names:?}"
+    );
     names
 }
 
@@ -97,7 +121,11 @@ fn drain<T>(
         positions.push((records.len(), position));
         let (brought, ended) = session.read(size);
         let advanced = session.reader.position() > position;
-        assert_eq!(advanced, !brought.is_empty(), "the position increases with records, only");
+        assert_eq!(
+            advanced,
+            !brought.is_empty(),
+            "the position increases with records, only"
+        );
         records.extend(brought);
         if ended {
             return (records, positions);
@@ -114,7 +142,11 @@ fn check_replays<T: Debug + PartialEq>(
     let step = positions.len().div_ceil(REPLAYS_MAX);
     for &(index, position) in positions.iter().step_by(step).chain(positions.last()) {
         let (records, _) = drain(source, partition, position, 7);
-        assert_eq!(records, &expected[index..], "partition {partition}, again from {position:?}");
+        assert_eq!(
+            records,
+            &expected[index..],
+            "partition {partition}, again from {position:?}"
+        );
     }
 }
 
@@ -130,19 +162,38 @@ impl<T> Session<T> {
         let (wake, woken) = channel();
         let waker = Waker::new(move || wake.send(()).unwrap_or_default());
         let clock = Clock::by_hand();
-        let opening = Opening { from, waker, clock: clock.clone() };
+        let opening = Opening {
+            from,
+            waker,
+            clock: clock.clone(),
+        };
         let reader = source
             .open(partition, opening)
             .unwrap_or_else(|problem| panic!("open {partition} from {from:?}: {problem}"));
-        assert_eq!(reader.position(), from, "the position of a reader that was just opened");
-        Session { reader, clock, woken }
+        assert_eq!(
+            reader.position(),
+            from,
+            "the position of a reader that was just opened"
+        );
+        Session {
+            reader,
+            clock,
+            woken,
+        }
     }
 
     /// Reads once, after waiting as the reader asks; gives the records, and whether it has ended.
     fn read(&mut self, max: usize) -> (Vec<T>, bool) {
         let mut chunk = Chunk::default();
-        let status = self.reader.read(max, &mut chunk).unwrap_or_else(|e| panic!("read: {e}"));
-        assert!(chunk.len() <= max, "asked for {max} records, got {}", chunk.len());
+        let status = self
+            .reader
+            .read(max, &mut chunk)
+            .unwrap_or_else(|e| panic!("read: {e}"));
+        assert!(
+            chunk.len() <= max,
+            "asked for {max} records, got {}",
+            chunk.len()
+        );
         assert!(chunk.bad.is_empty(), "unexpected {}", chunk.bad[0]);
         match status {
             ReadStatus::More => {}
@@ -152,11 +203,16 @@ impl<T> Session<T> {
                 Err(RecvTimeoutError::Disconnected) => panic!("the waker is gone, uncalled"),
             },
             ReadStatus::Until(time) => {
-                self.clock.advance(time.saturating_sub(self.clock.elapsed()));
+                self.clock
+                    .advance(time.saturating_sub(self.clock.elapsed()));
             }
             ReadStatus::Ended => {}
         }
-        let records = chunk.records.into_iter().map(|((), record)| record).collect();
+        let records = chunk
+            .records
+            .into_iter()
+            .map(|((), record)| record)
+            .collect();
         (records, status == ReadStatus::Ended)
     }
 }
@@ -218,7 +274,9 @@ fn aborted_is_never_seen<T: Clone + Debug + Ord>(
 ) {
     let mut writers = write(&sink, records);
     if close {
-        writers.iter_mut().for_each(|writer| must(writer.close(), "close"));
+        writers
+            .iter_mut()
+            .for_each(|writer| must(writer.close(), "close"));
     }
     drop(writers);
     sink.abort();
@@ -235,7 +293,10 @@ fn write<T: Clone>(sink: &impl Sink<T>, records: &[T]) -> Vec<Box<dyn Writer<T>>
         let writer = &mut writers[number % 2];
         let mut batch = records.to_vec();
         must(writer.write(&mut batch), "write");
-        assert!(batch.is_empty(), "a writer takes all records out of the vector");
+        assert!(
+            batch.is_empty(),
+            "a writer takes all records out of the vector"
+        );
         must(writer.write(&mut batch), "write nothing");
         must(writer.flush(), "flush");
     }

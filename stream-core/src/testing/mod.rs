@@ -4,25 +4,36 @@ pub mod contract;
 
 use std::fmt::Debug;
 
-use crate::graph::{Graph, Kind, Stream};
+use crate::graph::{Output, Stream};
 use crate::{Job, Mode, io};
 
-/// Runs a pipeline in batch mode from the input `in` to the output `out`, and gives its rows,
-/// sorted. For short examples; `check_modes` is for tests.
+/// Runs a pipeline in batch mode and gives its rows, sorted. For short examples; `check_modes` is
+/// for tests.
 ///
 /// # Panics
 /// When the job fails.
+///
+/// ```
+/// use stream_core::graph::Stream;
+///
+/// let lengths = |words: Stream<&'static str>| words.map(str::len);
+/// assert_eq!(stream_core::testing::rows(lengths, ["begin", "to"]), [2, 5]);
+/// ```
 pub fn rows<T, O>(
-    pipeline: impl Fn(&Graph) + Send + Sync + 'static,
+    pipeline: impl Fn(Stream<T>) -> O + Send + Sync + 'static,
     input: impl IntoIterator<Item = T>,
-) -> Vec<O>
+) -> Vec<O::Row>
 where
     T: Clone + Send + Sync + 'static,
-    O: Send + Ord + 'static,
+    O: Output<Row: Send + Ord>,
 {
     let (sink, rows) = io::collect();
-    let job = Job::new("rows", pipeline).source("in", io::vec(input.into_iter().collect()));
-    if let Err(error) = job.sink("out", sink).run(Mode::Batch) {
+    let job = Job::new("rows", move |graph| {
+        graph.output("out", pipeline(graph.input("in")))
+    })
+    .source("in", io::vec(input.into_iter().collect()))
+    .sink("out", sink);
+    if let Err(error) = job.run(Mode::Batch) {
         panic!("the job failed: {error}");
     }
     let mut rows = rows.take();
@@ -32,11 +43,13 @@ where
 
 /// What the examples in the documentation of stateless stages run in.
 #[doc(hidden)]
-pub fn doc<T: Ord + Debug + Send + 'static, K: Kind>(
-    pipeline: impl Fn(&Graph, Stream<u64>) -> Stream<T, K> + Send + Sync + 'static,
+pub fn doc<O: Output<Row: Send + Ord + Debug>>(
+    pipeline: impl Fn(Stream<u64>) -> O + Send + Sync + 'static,
     input: impl IntoIterator<Item = u64>,
-    expected: impl IntoIterator<Item = T>,
+    expected: impl IntoIterator<Item = O::Row>,
 ) {
-    let run = move |graph: &Graph| graph.output("out", pipeline(graph, graph.input("in")));
-    assert_eq!(rows::<u64, T>(run, input), expected.into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        rows(pipeline, input),
+        expected.into_iter().collect::<Vec<_>>()
+    );
 }

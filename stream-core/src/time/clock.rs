@@ -29,13 +29,17 @@ enum Kind {
 impl Clock {
     /// The machine's clock, started now.
     pub fn machine() -> Self {
-        Clock(Kind::Machine { start: Instant::now() })
+        Clock(Kind::Machine {
+            start: Instant::now(),
+        })
     }
 
     /// A clock that stands still until [`advance`](Clock::advance) moves it. Clones move together.
     /// Its wall clock starts at 2100-01-01.
     pub fn by_hand() -> Self {
-        Clock(Kind::Hand { micros: Arc::default() })
+        Clock(Kind::Hand {
+            micros: Arc::default(),
+        })
     }
 
     /// The time since the clock was started.
@@ -56,7 +60,9 @@ impl Clock {
     /// What the wall clock says.
     pub(crate) fn wall(&self) -> EventTime {
         let since_1970 = match &self.0 {
-            Kind::Machine { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Kind::Machine { .. } => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
             Kind::Hand { .. } => Duration::from_secs(4_102_444_800) + self.elapsed(),
         };
         EventTime::micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))

@@ -72,8 +72,14 @@ mod tests {
         assert_eq!(next_slice(last_slice), next_batch(FIRST));
         let last_batch = next_checkpoint(FIRST) - 1;
         assert_eq!(next_batch(last_batch), next_checkpoint(FIRST));
-        assert_eq!(Align::Checkpoint.run(last_batch), Align::Checkpoint.run(FIRST));
+        assert_eq!(
+            Align::Checkpoint.run(last_batch),
+            Align::Checkpoint.run(FIRST)
+        );
         assert_eq!(Align::Batch.end(Align::Batch.run(FIRST)), next_batch(FIRST));
-        assert_eq!(Align::Checkpoint.end(Align::Checkpoint.run(FIRST)), next_checkpoint(FIRST));
+        assert_eq!(
+            Align::Checkpoint.end(Align::Checkpoint.run(FIRST)),
+            next_checkpoint(FIRST)
+        );
     }
 }

@@ -92,7 +92,9 @@ impl FromStr for EventTime {
     type Err = ParseEventTimeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseEventTimeError { text: text.to_owned() };
+        let error = || ParseEventTimeError {
+            text: text.to_owned(),
+        };
         if let Some(micros) = text.strip_suffix("us") {
             return micros.parse().map(EventTime).map_err(|_| error());
         }
@@ -100,7 +102,9 @@ impl FromStr for EventTime {
             return Ok(EventTime(timestamp.as_microsecond()));
         }
         let civil: DateTime = text.parse().map_err(|_| error())?;
-        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| error())?;
+        let zoned = civil
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map_err(|_| error())?;
         Ok(EventTime(zoned.timestamp().as_microsecond()))
     }
 }
@@ -187,17 +191,26 @@ mod tests {
     fn text_round_trips_before_1970_and_beyond_the_calendar() {
         for micros in [i64::MIN, -1, 0, 1, 1_710_325_274_000_001, i64::MAX] {
             let time = EventTime::micros(micros);
-            assert_eq!(time.to_string().parse::<EventTime>().as_ref(), Ok(&time), "{time}");
+            assert_eq!(
+                time.to_string().parse::<EventTime>().as_ref(),
+                Ok(&time),
+                "{time}"
+            );
         }
         assert_eq!(EventTime::secs(-1).to_string(), "1969-12-31T23:59:59Z");
     }
 
     #[test]
     fn a_bare_number_is_refused_with_the_remedy() {
-        let error = serde_json::from_str::<EventTime>("1710325274").unwrap_err().to_string();
+        let error = serde_json::from_str::<EventTime>("1710325274")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("name its unit"), "{error}");
         let error = "yesterday".parse::<EventTime>().unwrap_err().to_string();
-        assert!(error.contains("`yesterday` is no time: expected RFC 3339"), "{error}");
+        assert!(
+            error.contains("`yesterday` is no time: expected RFC 3339"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -20,13 +20,20 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(origin: usize, partition: usize) -> Self {
-        Lane { origin: origin as u32, partition: partition as u32, path: 0 }
+        Lane {
+            origin: origin as u32,
+            partition: partition as u32,
+            path: 0,
+        }
     }
 
     /// The lane behind a union's port. Two ways by which one lane reaches an edge give two lanes.
     pub(crate) fn through(self, union: usize, port: usize) -> Self {
         let step = ((union as u64) << 32) | (port as u64 + 1);
-        Lane { path: crate::state::hash::mix(self.path ^ step), ..self }
+        Lane {
+            path: crate::state::hash::mix(self.path ^ step),
+            ..self
+        }
     }
 }
 
@@ -61,6 +68,9 @@ impl Lanes {
 
     /// The lane that holds the others back, when one does.
     pub(crate) fn slowest(&self) -> Option<(Lane, Progress)> {
-        self.known.iter().map(|(lane, progress)| (*lane, *progress)).min_by_key(|(_, p)| *p)
+        self.known
+            .iter()
+            .map(|(lane, progress)| (*lane, *progress))
+            .min_by_key(|(_, p)| *p)
     }
 }

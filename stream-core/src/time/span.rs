@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 /// A text that is no length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,9 +14,18 @@ pub struct ParseSpanError {
 
 /// Reads a length like `30m`, `1h 30m` or `250ms`, in microseconds; never negative.
 pub(crate) fn parse_micros(text: &str) -> Result<i64, ParseSpanError> {
-    let error = || ParseSpanError { text: text.to_owned() };
-    let micros = text.parse::<SignedDuration>().map_err(|_| error())?.as_micros();
-    i64::try_from(micros).ok().filter(|micros| *micros >= 0).ok_or_else(error)
+    let error = || ParseSpanError {
+        text: text.to_owned(),
+    };
+    let span: Span = text.parse().map_err(|_| error())?;
+    let length = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| error())?;
+    let micros = length.as_micros();
+    i64::try_from(micros)
+        .ok()
+        .filter(|micros| *micros >= 0)
+        .ok_or_else(error)
 }
 
 /// Writes a length as [`parse_micros`] reads it.
@@ -139,10 +148,11 @@ mod tests {
 
     #[test]
     fn nonsense_and_negative_lengths_are_refused() {
-        for text in ["", "30", "-5m", "soon", "99999999999999h"] {
+        for text in ["", "30", "-5m", "soon", "1 month", "99999999999999h"] {
             let error = text.parse::<Gap>().unwrap_err().to_string();
             assert!(error.contains("expected a number with a unit"), "{error}");
         }
+        assert_eq!("1d 2h".parse(), Ok(Gap::hours(26)));
         assert_eq!(Gap::hours(u64::MAX).as_micros(), i64::MAX);
     }
 }
