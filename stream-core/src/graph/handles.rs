@@ -1,5 +1,6 @@
 //! The handles that a pipeline is written with.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Stateless, Step};
@@ -333,6 +334,12 @@ pub trait Output: output::Sealed {
 
     #[doc(hidden)]
     fn connect(self, name: &str);
+
+    /// What the rows come to, whatever the mode: all of them, but of changes the last of each key.
+    #[doc(hidden)]
+    fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {
+        rows
+    }
 }
 
 mod output {
@@ -363,5 +370,12 @@ impl<Q: Key, V: Record> Output for Changes<Q, V> {
 
     fn connect(self, name: &str) {
         crate::run::sink::output(self.port, name, "changes");
+    }
+
+    fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {
+        let last: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        last.into_iter()
+            .map(|(key, value)| ops::Change { key, value })
+            .collect()
     }
 }

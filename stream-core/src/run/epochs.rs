@@ -131,22 +131,29 @@ impl Epochs {
         self.cut_if_due(&mut tally, now, acknowledged);
     }
 
-    /// Takes an epoch for one source alone, which sends one slice in it; none other does.
-    pub(crate) fn claim(&self, records: u64, bytes: u64, now: Duration, acknowledged: u64) -> u64 {
+    /// Takes an epoch for one source alone, which sends one slice in it; none other does. There is
+    /// none when the sources are to stop: what was read before then goes into the last one.
+    pub(crate) fn claim(
+        &self,
+        records: u64,
+        bytes: u64,
+        now: Duration,
+        acknowledged: u64,
+    ) -> Option<u64> {
         let mut tally = self.tally();
         tally.slice.add(records, bytes, now);
         let claimed = self.current();
         self.settle(&mut tally, acknowledged);
+        if self.stop().is_some() {
+            return None;
+        }
         self.cut(&mut tally, epoch::next_batch(claimed));
-        claimed
+        Some(claimed)
     }
 
     /// Notes how far this worker's frontier has come, and cuts what has become due meanwhile.
     pub(crate) fn tick(&self, now: Duration, acknowledged: u64) {
-        // Whoever holds the lock does this, too.
-        if let Ok(mut tally) = self.0.tally.try_lock() {
-            self.cut_if_due(&mut tally, now, acknowledged);
-        }
+        self.cut_if_due(&mut self.tally(), now, acknowledged);
     }
 
     /// Moves the epoch to the next checkpoint, where all sources stop; `ask` is told it before

@@ -178,6 +178,7 @@ impl<T: 'static> Input<T> {
         capability.downgrade(&local.epochs.current());
         if local.epochs.stop().is_some() {
             self.record_positions();
+            local.snapshots.hold();
             return false; // the capability stays at the boundary, so nothing looks ended
         }
         if local.abort.is_draining() {
@@ -189,6 +190,7 @@ impl<T: 'static> Input<T> {
             }
         }
         if self.lanes.iter().all(|lane| lane.reader.is_none()) {
+            self.record_positions();
             return true;
         }
         if local.epochs.has_room() && self.next_lane(local.clock.elapsed()).is_some() {
@@ -290,8 +292,8 @@ impl<T: 'static> Input<T> {
             return;
         }
         let strict = self.local.mode == super::Mode::PerRecordStrict;
-        if strict {
-            capability.downgrade(&epochs.claim(records, bytes, now, acknowledged));
+        if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
+            capability.downgrade(&epoch);
         }
         let progress = if has_ended {
             Progress::End

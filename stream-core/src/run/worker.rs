@@ -205,7 +205,7 @@ fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
 
 /// Steps until the end. Tells whether it was a good one.
 fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Error> {
-    let mut seen = (0, 0);
+    let mut seen = (0, 0, false);
     loop {
         if shared.abort.is_failed() {
             return Ok(false);
@@ -223,7 +223,11 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
         }
         shared.epochs.tick(now, acknowledged);
 
-        let moved = (shared.epochs.current(), acknowledged);
+        let moved = (
+            shared.epochs.current(),
+            acknowledged,
+            shared.epochs.has_room(),
+        );
         let alarm = local.alarm.get().is_some_and(|alarm| alarm <= now);
         if moved != seen || alarm || shared.abort.is_stopped() {
             seen = moved;

@@ -1,13 +1,18 @@
 //! What tests of pipelines and connectors are written with.
 
 pub mod contract;
+mod modes;
+mod ports;
+
+pub use modes::{Interleaving, ModeCheck, check_modes};
+pub use ports::{Input, Inputs, Outputs};
 
 use std::fmt::Debug;
 
 use crate::graph::{Output, Stream};
 use crate::{Job, Mode, io};
 
-/// Runs a pipeline in batch mode and gives its rows, sorted. For short examples; `check_modes` is
+/// Runs a pipeline in batch mode and gives its rows, sorted. For short examples; [`check_modes`] is
 /// for tests.
 ///
 /// # Panics
