@@ -43,6 +43,15 @@ impl fmt::Display for BadRecord {
     }
 }
 
+/// How much of a record that cannot be read is shown, in characters.
+const TEXT_CHARS_MAX: usize = 1_000;
+
+/// A record's bytes as text, for [`BadRecord::text`].
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    let bytes = &bytes[..bytes.len().min(TEXT_CHARS_MAX * 4)];
+    String::from_utf8_lossy(bytes).trim_end().chars().take(TEXT_CHARS_MAX).collect()
+}
+
 /// What is done with a record that cannot be read.
 #[derive(Clone, Default)]
 #[non_exhaustive]

@@ -8,10 +8,13 @@
 mod bad;
 mod channel;
 mod collect;
+#[cfg(feature = "files")]
+pub mod files;
 mod log;
 mod memory;
 mod sink;
 mod source;
+pub mod threaded;
 mod wake;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
