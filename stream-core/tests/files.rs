@@ -341,6 +341,24 @@ fn csv_names_the_field_when_a_type_of_its_own_refuses_the_value() {
 }
 
 #[test]
+fn csv_blames_no_field_when_a_type_refuses_the_whole_row() {
+    #[derive(Debug, Deserialize)]
+    #[serde(try_from = "Click")]
+    struct Member;
+
+    impl TryFrom<Click> for Member {
+        type Error = String;
+
+        fn try_from(click: Click) -> Result<Self, String> {
+            Err(format!("{} is no member", click.user))
+        }
+    }
+    let (_folder, path) = file("a.csv", b"user,page\n1,/a\n");
+    let message = message(&bad(files::csv::<Member>(path)));
+    assert_eq!(message, "bad record at a.csv:2: 1 is no member");
+}
+
+#[test]
 fn csv_counts_lines_across_pieces() {
     let mut text = String::from("user,page\n");
     (0..40_000).for_each(|user| text += &format!("{user},/a\n"));

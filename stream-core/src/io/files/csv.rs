@@ -172,23 +172,34 @@ impl<T: DeserializeOwned> CsvRows<T> {
         if let (Some(header), Some(field)) = (&self.header, missing_field(&message)) {
             return Err(self.no_such_field(header, field));
         }
-        let path = self.row.deserialize::<FieldPath<T>>(self.header.as_ref());
-        let path = path.ok().and_then(|path| path.path);
-        let index = error.field().map(|index| index as usize);
-        let index = index.or_else(|| {
-            self.header
-                .as_ref()?
-                .iter()
-                .position(|name| Some(name) == path.as_deref().map(str::as_bytes))
-        });
+        let index = error.field().map(|index| index as usize).or_else(|| self.refused(&message));
         let name = |index| Some(String::from_utf8_lossy(self.header.as_ref()?.get(index)?).into());
-        let field = index.and_then(name).or(path);
+        let field = index.and_then(name);
         let reason = self.reason(&error, index);
         let bad = self.bad();
         let Some(index) = index else { return Ok(BadRecord { field, reason, ..bad }) };
         let (lines_down, column) = place(self.raw().1, index, self.format.delimiter);
         let line = bad.line + lines_down;
         Ok(BadRecord { line, column: Some(column), field, reason, ..bad })
+    }
+
+    /// The field whose value a type of its own refused with this message: the first that brings
+    /// it as the last of a shorter row. The message alone does not tell.
+    fn refused(&self, message: &str) -> Option<usize> {
+        let within = self.row.deserialize::<FailsWithin<T>>(self.header.as_ref());
+        if !within.is_ok_and(|fails| fails.within_field) {
+            return None;
+        }
+        let (mut header, mut row) = (ByteRecord::new(), ByteRecord::new());
+        (0..self.row.len()).find(|index| {
+            header.push_field(self.header.as_ref().map_or(b"", |header| &header[*index]));
+            row.push_field(&self.row[*index]);
+            let error = row.deserialize::<T>(self.header.is_some().then_some(&header)).err();
+            matches!(
+                error.as_ref().map(csv::Error::kind),
+                Some(ErrorKind::Deserialize { err, .. }) if err.kind().to_string() == message
+            )
+        })
     }
 
     /// Every row of the file would fail alike, so the file does.
@@ -269,17 +280,17 @@ fn count_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Reads a `T` only to learn at which field that fails.
-struct FieldPath<T> {
-    path: Option<String>,
+/// Reads a `T` only to learn whether it fails at one of its fields, or as a whole.
+struct FailsWithin<T> {
+    within_field: bool,
     read: PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for FieldPath<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FailsWithin<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut track = serde_path_to_error::Track::new();
         let result = T::deserialize(serde_path_to_error::Deserializer::new(from, &mut track));
-        let path = result.is_err().then(|| track.path().to_string());
-        Ok(FieldPath { path: path.filter(|path| path != "." && path != "?"), read: PhantomData })
+        let within_field = result.is_err() && track.path().iter().next().is_some();
+        Ok(FailsWithin { within_field, read: PhantomData })
     }
 }
