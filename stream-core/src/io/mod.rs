@@ -14,6 +14,10 @@ mod log;
 mod memory;
 mod sink;
 mod source;
+#[cfg(feature = "files")]
+pub mod stdout;
+#[cfg(feature = "files")]
+mod text;
 pub mod threaded;
 mod wake;
 

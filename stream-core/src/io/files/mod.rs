@@ -18,7 +18,9 @@ mod input;
 mod json_lines;
 mod paths;
 mod quotes;
+mod sink;
 mod source;
+mod staged;
 
 use std::path::Path;
 
@@ -26,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use csv::Csv;
 pub use json_lines::JsonLines;
+pub use sink::FileSink;
 pub use source::{FileSource, MAX_PARALLEL_FILES};
 
 /// Reads records from files of CSV (RFC 4180), one a row, its fields found by the names in the
@@ -73,4 +76,57 @@ pub fn json_lines<T: DeserializeOwned + 'static>(
     path: impl AsRef<Path>,
 ) -> FileSource<T, JsonLines> {
     FileSource::new(path.as_ref(), JsonLines)
+}
+
+/// Writes records to a file of CSV, its first row the names of the fields; compressed where the
+/// path ends in `.gz` or `.zst`.
+///
+/// The file is written under a hidden name in its folder and takes its place, at once and whole,
+/// when the job has succeeded. A path that ends in `/` is a folder, in which each worker writes a
+/// file: `part-0.csv`, `part-1.csv`, … A file without records is empty, for the names of its
+/// fields are not known.
+///
+/// ```
+/// use stream_core::io::{Sink, files};
+///
+/// #[derive(serde::Serialize)]
+/// struct Count { word: &'static str, count: u64 }
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("counts.csv");
+/// let sink = files::to_csv(&path);
+/// let mut writer = sink.open(0, 1)?;
+/// writer.write(&mut vec![Count { word: "a", count: 1 }])?;
+/// writer.close()?;
+/// assert!(!path.exists());
+/// Sink::<Count>::commit(&sink)?;
+/// assert_eq!(std::fs::read_to_string(path)?, "word,count\na,1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_csv(path: impl AsRef<Path>) -> FileSink<Csv> {
+    FileSink::new(path.as_ref())
+}
+
+/// Writes records to a file of JSON Lines; compressed where the path ends in `.gz` or `.zst`.
+///
+/// The file is written under a hidden name in its folder and takes its place, at once and whole,
+/// when the job has succeeded. A path that ends in `/` is a folder, in which each worker writes a
+/// file: `part-0.jsonl`, `part-1.jsonl`, …
+///
+/// ```
+/// use stream_core::io::{Sink, files};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("counts.jsonl");
+/// let sink = files::to_json_lines(&path);
+/// let mut writer = sink.open(0, 1)?;
+/// writer.write(&mut vec![("a", 1_u64)])?;
+/// writer.close()?;
+/// assert!(!path.exists());
+/// Sink::<(&str, u64)>::commit(&sink)?;
+/// assert_eq!(std::fs::read_to_string(path)?, "[\"a\",1]\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_json_lines(path: impl AsRef<Path>) -> FileSink<JsonLines> {
+    FileSink::new(path.as_ref())
 }
