@@ -1,5 +1,6 @@
 //! Files as sinks: whole under their names, or not there at all.
 #![cfg(feature = "files")]
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
 use std::fs;
 use std::io::Read;

@@ -1,5 +1,6 @@
 //! Files as sources: every way to name them, every way in which they can be bad.
 #![cfg(feature = "files")]
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
 use std::fs;
 use std::io::Write;

@@ -101,3 +101,15 @@ impl<T, S: Source<T>> Source<T> for WithBadRecords<S> {
         self.bad_records.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::vec;
+
+    #[test]
+    fn a_paced_source_keeps_its_policy() {
+        let source = vec(vec![0]).skip_bad_records().rate(1.0).replay(1.0, |_| EventTime::MIN);
+        assert!(matches!(source.bad_records(), BadRecords::Skip));
+    }
+}

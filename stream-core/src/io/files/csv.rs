@@ -13,7 +13,7 @@ use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use super::quotes::{Mark, Quotes};
 use crate::error::Problem;
-use crate::io::bad::{BadRecord, excerpt};
+use crate::io::bad::BadRecord;
 
 /// The format CSV, and its settings.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
         let (start, raw) = self.raw();
-        let text = excerpt(raw);
+        let text = BadRecord::excerpt(raw);
         let line = self.lines.at(self.rows.get_ref().get_ref(), start);
         let hint = Some(BAD_RECORD_HINT.to_owned());
         BadRecord { place: self.file.to_string(), line, hint, text, ..BadRecord::default() }
@@ -219,7 +219,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
         let value = field.and_then(|index| self.row.get(index)).unwrap_or_default();
         let found = match value {
             [] => "nothing".to_owned(),
-            value => format!("`{}`", excerpt(value)),
+            value => format!("`{}`", BadRecord::excerpt(value)),
         };
         match error.kind() {
             DeserializeErrorKind::ParseInt(error) => match error.kind() {

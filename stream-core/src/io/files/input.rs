@@ -78,17 +78,17 @@ fn send_rows(
     let mut pending = Vec::with_capacity(PIECE_BYTES);
     let mut first = true;
     loop {
-        let mut seen = pending.len();
+        let seen = pending.len();
         let result = bytes.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut pending);
         if first && pending.starts_with(BYTE_ORDER_MARK) {
             pending.drain(..BYTE_ORDER_MARK.len());
         }
         first = false;
-        seen = seen.min(pending.len());
         if let Some(end) = cutter.last_end(&pending[seen..]) {
-            let mut rest = Vec::with_capacity(PIECE_BYTES);
-            rest.extend_from_slice(&pending[seen + end..]);
-            pending.truncate(seen + end);
+            let cut = seen + end;
+            let mut rest = Vec::with_capacity(pending.len() - cut + PIECE_BYTES);
+            rest.extend_from_slice(&pending[cut..]);
+            pending.truncate(cut);
             feed.send(Piece::Rows(std::mem::replace(&mut pending, rest)))?;
         }
         match result {

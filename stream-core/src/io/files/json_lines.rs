@@ -11,7 +11,7 @@ use serde_json::error::Category;
 use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use crate::error::Problem;
-use crate::io::bad::{BadRecord, excerpt};
+use crate::io::bad::BadRecord;
 
 /// The format JSON Lines (NDJSON): UTF-8, one JSON value a line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,7 +94,7 @@ impl<T: DeserializeOwned> JsonRows<T> {
             place: self.file.to_string(),
             line: self.line,
             hint: Some(BAD_RECORD_HINT.to_owned()),
-            text: excerpt(row),
+            text: BadRecord::excerpt(row),
             ..BadRecord::default()
         };
         if let Err(error) = str::from_utf8(row) {

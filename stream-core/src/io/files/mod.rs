@@ -9,8 +9,8 @@
 //! it that are not hidden, without those of its folders. `.gz` and `.zst` at the end of a name say
 //! how the file is compressed.
 //!
-//! Reading threads open, decompress and cut the files into pieces of whole rows ([`input`]); the
-//! workers decode the pieces ([`decode`]).
+//! Reading threads open, decompress and cut the files into pieces of whole rows (`input.rs`); the
+//! workers decode the pieces (`decode.rs`).
 
 mod csv;
 mod decode;

@@ -67,3 +67,39 @@ impl Cutter for Quotes {
         self.state == State::Quoted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(csv: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(csv);
+        let rows = reader.byte_records().map(|row| row.unwrap());
+        rows.map(|row| row.iter().map(<[u8]>::to_vec).collect()).collect()
+    }
+
+    #[test]
+    fn pieces_cut_where_rows_end_parse_as_the_whole() {
+        for seed in 0..2_000_u64 {
+            let mut random = seed;
+            let mut next = |below: usize| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(seed | 1);
+                (random >> 33) as usize % below
+            };
+            let csv: Vec<u8> = (0..60).map(|_| b"ab,\"\"\"\n\n\r"[next(9)]).collect();
+            let mut cutter = Quotes::new(b',');
+            let (mut from, mut seen, mut pieced) = (0, 0, Vec::new());
+            while seen < csv.len() {
+                let end = csv.len().min(seen + 1 + next(9));
+                if let Some(cut) = cutter.last_end(&csv[seen..end]) {
+                    pieced.extend(rows(&csv[from..seen + cut]));
+                    from = seen + cut;
+                }
+                seen = end;
+            }
+            pieced.extend(rows(&csv[from..]));
+            assert_eq!(pieced, rows(&csv), "seed {seed}: {:?}", String::from_utf8_lossy(&csv));
+        }
+    }
+}

@@ -44,6 +44,9 @@ impl<F: OutputFormat> FileSink<F> {
             Ok(there) if !there.is_file() => Err(problem()
                 .detail("it is no file that another could replace")
                 .hint("write to stdout, to a channel or to `discard()`")),
+            _ if self.path.file_name().is_none() => {
+                Err(problem().detail("the path names no file").hint("add the file's name to it"))
+            }
             _ => Ok(self.path.clone()),
         }
     }
