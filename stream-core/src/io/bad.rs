@@ -26,6 +26,27 @@ pub struct BadRecord {
     pub text: String,
 }
 
+/// How much of a record that cannot be read is shown, in characters.
+const TEXT_CHARS_MAX: usize = 1_000;
+
+impl BadRecord {
+    /// Makes the [`text`](BadRecord::text) of a record from its bytes.
+    ///
+    /// ```
+    /// use stream_core::io::BadRecord;
+    ///
+    /// assert_eq!(BadRecord::excerpt(b"caf\xE9\r\n"), "caf\u{FFFD}");
+    /// ```
+    pub fn excerpt(bytes: &[u8]) -> String {
+        let bytes = &bytes[..bytes.len().min(TEXT_CHARS_MAX * 4)];
+        String::from_utf8_lossy(bytes)
+            .trim_end()
+            .chars()
+            .take(TEXT_CHARS_MAX)
+            .collect()
+    }
+}
+
 impl fmt::Display for BadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bad record at {}:{}", self.place, self.line)?;

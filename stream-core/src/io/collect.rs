@@ -20,7 +20,7 @@ use crate::error::Problem;
 /// let mut writer = sink.open(0, 1)?;
 /// writer.write(&mut vec![1, 2, 3])?;
 /// writer.close()?;
-/// assert_eq!(rows.to_vec(), []);
+/// assert!(rows.to_vec().is_empty());
 /// sink.commit()?;
 /// assert_eq!(rows.take(), [1, 2, 3]);
 /// # Ok::<(), stream_core::Problem>(())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use super::memory::numbered;
+use super::memory::{index, numbered};
 use super::source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
@@ -123,6 +123,7 @@ impl<T: Clone + Send + 'static> Source<T> for MemoryLog<T> {
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let mut log = lock(&self.partitions[partition]);
+        let next = index(partition, opening.from, log.records.len())?;
         let number = log.next_reader;
         log.next_reader += 1;
         log.readers.push((number, opening.waker));
@@ -130,7 +131,7 @@ impl<T: Clone + Send + 'static> Source<T> for MemoryLog<T> {
             log: self.clone(),
             partition,
             number,
-            next: opening.from.0 as usize,
+            next,
         }))
     }
 }
@@ -146,7 +147,7 @@ struct Tail<T> {
 impl<T: Clone> Reader<T> for Tail<T> {
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
         let log = lock(&self.log.partitions[self.partition]);
-        let rest = log.records.get(self.next..).unwrap_or_default();
+        let rest = &log.records[self.next..];
         let taken = rest.len().min(max);
         into.extend(rest[..taken].iter().cloned());
         self.next += taken;

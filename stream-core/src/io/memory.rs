@@ -59,12 +59,7 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Partitions<T> {
     }
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
-        let records = self.partitions[partition].len() as u64;
-        if opening.from.0 > records {
-            let what = format!("partition {partition} has no position {}", opening.from.0);
-            return Err(Problem::new(what).detail(format!("it holds {records} records")));
-        }
-        let next = opening.from.0 as usize;
+        let next = index(partition, opening.from, self.partitions[partition].len())?;
         Ok(Box::new(Cursor {
             partitions: self.partitions.clone(),
             partition,
@@ -80,6 +75,23 @@ pub(super) fn numbered(count: usize) -> Result<Vec<String>, Problem> {
         return Err(problem.hint("give it one, which may be empty"));
     }
     Ok((0..count).map(|number| number.to_string()).collect())
+}
+
+/// The index of a position in a partition that holds so many records.
+pub(super) fn index(partition: usize, from: Position, held: usize) -> Result<usize, Problem> {
+    usize::try_from(from.0)
+        .ok()
+        .filter(|index| *index <= held)
+        .ok_or_else(|| {
+            Problem::new(format!(
+                "cannot go on at record {} of partition {partition}",
+                from.0
+            ))
+            .detail(format!(
+                "it holds only {held}; its records have changed since"
+            ))
+            .hint("restore them, or start afresh")
+        })
 }
 
 struct Cursor<T> {
@@ -116,6 +128,18 @@ mod tests {
         let expected = vec![vec![1, 2, 3], vec![], (10..200).collect()];
         contract::source(|| partitions(expected.clone()), &expected);
         contract::source(|| vec(Vec::<u8>::new()), &[vec![]]);
+    }
+
+    #[test]
+    fn a_position_beyond_the_records_is_a_problem() {
+        let opening = Opening {
+            from: Position(2),
+            ..contract::opening()
+        };
+        let problem = vec(vec![1]).open(0, opening).err().unwrap().to_string();
+        let expected = "cannot go on at record 2 of partition 0: it holds only 1; its records have \
+                        changed since (hint: restore them, or start afresh)";
+        assert_eq!(problem, expected);
     }
 
     #[test]

@@ -8,10 +8,19 @@
 mod bad;
 mod channel;
 mod collect;
+#[cfg(feature = "files")]
+pub mod files;
 mod log;
 mod memory;
+mod pace;
 mod sink;
 mod source;
+mod source_ext;
+#[cfg(feature = "files")]
+pub mod stdout;
+#[cfg(feature = "files")]
+mod text;
+pub mod threaded;
 mod wake;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,10 +30,12 @@ pub use channel::{ChannelSink, ChannelSource, Sender, channel, to_channel};
 pub use collect::{Collect, Discard, Rows, collect, discard};
 pub use log::MemoryLog;
 pub use memory::{Partitions, partitions, vec};
+pub use pace::{Rate, Replay};
 pub use sink::{Sink, SinkInfo, Writer};
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
+pub use source_ext::{SourceExt, WithBadRecords};
 
 /// Locks what connectors share. A panic elsewhere while it was held is no reason to panic here:
 /// no connector leaves its state half changed.

@@ -33,6 +33,7 @@ impl<M> Inbox<M> {
 }
 
 /// The other end; clones feed the same queue.
+#[derive(Debug)]
 pub(super) struct WakingSender<M> {
     /// Taken only by `drop`, so that the worker is woken *after* the queue has lost a sender.
     sender: Option<SyncSender<M>>,

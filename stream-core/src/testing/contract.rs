@@ -306,3 +306,6 @@ fn write<T: Clone>(sink: &impl Sink<T>, records: &[T]) -> Vec<Box<dyn Writer<T>>
 fn must<V>(result: Result<V, crate::Problem>, step: &str) -> V {
     result.unwrap_or_else(|problem| panic!("{step}: {problem}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The worker's part: from pieces of whole rows to records, with the place of each.
+//!
+//! What the formats have in common is here, what they differ in is their [`Rows`]. A position is
+//! the number of rows before it, good and bad, over all files of the partition.
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::input::{Cutter, Piece};
+use super::paths::cannot_open;
+use crate::error::Problem;
+use crate::io::bad::BadRecord;
+use crate::io::source::{Chunk, Position};
+use crate::io::threaded::Decoder;
+
+/// A format that files are read in.
+pub trait InputFormat: Clone + Debug + Send + Sync + 'static {
+    /// The format's name, in one word.
+    const KIND: &'static str;
+
+    /// Decodes the format's rows.
+    type Rows<T: DeserializeOwned + 'static>: Rows<T> + 'static;
+
+    /// Finds settings that make no sense.
+    fn check(&self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Makes what finds the ends of rows in one file.
+    fn cutter(&self) -> impl Cutter;
+
+    /// Makes what decodes rows.
+    fn rows<T: DeserializeOwned + 'static>(&self) -> Self::Rows<T>;
+}
+
+/// The rows of one file after the other.
+pub trait Rows<T> {
+    /// A file begins.
+    fn start(&mut self, file: Arc<str>);
+
+    /// Takes whole rows; those before are used up.
+    fn piece(&mut self, rows: Vec<u8>);
+
+    /// Steps to the next row, and tells whether there is one in the piece.
+    fn step(&mut self) -> Result<bool, Problem>;
+
+    /// Reads the row that was stepped to.
+    fn record(&mut self) -> Result<Result<T, BadRecord>, Problem>;
+
+    /// How many bytes of the piece have been stepped over.
+    fn bytes(&self) -> u64;
+
+    /// The file has ended.
+    fn end(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+/// Decodes the files of a partition.
+pub(super) struct FileDecoder<R> {
+    rows: R,
+    file: Arc<str>,
+    rows_in_file: u64,
+    /// How many rows have been stepped over, in all files.
+    stepped: u64,
+    /// Where to begin: rows before it are stepped over and not read.
+    from: u64,
+}
+
+impl<R> FileDecoder<R> {
+    pub(super) fn new(rows: R, from: Position) -> Self {
+        FileDecoder {
+            rows,
+            file: Arc::default(),
+            rows_in_file: 0,
+            stepped: 0,
+            from: from.0,
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> Problem {
+        let file = &self.file;
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Problem::new(format!("`{file}` is cut short"))
+                .detail(format!(
+                    "its compressed data end after {} whole rows",
+                    self.rows_in_file
+                ))
+                .hint("fetch the file again"),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
+                Problem::new(format!("cannot decompress `{file}`"))
+                    .because(error)
+                    .hint("the end of its name says how it is compressed; see whether it is")
+            }
+            _ => cannot_open(file.as_ref().as_ref(), error),
+        }
+    }
+}
+
+impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
+    type Raw = Piece;
+
+    fn feed(&mut self, raw: Piece) -> Result<(), Problem> {
+        match raw {
+            Piece::Start(file) => {
+                self.rows_in_file = 0;
+                self.file = file.clone();
+                self.rows.start(file);
+            }
+            Piece::Rows(bytes) => self.rows.piece(bytes),
+            Piece::End => self.rows.end()?,
+            Piece::Failed(error) => return Err(self.failed(error)),
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, max: usize, into: &mut Chunk<T>) -> Result<(), Problem> {
+        let full = into.len() + max;
+        let before = self.rows.bytes();
+        while into.len() < full && self.rows.step()? {
+            self.stepped += 1;
+            self.rows_in_file += 1;
+            if self.stepped <= self.from {
+                continue;
+            }
+            match self.rows.record()? {
+                Ok(record) => into.push(record),
+                Err(bad) => into.push_bad(bad),
+            }
+        }
+        into.add_bytes(self.rows.bytes() - before);
+        Ok(())
+    }
+
+    fn position(&self) -> Position {
+        Position(self.stepped.max(self.from))
+    }
+
+    fn finish(&mut self) -> Result<(), Problem> {
+        if self.stepped >= self.from {
+            return Ok(());
+        }
+        let what = format!("cannot go on at record {} of the files", self.from);
+        let detail = format!("they hold only {}; they have changed since", self.stepped);
+        Err(Problem::new(what)
+            .detail(detail)
+            .hint("restore the files, or start afresh"))
+    }
+}
+
+/// The field of which a message of serde says that it is missing.
+pub(super) fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
+}
+
+/// What to do about a record that cannot be read, where there is nothing better to say.
+pub(super) const BAD_RECORD_HINT: &str =
+    "correct it, or leave such records out by `.skip_bad_records()`";
+
+/// How many characters there are before the byte at this place, and one: a column.
+pub(super) fn column(line: &[u8], place: usize) -> u64 {
+    let before = &line[..place.min(line.len())];
+    before
+        .iter()
+        .filter(|byte| **byte & 0b1100_0000 != 0b1000_0000)
+        .count() as u64
+        + 1
+}

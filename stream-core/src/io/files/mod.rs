@@ -1,0 +1,132 @@
+//! Files of CSV and JSON Lines, plain or compressed, as sources and sinks.
+//!
+//! | | what it promises |
+//! |---|---|
+//! | source | bounded; repeatable as long as nobody changes the files; a position is a number of records |
+//! | sink | atomic: a file is seen whole, under its name, after the job has succeeded, or not at all |
+//!
+//! A path to read is a file, a pattern (`data/*.csv.gz`) or a folder, which stands for the files in
+//! it that are not hidden, without those of its folders. `.gz` and `.zst` at the end of a name say
+//! how the file is compressed.
+//!
+//! Reading threads open, decompress and cut the files into pieces of whole rows (`input.rs`); the
+//! workers decode the pieces (`decode.rs`).
+
+mod csv;
+mod decode;
+mod input;
+mod json_lines;
+mod paths;
+mod quotes;
+mod sink;
+mod source;
+mod staged;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+pub use csv::Csv;
+pub use json_lines::JsonLines;
+pub use sink::FileSink;
+pub use source::{FileSource, MAX_PARALLEL_FILES};
+
+/// Reads records from files of CSV (RFC 4180), one a row, its fields found by the names in the
+/// file's first row.
+///
+/// Each file is a partition, unless told otherwise. A row that is no `T` is a
+/// [bad record](crate::io::BadRecord) with its file, line, column and field.
+///
+/// ```
+/// use serde::Deserialize;
+/// use stream_core::io::files;
+///
+/// #[derive(Debug, Deserialize, PartialEq)]
+/// struct Click { user: u32, page: String }
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("clicks.csv");
+/// std::fs::write(&path, "user,page\n1,/home\n")?;
+///
+/// let expected = Click { user: 1, page: "/home".into() };
+/// stream_core::testing::contract::source(|| files::csv(&path), &[vec![expected]]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn csv<T: DeserializeOwned + 'static>(path: impl AsRef<Path>) -> FileSource<T, Csv> {
+    FileSource::new(path.as_ref(), Csv::default())
+}
+
+/// Reads records from files of JSON Lines, one a line. Blank lines are left out.
+///
+/// Each file is a partition, unless told otherwise. A line that is no `T` is a
+/// [bad record](crate::io::BadRecord) with its file, line, column and field.
+///
+/// ```
+/// use stream_core::io::files;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("words.jsonl");
+/// std::fs::write(&path, "\"one\"\n\"two\"\n")?;
+///
+/// let expected = ["one", "two"].map(String::from).to_vec();
+/// stream_core::testing::contract::source(|| files::json_lines(&path), &[expected]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn json_lines<T: DeserializeOwned + 'static>(
+    path: impl AsRef<Path>,
+) -> FileSource<T, JsonLines> {
+    FileSource::new(path.as_ref(), JsonLines)
+}
+
+/// Writes records to a file of CSV, its first row the names of the fields; compressed where the
+/// path ends in `.gz` or `.zst`.
+///
+/// The file is written under a hidden name in its folder and takes its place, at once and whole,
+/// when the job has succeeded. A path that ends in `/` is a folder, in which each worker writes a
+/// file: `part-0.csv`, `part-1.csv`, … A file without records is empty, for the names of its
+/// fields are not known.
+///
+/// ```
+/// use stream_core::io::{Sink, files};
+///
+/// #[derive(serde::Serialize)]
+/// struct Count { word: &'static str, count: u64 }
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("counts.csv");
+/// let sink = files::to_csv(&path);
+/// let mut writer = sink.open(0, 1)?;
+/// writer.write(&mut vec![Count { word: "a", count: 1 }])?;
+/// writer.close()?;
+/// assert!(!path.exists());
+/// Sink::<Count>::commit(&sink)?;
+/// assert_eq!(std::fs::read_to_string(path)?, "word,count\na,1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_csv(path: impl AsRef<Path>) -> FileSink<Csv> {
+    FileSink::new(path.as_ref())
+}
+
+/// Writes records to a file of JSON Lines; compressed where the path ends in `.gz` or `.zst`.
+///
+/// The file is written under a hidden name in its folder and takes its place, at once and whole,
+/// when the job has succeeded. A path that ends in `/` is a folder, in which each worker writes a
+/// file: `part-0.jsonl`, `part-1.jsonl`, …
+///
+/// ```
+/// use stream_core::io::{Sink, files};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("counts.jsonl");
+/// let sink = files::to_json_lines(&path);
+/// let mut writer = sink.open(0, 1)?;
+/// writer.write(&mut vec![("a", 1_u64)])?;
+/// writer.close()?;
+/// assert!(!path.exists());
+/// Sink::<(&str, u64)>::commit(&sink)?;
+/// assert_eq!(std::fs::read_to_string(path)?, "[\"a\",1]\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_json_lines(path: impl AsRef<Path>) -> FileSink<JsonLines> {
+    FileSink::new(path.as_ref())
+}

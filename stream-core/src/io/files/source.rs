@@ -1,0 +1,122 @@
+//! The source of files: which files are which partition.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde::de::DeserializeOwned;
+
+use super::csv::Csv;
+use super::decode::{FileDecoder, InputFormat};
+use super::input::send_files;
+use super::paths::{InputFile, find, names};
+use crate::error::Problem;
+use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
+use crate::io::{lock, threaded};
+
+/// How many files may be read side by side, each with a thread of its own.
+pub const MAX_PARALLEL_FILES: usize = 256;
+
+/// A source of files, made by [`files::csv`](super::csv()) or
+/// [`files::json_lines`](super::json_lines()).
+pub struct FileSource<T, F> {
+    path: PathBuf,
+    format: F,
+    in_sequence: bool,
+    /// What [`Source::partitions`] has found.
+    found: Mutex<Arc<[InputFile]>>,
+    records: PhantomData<fn() -> T>,
+}
+
+impl<T, F> FileSource<T, F> {
+    pub(super) fn new(path: &Path, format: F) -> Self {
+        let found = Mutex::new(Arc::new([]) as Arc<[InputFile]>);
+        FileSource {
+            path: path.into(),
+            format,
+            in_sequence: false,
+            found,
+            records: PhantomData,
+        }
+    }
+
+    /// Makes each file a partition of its own, as it is unless told otherwise. There may be
+    /// [`MAX_PARALLEL_FILES`].
+    #[must_use]
+    pub fn in_parallel(mut self) -> Self {
+        self.in_sequence = false;
+        self
+    }
+
+    /// Reads the files one after the other, in the order of their names, as one partition.
+    #[must_use]
+    pub fn in_sequence(mut self) -> Self {
+        self.in_sequence = true;
+        self
+    }
+}
+
+impl<T> FileSource<T, Csv> {
+    /// Separates the fields by this byte instead of a comma.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: u8) -> Self {
+        self.format.delimiter = delimiter;
+        self
+    }
+
+    /// Takes the first row for a record like the others, and the fields by their order.
+    #[must_use]
+    pub fn without_header(mut self) -> Self {
+        self.format.header = false;
+        self
+    }
+}
+
+impl<T, F> fmt::Debug for FileSource<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileSource({})", self.path.display())
+    }
+}
+
+impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, F> {
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: F::KIND,
+            detail: self.path.display().to_string(),
+            boundedness: Boundedness::Bounded,
+            repeatable: true,
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        self.format.check()?;
+        let files = find(&self.path)?;
+        let partitions = match self.in_sequence {
+            true => vec![self.path.display().to_string()],
+            false if files.len() > MAX_PARALLEL_FILES => {
+                let what = format!("`{}` stands for {} files", self.path.display(), files.len());
+                let detail = format!("at most {MAX_PARALLEL_FILES} are read side by side");
+                let hint = "read them one after the other by `.in_sequence()`, or join some";
+                return Err(Problem::new(what).detail(detail).hint(hint));
+            }
+            false => names(&files),
+        };
+        *lock(&self.found) = files.into();
+        Ok(partitions)
+    }
+
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
+        let files = lock(&self.found).clone();
+        let range = if self.in_sequence {
+            0..files.len()
+        } else {
+            partition..partition + 1
+        };
+        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from);
+        let format = self.format.clone();
+        threaded::reader("read-files", opening.waker, decoder, move |feed| {
+            send_files(&files[range], &format, feed)
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! A file under a hidden name, until it is whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::error::Problem;
+
+/// A file that is written under a hidden name in its folder and gets its own by
+/// [`publish`](StagedFile::publish); dropped before that, it is removed.
+pub(super) struct StagedFile {
+    path: PathBuf,
+    hidden: PathBuf,
+    /// Taken when the file is complete.
+    out: Option<Packer>,
+    published: bool,
+}
+
+/// Compresses as the file's name says.
+enum Packer {
+    Plain(BufWriter<File>),
+    Gzip(GzEncoder<BufWriter<File>>),
+    Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
+}
+
+impl StagedFile {
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let hidden = path.with_file_name(format!(".{name}.tmp-{}-{number}", process::id()));
+        let file = BufWriter::new(File::create_new(&hidden)?);
+        let mut staged = StagedFile {
+            path,
+            hidden,
+            out: None,
+            published: false,
+        };
+        staged.out = Some(
+            match staged
+                .path
+                .extension()
+                .and_then(|extension| extension.to_str())
+            {
+                Some("gz") => Packer::Gzip(GzEncoder::new(file, Compression::default())),
+                Some("zst") => Packer::Zstd(zstd::stream::write::Encoder::new(file, 0)?),
+                _ => Packer::Plain(file),
+            },
+        );
+        Ok(staged)
+    }
+
+    /// The name that the file will get.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what is left, so that the file survives a loss of power.
+    pub(super) fn complete(&mut self) -> io::Result<()> {
+        let file = match self.out.take() {
+            None => return Ok(()),
+            Some(Packer::Plain(file)) => file,
+            Some(Packer::Gzip(packer)) => packer.finish()?,
+            Some(Packer::Zstd(packer)) => packer.finish()?,
+        };
+        file.into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()
+    }
+
+    /// Gives the complete file its name, in place of a file that had it before.
+    pub(super) fn publish(&mut self) -> io::Result<()> {
+        assert!(self.out.is_none(), "a file is complete before it is seen");
+        fs::rename(&self.hidden, &self.path)?;
+        self.published = true;
+        if cfg!(unix) {
+            File::open(folder_of(&self.path))?.sync_all()?; // the name survives as well
+        }
+        Ok(())
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.out {
+            Some(Packer::Plain(file)) => file.write(bytes),
+            Some(Packer::Gzip(packer)) => packer.write(bytes),
+            Some(Packer::Zstd(packer)) => packer.write(bytes),
+            None => Err(io::Error::other("the file has been completed")),
+        }
+    }
+
+    /// Does nothing: nobody sees the file yet, and flushing would spoil its compression.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if !self.published {
+            self.out = None;
+            fs::remove_file(&self.hidden).unwrap_or_default(); // hidden, so it harms nobody
+        }
+    }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Explains why no file can be made in a folder.
+pub(super) fn cannot_create(folder: &Path, error: io::Error) -> Problem {
+    let folder = folder.display();
+    let problem = Problem::new(format!("cannot write to the folder `{folder}`"));
+    match error.kind() {
+        io::ErrorKind::NotFound => problem
+            .detail("it does not exist")
+            .hint(format!("create it: `mkdir -p {folder}`")),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => problem
+            .because(error)
+            .hint("give the user that runs the job the right to write there, or write elsewhere"),
+        _ => problem.because(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_read_only_is_a_problem_with_a_remedy() {
+        let problem = cannot_create(Path::new("out"), io::ErrorKind::PermissionDenied.into());
+        let expected = "cannot write to the folder `out`: permission denied (hint: give the user \
+                        that runs the job the right to write there, or write elsewhere)";
+        assert_eq!(problem.to_string(), expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! So many records a second.
+//!
+//! With `n` partitions and `r` records a second, record `i` of partition `p` (both from 0) comes
+//! `(i · n + p) / r` seconds after the opening: the partitions take turns.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::{check, micros};
+use crate::error::Problem;
+use crate::io::bad::BadRecords;
+use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
+use crate::time::Clock;
+
+/// A source at a steady rate; made by [`SourceExt::rate`](crate::io::SourceExt::rate).
+#[derive(Debug)]
+pub struct Rate<S> {
+    source: S,
+    per_second: f64,
+    partitions: AtomicUsize,
+}
+
+impl<S> Rate<S> {
+    pub(in crate::io) fn new(source: S, per_second: f64) -> Self {
+        Rate {
+            source,
+            per_second,
+            partitions: AtomicUsize::new(1),
+        }
+    }
+}
+
+impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
+    fn info(&self) -> SourceInfo {
+        self.source.info()
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        check("rate", self.per_second, &self.source.info())?;
+        let partitions = self.source.partitions()?;
+        self.partitions.store(partitions.len(), Ordering::Relaxed);
+        Ok(partitions)
+    }
+
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
+        let clock = opening.clock.clone();
+        Ok(Box::new(RateReader {
+            per_micro: self.per_second / 1e6,
+            partition: partition as f64,
+            partitions: self.partitions.load(Ordering::Relaxed) as f64,
+            given: 0,
+            start: clock.elapsed(),
+            clock,
+            source: self.source.open(partition, opening)?,
+        }))
+    }
+
+    fn bad_records(&self) -> BadRecords {
+        self.source.bad_records()
+    }
+}
+
+struct RateReader<T> {
+    source: Box<dyn Reader<T>>,
+    clock: Clock,
+    start: Duration,
+    per_micro: f64,
+    partition: f64,
+    partitions: f64,
+    given: u64,
+}
+
+impl<T> Reader<T> for RateReader<T> {
+    fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
+        let now = self.clock.elapsed();
+        let turn = self.given as f64 * self.partitions + self.partition;
+        let next = self.start.saturating_add(micros(turn / self.per_micro));
+        if now < next {
+            return Ok(ReadStatus::Until(next));
+        }
+        let turns = (now - self.start).as_micros() as f64 * self.per_micro - turn;
+        let due = (turns / self.partitions) as usize + 1; // `as` saturates
+        let before = into.len();
+        let status = self.source.read(max.min(due), into)?;
+        self.given += (into.len() - before) as u64;
+        Ok(status)
+    }
+
+    fn position(&self) -> Position {
+        self.source.position()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{SourceExt, partitions};
+    use crate::testing::contract;
+
+    #[test]
+    fn a_rated_source_keeps_the_contract_of_sources() {
+        let expected = vec![(0..50).collect::<Vec<u32>>(), vec![], vec![7]];
+        for rate in [0.3, 7.0, 1e9] {
+            contract::source(|| partitions(expected.clone()).rate(rate), &expected);
+        }
+    }
+
+    #[test]
+    fn partitions_take_turns_and_catch_up() {
+        let source = partitions(vec![vec!['a', 'b', 'c', 'd'], vec!['x', 'y']]).rate(4.0);
+        source.partitions().unwrap();
+        let clock = Clock::by_hand();
+        let opening = Opening {
+            clock: clock.clone(),
+            ..contract::opening()
+        };
+        let mut readers = [0, 1].map(|number| source.open(number, opening.clone()).unwrap());
+        let mut read = |number: usize| {
+            let mut chunk = Chunk::default();
+            let status = readers[number].read(9, &mut chunk).unwrap();
+            (chunk.records().collect::<String>(), status)
+        };
+        let until = |millis| ReadStatus::Until(Duration::from_millis(millis));
+
+        assert_eq!(read(0), ("a".to_owned(), ReadStatus::More));
+        assert_eq!(read(0), (String::new(), until(500)));
+        assert_eq!(read(1), (String::new(), until(250)));
+        clock.advance(Duration::from_millis(1_000));
+        assert_eq!(read(0), ("bc".to_owned(), ReadStatus::More));
+        assert_eq!(read(0), (String::new(), until(1_500)));
+        assert_eq!(read(1), ("xy".to_owned(), ReadStatus::Ended));
+    }
+}
