@@ -162,6 +162,11 @@ impl Job {
         self
     }
 
+    /// The job's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Describes the pipeline.
     ///
     /// # Errors

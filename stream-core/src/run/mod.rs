@@ -1,6 +1,8 @@
 //! Running a job: its modes, its workers, their clock, and how it ends.
 
 pub(crate) mod abort;
+#[cfg(feature = "cli")]
+mod cli;
 pub(crate) mod epochs;
 pub(crate) mod guard;
 mod job;

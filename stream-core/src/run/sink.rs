@@ -13,7 +13,7 @@ use crate::error::{Error, Problem};
 use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::Context;
-use crate::io::{Sink, SinkInfo, Writer};
+use crate::io::{Sink, Writer};
 use crate::time::epoch::FOREVER;
 
 /// Ends a stream at an output port.
@@ -133,7 +133,6 @@ impl<T: 'static> PortWriter<T> {
 pub(crate) struct BoundSink {
     sink: Box<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
-    pub(crate) info: SinkInfo,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
@@ -142,7 +141,6 @@ impl BoundSink {
     pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
         BoundSink {
             record: type_name::<T>(),
-            info: sink.info(),
             sink: Box::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),

@@ -185,7 +185,9 @@ impl<T: 'static> Input<T> {
             self.end_all(capability, output);
         }
         for _ in 0..CHUNKS {
-            if !local.epochs.has_room() || !self.read_chunk(capability, output) {
+            // Once the epoch is that of a stop, what is sent would go behind the boundary.
+            let stops = local.epochs.stop().is_some();
+            if stops || !local.epochs.has_room() || !self.read_chunk(capability, output) {
                 break;
             }
         }
