@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// What a job's workers and whoever started it tell each other about its end.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +28,17 @@ impl Abort {
         self.wake();
     }
 
-    /// Ends the job because an output was closed by who read it: that is a clean end.
-    pub(crate) fn output_closed(&self) {
+    /// Ends the job because of a sink: cleanly, if who read its output has closed it.
+    pub(crate) fn fail_sink(&self, port: &str, problem: Problem) {
+        if problem.is_closed() {
+            self.output_closed();
+        } else {
+            let port = port.to_owned();
+            self.fail(Error::Sink { port, problem });
+        }
+    }
+
+    fn output_closed(&self) {
         self.0.closed.store(true, Ordering::Release);
         self.0.failed.store(true, Ordering::Release);
         self.wake();

@@ -1,6 +1,7 @@
 //! Running a job: its modes, its workers, their clock, and how it ends.
 
 pub(crate) mod abort;
+mod end;
 pub(crate) mod epochs;
 pub(crate) mod guard;
 mod job;

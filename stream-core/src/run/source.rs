@@ -54,7 +54,7 @@ impl<T: 'static> Render for InputStep<T> {
         let mut output = SegmentOutput::from(output);
         let info = builder.operator_info();
         let activator = || context.scope.activator_for(Rc::clone(&info.address));
-        let policy = BadRecordPolicy::new(&self.port, &*source, &local);
+        let policy = BadRecordPolicy::new(&self.port, bound, &local);
         local.add_source(node, activator(), policy);
 
         let mut input = Input {
@@ -369,22 +369,21 @@ enum Action {
 }
 
 impl BadRecordPolicy {
-    fn new<T: 'static>(port: &str, source: &dyn Source<T>, local: &Local) -> Self {
-        let action = match source.bad_records() {
+    fn new(port: &str, bound: &BoundSource, local: &Local) -> Self {
+        let action = match &bound.bad_records {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
             BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
                 Ok(writer) => Action::Write(writer),
                 Err(problem) => {
-                    local.abort.fail(dead_letter(port, problem));
-                    Action::Fail
+                    local.abort.fail_sink(&dead_letters_of(port), problem);
+                    Action::Skip
                 }
             },
         };
-        let partitions = local.bindings.source(port).partitions().to_vec();
         BadRecordPolicy {
             port: port.to_owned(),
-            partitions,
+            partitions: bound.partitions().to_vec(),
             action,
             count: local.counter(port, "bad"),
         }
@@ -406,28 +405,25 @@ impl BadRecordPolicy {
             Action::Skip => {}
             Action::Write(writer) => {
                 if let Err(problem) = writer.write(&mut vec![record]) {
-                    abort.fail(dead_letter(&self.port, problem));
+                    abort.fail_sink(&dead_letters_of(&self.port), problem);
                 }
             }
         }
     }
 
     /// Closes the writer, if there is one.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
-        match &mut self.action {
-            Action::Write(writer) => writer
-                .close()
-                .map_err(|problem| dead_letter(&self.port, problem)),
-            Action::Fail | Action::Skip => Ok(()),
+    pub(crate) fn close(&mut self, abort: &Abort) {
+        if let Action::Write(writer) = &mut self.action
+            && let Err(problem) = writer.close()
+        {
+            abort.fail_sink(&dead_letters_of(&self.port), problem);
         }
     }
 }
 
-pub(super) fn dead_letter(port: &str, problem: Problem) -> Error {
-    Error::Sink {
-        port: format!("dead letters of {port}"),
-        problem,
-    }
+/// What errors call the port of a source's dead letters.
+pub(super) fn dead_letters_of(port: &str) -> String {
+    format!("dead letters of {port}")
 }
 
 /// A source that is bound to a port, with its record type to be found again.

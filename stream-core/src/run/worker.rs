@@ -23,7 +23,7 @@ use super::job::{Bindings, Plan};
 use super::source::BadRecordPolicy;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::{Graph, render};
+use crate::graph::render;
 use crate::io::BadRecord;
 use crate::observe::{Counter, Counters};
 use crate::state::snapshot::Snapshots;
@@ -76,8 +76,8 @@ pub(crate) struct Local {
     alarm: Cell<Option<Duration>>,
 }
 
-/// Closes a sink's writer.
-type Closer = Box<dyn FnOnce() -> Result<(), Error>>;
+/// Closes a sink's writer. What goes wrong ends the job.
+type Closer = Box<dyn FnOnce()>;
 
 impl Local {
     fn new(shared: &Shared, index: usize, peers: usize) -> Self {
@@ -162,14 +162,15 @@ impl Local {
         self.sources.borrow().iter().for_each(Activator::activate);
     }
 
-    fn close_writers(&self) -> Result<(), Error> {
+    fn close_writers(&self) {
         for policy in self.policies.borrow_mut().values_mut() {
-            policy.close()?;
+            policy.close(&self.abort);
         }
-        self.closers
-            .take()
-            .into_iter()
-            .try_for_each(|close| close())
+        for close in self.closers.take() {
+            if !self.abort.is_failed() {
+                close();
+            }
+        }
     }
 }
 
@@ -189,7 +190,7 @@ pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
 
 fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     let local = Rc::new(Local::new(shared, worker.index(), worker.peers()));
-    let graph = Graph::build(&shared.plan.name, &*shared.plan.pipeline);
+    let graph = super::job::build(&shared.plan.name, &*shared.plan.pipeline)?;
     if graph.spec() != shared.plan.spec {
         return Err(Error::Plan(
             Problem::new("the pipeline's function built another graph on a worker than before")
@@ -198,7 +199,7 @@ fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     }
     worker.dataflow(|scope| render::render(scope, &graph, &local));
     if run(worker, shared, &local)? {
-        local.close_writers()?;
+        local.close_writers();
     }
     Ok(())
 }
