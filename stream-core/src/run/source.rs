@@ -191,10 +191,22 @@ impl<T: 'static> Input<T> {
         if self.lanes.iter().all(|lane| lane.reader.is_none()) {
             return true;
         }
-        if local.epochs.has_room() && self.next_lane(local.clock.elapsed()).is_some() {
+        let now = local.clock.elapsed();
+        if local.epochs.has_room() && self.next_lane(now).is_some() {
             self.activator.activate();
         }
+        self.set_alarm(now);
         false
+    }
+
+    /// Asks to be woken when the first of the lanes that wait for the clock may be read. At every
+    /// activation anew, for whoever wakes the sources forgets what they have asked for.
+    fn set_alarm(&self, now: Duration) {
+        let waiting = self.lanes.iter().filter(|lane| lane.reader.is_some());
+        let times = waiting.map(|lane| lane.until).filter(|until| *until > now);
+        if let Some(time) = times.min() {
+            self.local.wake_at(time);
+        }
     }
 
     /// Tells everybody downstream which lanes there are, in the first epoch.
@@ -261,7 +273,6 @@ impl<T: 'static> Input<T> {
             ReadStatus::Until(time) => {
                 lane.until = time;
                 lane.is_ready.store(true, Ordering::Release);
-                local.wake_at(time);
             }
             ReadStatus::Ended => lane.reader = None,
         }
