@@ -31,11 +31,10 @@ pub(super) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
             return failed.map_or(Ok(Outcome::OutputClosed), Err);
         }
     }
-    let stopped = shared.epochs.stop().is_some() || shared.abort.is_draining();
-    Ok(if stopped {
-        Outcome::Stopped
-    } else {
-        Outcome::Finished
+    // A stop that came when all had been read has stopped nothing.
+    Ok(match shared.abort.has_unread() {
+        true => Outcome::Stopped,
+        false => Outcome::Finished,
     })
 }
 

@@ -131,14 +131,25 @@ impl Epochs {
         self.cut_if_due(&mut tally, now, acknowledged);
     }
 
-    /// Takes an epoch for one source alone, which sends one slice in it; none other does.
-    pub(crate) fn claim(&self, records: u64, bytes: u64, now: Duration, acknowledged: u64) -> u64 {
+    /// Takes an epoch for one source alone, which sends one slice in it; none other does. There is
+    /// none once the job is stopped, for the epoch is the boundary then: the slice goes into the
+    /// epoch that the source was in.
+    pub(crate) fn claim(
+        &self,
+        records: u64,
+        bytes: u64,
+        now: Duration,
+        acknowledged: u64,
+    ) -> Option<u64> {
         let mut tally = self.tally();
+        if self.stop().is_some() {
+            return None;
+        }
         tally.slice.add(records, bytes, now);
         let claimed = self.current();
         self.settle(&mut tally, acknowledged);
         self.cut(&mut tally, epoch::next_batch(claimed));
-        claimed
+        Some(claimed)
     }
 
     /// Notes how far this worker's frontier has come, and cuts what has become due meanwhile.

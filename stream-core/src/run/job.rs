@@ -11,7 +11,7 @@ use timely::communication::WorkerGuards;
 use super::abort::Abort;
 use super::end::conclude;
 use super::epochs::Epochs;
-use super::report::{Counts, Report};
+use super::report::{Counts, Outcome, Report};
 use super::sink::BoundSink;
 use super::source::BoundSource;
 use super::worker::{self, Shared};
@@ -385,6 +385,9 @@ struct Running {
 }
 
 /// Asks a running job to stop; can be cloned and sent to other threads.
+///
+/// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
+/// input has been read, both change nothing.
 #[derive(Clone, Debug)]
 pub struct Stop(Abort);
 
@@ -447,7 +450,10 @@ impl Handle {
             counts: Counts::of(&shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
-            snapshot: shared.snapshots.take(),
+            snapshot: shared
+                .snapshots
+                .take()
+                .filter(|_| outcome == Outcome::Stopped),
         };
         Ok(report.slices(&shared.epochs))
     }

@@ -184,11 +184,17 @@ impl<T: 'static> Input<T> {
             self.end_all(capability, output);
         }
         for _ in 0..CHUNKS {
-            if !local.epochs.has_room() || !self.read_chunk(capability, output) {
+            // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
+            let goes_on = local.epochs.stop().is_none() && local.epochs.has_room();
+            if !goes_on || !self.read_chunk(capability, output) {
                 break;
             }
         }
-        if self.lanes.iter().all(|lane| lane.reader.is_none()) {
+        let has_ended = self.lanes.iter().all(|lane| lane.reader.is_none());
+        if has_ended || local.epochs.stop().is_some() {
+            self.record_positions(); // a stop that comes later will not find it running
+        }
+        if has_ended {
             return true;
         }
         let now = local.clock.elapsed();
@@ -230,6 +236,7 @@ impl<T: 'static> Input<T> {
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
         for lane in &mut self.lanes {
             if lane.reader.take().is_some() {
+                self.local.abort.note_unread();
                 send(
                     output,
                     capability,
@@ -301,8 +308,8 @@ impl<T: 'static> Input<T> {
             return;
         }
         let strict = self.local.mode == super::Mode::PerRecordStrict;
-        if strict {
-            capability.downgrade(&epochs.claim(records, bytes, now, acknowledged));
+        if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
+            capability.downgrade(&epoch);
         }
         let progress = if has_ended {
             Progress::End
@@ -338,6 +345,9 @@ impl<T: 'static> Input<T> {
     fn record_positions(&mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
             for lane in &self.lanes {
+                if lane.reader.is_some() {
+                    self.local.abort.note_unread();
+                }
                 self.local
                     .snapshots
                     .write_partition(&self.port, &lane.name, lane.end);

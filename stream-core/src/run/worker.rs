@@ -204,14 +204,24 @@ fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a source must be woken for when it changes: each may let it read, or end its reading.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Moved {
+    epoch: u64,
+    acknowledged: u64,
+    /// Another worker may make room, which moves nothing else here.
+    has_room: bool,
+    is_draining: bool,
+}
+
 /// Steps until the end. Tells whether it was a good one.
 fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Error> {
-    let mut seen = (0, 0);
+    let mut seen = Moved::default();
     loop {
         if shared.abort.is_failed() {
             return Ok(false);
         }
-        if shared.abort.is_stopped() && !shared.abort.is_draining() {
+        if shared.abort.is_stopping() {
             shared
                 .epochs
                 .cut_to_stop(|boundary| shared.snapshots.ask(boundary));
@@ -224,9 +234,14 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
         }
         shared.epochs.tick(now, acknowledged);
 
-        let moved = (shared.epochs.current(), acknowledged);
+        let moved = Moved {
+            epoch: shared.epochs.current(),
+            acknowledged,
+            has_room: shared.epochs.has_room(),
+            is_draining: shared.abort.is_draining(),
+        };
         let alarm = local.alarm.get().is_some_and(|alarm| alarm <= now);
-        if moved != seen || alarm || shared.abort.is_stopped() {
+        if moved != seen || alarm {
             seen = moved;
             local.alarm.set(None);
             local.wake_sources();

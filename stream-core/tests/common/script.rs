@@ -39,6 +39,18 @@ pub(crate) struct Script<T> {
     given: Arc<AtomicU64>,
 }
 
+/// Clones are read apart, and count together what they give.
+impl<T> Clone for Script<T> {
+    fn clone(&self) -> Self {
+        Script {
+            partitions: self.partitions.clone(),
+            bad_records: self.bad_records.clone(),
+            given: self.given.clone(),
+            ..*self
+        }
+    }
+}
+
 impl<T> Script<T> {
     pub(crate) fn new(partitions: Vec<Vec<Step<T>>>) -> Self {
         Script {
