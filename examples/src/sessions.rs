@@ -41,13 +41,20 @@ pub fn sessions(clicks: Stream<Click>, gap: Gap) -> (Timed<Session>, Stream<Clic
         .key_by(|click| click.user_id.clone())
         .session(gap)
         .fold(start, |tally, click| merge(tally, start(click)), merge)
-        .map(|Windowed { key: user, start, end, value: (clicks, purchases) }| Session {
-            user,
-            start,
-            end,
-            clicks,
-            purchases,
-        });
+        .map(
+            |Windowed {
+                 key: user,
+                 start,
+                 end,
+                 value: (clicks, purchases),
+             }| Session {
+                user,
+                start,
+                end,
+                clicks,
+                purchases,
+            },
+        );
     (sessions, late)
 }
 

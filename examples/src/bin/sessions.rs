@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         graph.output("sessions", sessions);
         late.discard();
     })
-    .source("clicks", files::csv::<Click>(examples::data("clicks/*.csv.gz")))
+    .source(
+        "clicks",
+        files::csv::<Click>(examples::data("clicks/*.csv.gz")),
+    )
     .sink::<Session>("sessions", stdout::json())
     .main()
 }

@@ -9,6 +9,7 @@ use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 
 use super::abort::Abort;
+use super::end::conclude;
 use super::epochs::Epochs;
 use super::report::{Counts, Outcome, Report};
 use super::sink::BoundSink;
@@ -17,7 +18,7 @@ use super::worker::{self, Shared};
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec};
-use crate::io::{BadRecords, Boundedness, Sink, Source};
+use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
@@ -84,6 +85,16 @@ impl Bindings {
         self.sinks
             .get(port)
             .expect("every output is bound before a job starts")
+    }
+
+    /// All sources, by port.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &BoundSource)> {
+        self.sources.iter().map(|(port, bound)| (&**port, bound))
+    }
+
+    /// All sinks, by port.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&str, &BoundSink)> {
+        self.sinks.iter().map(|(port, bound)| (&**port, bound))
     }
 }
 
@@ -231,8 +242,7 @@ impl Job {
     }
 
     fn plan(&self) -> Result<Plan, Error> {
-        let build = || Graph::build(&self.name, &*self.pipeline);
-        let graph = super::guard::catch(build)?;
+        let graph = build(&self.name, &*self.pipeline)?;
         match graph.take_problem() {
             Some(problem) => Err(Error::Plan(problem)),
             None => Ok(Plan {
@@ -266,16 +276,8 @@ impl Job {
     }
 
     fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
-        let sources = self
-            .bindings
-            .sources
-            .iter()
-            .map(|(port, s)| (port.as_str(), s.record));
-        let sinks = self
-            .bindings
-            .sinks
-            .iter()
-            .map(|(port, s)| (port.as_str(), s.record));
+        let sources = self.bindings.sources().map(|(port, s)| (port, s.record));
+        let sinks = self.bindings.sinks().map(|(port, s)| (port, s.record));
         match_ports(spec, "input", "source", &sources.collect())?;
         match_ports(spec, "output", "sink", &sinks.collect())
     }
@@ -309,6 +311,15 @@ impl Job {
             .hint(format!("bind one {what} to each port"));
         self.mistake.get_or_insert(problem);
     }
+}
+
+/// Calls the pipeline's function.
+pub(crate) fn build(name: &str, pipeline: &Pipeline) -> Result<Graph, Error> {
+    super::guard::caught(|| Graph::build(name, pipeline)).map_err(|panic| {
+        let place = panic.place;
+        let what = format!("the function of the pipeline `{name}` panicked at {place}");
+        Error::Plan(Problem::new(what).detail(panic.message))
+    })
 }
 
 /// Compares the ports of one kind with what is bound to them, by name and by type.
@@ -379,6 +390,9 @@ struct Running {
 }
 
 /// Asks a running job to stop; can be cloned and sent to other threads.
+///
+/// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
+/// input has been read, both change nothing.
 #[derive(Clone, Debug)]
 pub struct Stop(Abort);
 
@@ -441,7 +455,10 @@ impl Handle {
             counts: Counts::of(&shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
-            snapshot: shared.snapshots.take(),
+            snapshot: shared
+                .snapshots
+                .take()
+                .filter(|_| outcome == Outcome::Stopped),
         };
         Ok(report.slices(&shared.epochs))
     }
@@ -477,50 +494,4 @@ fn join(guards: WorkerGuards<()>, abort: &Abort) {
             Problem::new("a worker was lost").detail(text),
         ));
     }
-}
-
-/// Commits every sink, if all went well, or else aborts every one.
-fn conclude(shared: &Shared) -> Result<Outcome, Error> {
-    if let Some(error) = shared.abort.take() {
-        abort_all(shared);
-        return Err(error);
-    }
-    if shared.abort.is_output_closed() {
-        abort_all(shared);
-        return Ok(Outcome::OutputClosed);
-    }
-    for (port, sink) in &shared.bindings.sinks {
-        sink.commit().map_err(|problem| Error::Sink {
-            port: port.clone(),
-            problem,
-        })?;
-    }
-    for (port, sink) in dead_letters(shared) {
-        sink.commit()
-            .map_err(|problem| super::source::dead_letter(port, problem))?;
-    }
-    let stopped = shared.epochs.stop().is_some() || shared.abort.is_draining();
-    Ok(if stopped {
-        Outcome::Stopped
-    } else {
-        Outcome::Finished
-    })
-}
-
-fn abort_all(shared: &Shared) {
-    shared.bindings.sinks.values().for_each(BoundSink::abort);
-    dead_letters(shared).for_each(|(_, sink)| sink.abort());
-}
-
-fn dead_letters(
-    shared: &Shared,
-) -> impl Iterator<Item = (&String, &Arc<dyn Sink<crate::io::BadRecord>>)> {
-    shared
-        .bindings
-        .sources
-        .iter()
-        .filter_map(|(port, source)| match &source.bad_records {
-            BadRecords::DeadLetter(sink) => Some((port, sink)),
-            _ => None,
-        })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod abort;
 #[cfg(feature = "cli")]
 mod cli;
+mod end;
 pub(crate) mod epochs;
 pub(crate) mod guard;
 mod job;
