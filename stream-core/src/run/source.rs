@@ -307,6 +307,8 @@ impl<T: 'static> Input<T> {
         if records == 0 && !has_ended {
             return;
         }
+        // An end is news, too: its epoch is cut even if nothing else is sent there.
+        let records = records.max(1);
         let strict = self.local.mode == super::Mode::PerRecordStrict;
         if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
             capability.downgrade(&epoch);
