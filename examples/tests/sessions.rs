@@ -7,7 +7,12 @@ use std::process::{Child, Command, Output, Stdio};
 use examples::sessions::{Click, Session};
 use stream_core::EventTime;
 
-const MODES: [&str; 4] = ["batch", "micro-batch=100ms", "per-record", "per-record=strict"];
+const MODES: [&str; 4] = [
+    "batch",
+    "micro-batch=100ms",
+    "per-record",
+    "per-record=strict",
+];
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sessions"));
@@ -21,7 +26,9 @@ fn output(arguments: &[&str]) -> Output {
 
 fn rows(output: &Output) -> BTreeSet<Session> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Every click of the four files, read without the library.
@@ -38,7 +45,10 @@ fn clicks() -> Vec<Click> {
 fn the_sessions_are_those_that_the_data_itself_names() {
     let mut named: BTreeMap<String, Vec<Click>> = BTreeMap::new();
     for click in clicks() {
-        named.entry(click.session_id.clone()).or_default().push(click);
+        named
+            .entry(click.session_id.clone())
+            .or_default()
+            .push(click);
     }
     let expected: BTreeSet<_> = named
         .into_values()
@@ -70,7 +80,12 @@ fn the_summary_stands_on_stderr() {
     let output = output(&["--mode", "per-record"]);
     let summary = String::from_utf8(output.stderr).unwrap();
     assert!(summary.starts_with("finished in "), "{summary}");
-    for part in ["per-record, 1 worker", "clicks 31106", "sessions 3605", "late 0, bad 0"] {
+    for part in [
+        "per-record, 1 worker",
+        "clicks 31106",
+        "sessions 3605",
+        "late 0, bad 0",
+    ] {
         assert!(summary.contains(part), "{part} in {summary}");
     }
 }
@@ -78,17 +93,35 @@ fn the_summary_stands_on_stderr() {
 #[test]
 fn what_cannot_be_is_told_with_the_remedy() {
     for (arguments, code, parts) in [
-        (&["--mode", "fast"][..], 2, ["`fast` is no mode", "modes: batch"]),
-        (&["--mode", "micro-batch=0ms"], 2, ["cannot be 0 long", "take `per-record`"]),
-        (&["--wait", "idly"], 2, ["`idly` is no way to wait", "`park` or `spin`"]),
-        (&["--workers", "0"], 1, ["cannot have 0 workers", "hint: give it 1 to"]),
+        (
+            &["--mode", "fast"][..],
+            2,
+            ["`fast` is no mode", "modes: batch"],
+        ),
+        (
+            &["--mode", "micro-batch=0ms"],
+            2,
+            ["cannot be 0 long", "take `per-record`"],
+        ),
+        (
+            &["--wait", "idly"],
+            2,
+            ["`idly` is no way to wait", "`park` or `spin`"],
+        ),
+        (
+            &["--workers", "0"],
+            1,
+            ["cannot have 0 workers", "hint: give it 1 to"],
+        ),
         (&["--workers", "some"], 2, ["some", "--workers"]),
     ] {
         let output = output(arguments);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{told}");
         assert!(output.stdout.is_empty());
-        parts.iter().for_each(|part| assert!(told.contains(part), "{part} in {told}"));
+        parts
+            .iter()
+            .for_each(|part| assert!(told.contains(part), "{part} in {told}"));
     }
 }
 
@@ -98,7 +131,11 @@ fn explain_prints_the_graph_and_runs_nothing() {
     assert!(text.starts_with("pipeline sessions\n"), "{text}");
     assert!(text.contains("session gap=30m"), "{text}");
     let picture = output(&["explain", "--format", "mermaid"]).stdout;
-    assert!(String::from_utf8(picture).unwrap().starts_with("flowchart TD\n"));
+    assert!(
+        String::from_utf8(picture)
+            .unwrap()
+            .starts_with("flowchart TD\n")
+    );
 }
 
 #[test]
@@ -108,7 +145,10 @@ fn a_reader_that_has_had_enough_ends_the_job_cleanly() {
         drop(child.stdout.take());
         let (code, told) = end(child);
         assert_eq!(code, Some(0), "{mode}: {told}");
-        assert!(told.starts_with("ended, for an output was closed,"), "{mode}: {told}");
+        assert!(
+            told.starts_with("ended, for an output was closed,"),
+            "{mode}: {told}"
+        );
     }
 }
 
@@ -120,12 +160,16 @@ fn ctrl_c_stops_the_job_cleanly_in_every_mode() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         lines.next().unwrap().unwrap();
         interrupt(&child);
-        let rest: Vec<Session> =
-            lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+        let rest: Vec<Session> = lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect();
         let (code, told) = end(child);
         assert_eq!(code, Some(0), "{mode}: {told}");
         assert!(told.contains("\nstopped in "), "{mode}: {told}");
-        assert!(!told.contains("windows open 0"), "windows that are open stay open: {told}");
+        assert!(
+            !told.contains("windows open 0"),
+            "windows that are open stay open: {told}"
+        );
         assert!(rest.len() < 3_604, "{mode}: it did not run to the end");
     }
 }
@@ -150,17 +194,29 @@ fn replay(arguments: &[&str]) -> Command {
 }
 
 fn spawn(mut command: Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn interrupt(child: &Child) {
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(kill.success());
 }
 
 /// The exit code, and what was told on stderr.
 fn end(mut child: Child) -> (Option<i32>, String) {
     let mut told = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
     (child.wait().unwrap().code(), told)
 }

@@ -17,7 +17,10 @@ fn main() -> ExitCode {
         graph.output("sessions", sessions);
         late.discard();
     })
-    .source("clicks", clicks.replay(SPEED, |click: &Click| click.timestamp))
+    .source(
+        "clicks",
+        clicks.replay(SPEED, |click: &Click| click.timestamp),
+    )
     .sink::<Session>("sessions", stdout::json())
     .main()
 }

@@ -7,12 +7,11 @@
 
 use std::marker::PhantomData;
 
-use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::Stamp;
 use super::node::{Port, Render};
-use super::render::{Context, Flow, Open, Pull, Segment};
+use super::render::{Context, Each, Flow, Open, Pull, Segment};
 use crate::run::guard::Guard;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
@@ -220,7 +219,7 @@ struct StagePull<S, A, P: Step<A>> {
 }
 
 impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
-    fn pull(&mut self, each: &mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, P::Out>)) {
+    fn pull(&mut self, each: Each<'_, S, P::Out>) {
         let StagePull {
             upstream,
             step,

@@ -224,6 +224,9 @@ impl Kept {
     }
 }
 
+/// Records that came before their run was open, and the right to emit for them.
+type Waiting<L> = (Kept, Vec<<L as Logic>::Record>);
+
 struct Operator<L: Logic> {
     logic: L,
     emission: Emission,
@@ -231,7 +234,7 @@ struct Operator<L: Logic> {
     /// The run whose records are folded as they come.
     run: u64,
     /// Records of later runs.
-    waiting: BTreeMap<u64, Vec<(Kept, Vec<L::Record>)>>,
+    waiting: BTreeMap<u64, Vec<Waiting<L>>>,
     /// By epoch: what lanes promise, until the frontier has passed.
     promised: BTreeMap<u64, (Kept, Vec<(Lane, Progress)>)>,
     lanes: Lanes,
