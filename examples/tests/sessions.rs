@@ -1,5 +1,7 @@
 //! The lead example, as a program: its answer in every mode, and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
