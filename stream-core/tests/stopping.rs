@@ -146,9 +146,13 @@ fn of_stop_and_drain_the_first_word_counts() {
             let stopper = handle.stopper();
             let (stop, drain) = (|| stopper.stop(), || stopper.drain());
             if drains {
-                (drain(), stop(), drain());
+                drain();
+                stop();
+                drain();
             } else {
-                (stop(), drain(), stop());
+                stop();
+                drain();
+                stop();
             }
             let report = stopped(handle);
             assert_eq!(report.counts.open, u64::from(!drains));
