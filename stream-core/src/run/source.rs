@@ -5,6 +5,7 @@
 //! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
 
 use std::any::type_name;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -482,10 +483,17 @@ impl BoundSource {
     /// Finds the partitions, once a job.
     pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
         self.partitions = (self.find)(self)?;
-        match self.partitions.is_empty() {
-            true => Err(Problem::new("the source has no partitions")
-                .hint("a source without records is one partition that ends at once")),
-            false => Ok(()),
+        if self.partitions.is_empty() {
+            return Err(Problem::new("the source has no partitions")
+                .hint("a source without records is one partition that ends at once"));
+        }
+        let mut names = BTreeSet::new();
+        match self.partitions.iter().find(|name| !names.insert(*name)) {
+            Some(name) => Err(
+                Problem::new(format!("the source has two partitions `{name}`"))
+                    .hint("positions are kept by name: give each partition one of its own"),
+            ),
+            None => Ok(()),
         }
     }
 
