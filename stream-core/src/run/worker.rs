@@ -196,8 +196,9 @@ pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
     }
     // A dataflow that is dropped cannot look complete to anybody.
     for dataflow in worker.installed_dataflows() {
-        // What a user's values do when they are dropped is theirs; the job has its result.
-        let _ = super::guard::catch(|| worker.drop_dataflow(dataflow));
+        if let Err(error) = super::guard::catch(|| worker.drop_dataflow(dataflow)) {
+            shared.abort.fail(error);
+        }
     }
 }
 
