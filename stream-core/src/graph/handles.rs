@@ -326,7 +326,6 @@ impl<Q: Key, V: Record> Table<Q, V> {
 }
 
 /// What can be bound to an output port.
-
 pub trait Output: output::Sealed {
     /// What a sink of the port is given.
     type Row: 'static;

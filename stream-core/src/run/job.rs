@@ -380,7 +380,9 @@ fn match_ports(
 
 /// A job that runs.
 ///
-/// Dropping it ends the job as a failure would: no sink is committed.
+/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, so
+/// a sink that is waiting for its reader must be let go on first: drop the receiver of a
+/// [`to_channel`](crate::io::to_channel) before the handle.
 #[must_use = "dropping the handle ends the job"]
 pub struct Handle {
     running: Option<Running>,
