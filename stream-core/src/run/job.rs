@@ -271,8 +271,7 @@ impl Job {
                 )),
             );
         }
-        mode.check()
-            .map_err(|error| Problem::new(error.to_string()))
+        mode.check().map_err(|error| error.problem())
     }
 
     fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
@@ -283,27 +282,37 @@ impl Job {
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {
-        let unbounded = |node: &NodeSpec| {
+        let endless = |node: &NodeSpec| {
             let source = node.port().and_then(|port| self.bindings.sources.get(port));
-            let found = source.is_some_and(|s| s.info.boundedness == Boundedness::Unbounded);
-            (node.kind == "input" && found).then(|| node.port().unwrap_or_default().to_owned())
+            let is_unbounded = |s: &BoundSource| s.info.boundedness == Boundedness::Unbounded;
+            node.kind == "input" && source.is_some_and(is_unbounded)
         };
-        let Some(port) = spec.nodes.iter().find_map(unbounded) else {
-            return Ok(());
-        };
-        if mode == Mode::Batch {
+        let port = |node: &NodeSpec| node.port().unwrap_or_default().to_owned();
+        let first = spec.nodes.iter().find(|node| endless(node));
+        if let (Some(node), Mode::Batch) = (first, mode) {
+            let port = port(node);
             return Err(Problem::new(format!("the source of `{port}` never ends"))
                 .detail("batch mode waits for the end of its input")
                 .hint("run it with `per-record` or `micro-batch=…`"));
         }
-        match spec.nodes.iter().find(|node| node.kind == "final_content") {
-            Some(_) => Err(
-                Problem::new("a table's final content is written at the end of input")
-                    .detail(format!("the source of `{port}` never ends"))
-                    .hint("write its changes: `graph.output(name, table.changes())`"),
-            ),
-            None => Ok(()),
+        // By node: the input without an end that flows into it, where there is one.
+        let mut fed_by: Vec<Option<&NodeSpec>> = Vec::with_capacity(spec.nodes.len());
+        for node in &spec.nodes {
+            let upstream = || node.inputs.iter().find_map(|input| fed_by[input.node]);
+            let fed = if endless(node) {
+                Some(node)
+            } else {
+                upstream()
+            };
+            if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
+                let what = "a table's final content is written at the end of input";
+                return Err(Problem::new(what)
+                    .detail(format!("the source of `{}` never ends", port(input)))
+                    .hint("write its changes: `graph.output(name, table.changes())`"));
+            }
+            fed_by.push(fed);
         }
+        Ok(())
     }
 
     fn twice(&mut self, what: &str, port: &str) {
@@ -376,7 +385,9 @@ fn match_ports(
 
 /// A job that runs.
 ///
-/// Dropping it ends the job as a failure would: no sink is committed.
+/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, so
+/// a sink that is waiting for its reader must be let go on first: drop the receiver of a
+/// [`to_channel`](crate::io::to_channel) before the handle.
 #[must_use = "dropping the handle ends the job"]
 pub struct Handle {
     running: Option<Running>,

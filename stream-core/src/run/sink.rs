@@ -59,9 +59,8 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
                 let mut written = false;
                 pull.pull(&mut |_, segment| {
                     written |= !segment.records.is_empty();
-                    count.add(segment.records.len());
                     records.extend(segment.records.drain(..).map(|(_, record)| record));
-                    writer.write(&mut records);
+                    count.add(writer.write(&mut records));
                 });
                 if written {
                     writer.flush();
@@ -97,9 +96,12 @@ impl<T: 'static> PortWriter<T> {
         writer
     }
 
-    fn write(&mut self, records: &mut Vec<T>) {
+    /// Tells how many records were written.
+    fn write(&mut self, records: &mut Vec<T>) -> usize {
+        let count = records.len();
         self.attempt(|writer| writer.write(records));
         records.clear();
+        if self.writer.is_some() { count } else { 0 }
     }
 
     fn flush(&mut self) {

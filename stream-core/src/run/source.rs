@@ -5,6 +5,7 @@
 //! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
 
 use std::any::type_name;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::scheduling::Activator;
 
 use super::abort::Abort;
+use super::guard::Guard;
 use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
@@ -54,7 +56,7 @@ impl<T: 'static> Render for InputStep<T> {
         let mut output = SegmentOutput::from(output);
         let info = builder.operator_info();
         let activator = || context.scope.activator_for(Rc::clone(&info.address));
-        let policy = BadRecordPolicy::new(&self.port, bound, &local);
+        let policy = BadRecordPolicy::new(&self.port, bound, &guard, &local);
         local.add_source(node, activator(), policy);
 
         let mut input = Input {
@@ -381,6 +383,7 @@ fn send<T: 'static>(
 pub(crate) struct BadRecordPolicy {
     port: String,
     partitions: Vec<String>,
+    guard: Guard,
     action: Action,
     count: Counter,
 }
@@ -392,7 +395,7 @@ enum Action {
 }
 
 impl BadRecordPolicy {
-    fn new(port: &str, bound: &BoundSource, local: &Local) -> Self {
+    fn new(port: &str, bound: &BoundSource, guard: &Guard, local: &Local) -> Self {
         let action = match &bound.bad_records {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
@@ -407,6 +410,7 @@ impl BadRecordPolicy {
         BadRecordPolicy {
             port: port.to_owned(),
             partitions: bound.partitions().to_vec(),
+            guard: guard.clone(),
             action,
             count: local.counter(port, "bad"),
         }
@@ -418,28 +422,37 @@ impl BadRecordPolicy {
             record.place = self.partitions.get(partition).cloned().unwrap_or_default();
         }
         self.count.add(1);
-        match &mut self.action {
-            Action::Fail => {
-                abort.fail(Error::BadRecord {
-                    port: self.port.clone(),
-                    record: Box::new(record),
-                });
-            }
-            Action::Skip => {}
-            Action::Write(writer) => {
-                if let Err(problem) = writer.write(&mut vec![record]) {
-                    abort.fail_sink(&dead_letters_of(&self.port), problem);
-                }
-            }
+        if let Action::Fail = self.action {
+            return abort.fail(Error::BadRecord {
+                port: self.port.clone(),
+                record: Box::new(record),
+            });
         }
+        self.attempt(abort, |writer| writer.write(&mut vec![record]));
+    }
+
+    /// Hands on what the writer has, if there is one.
+    pub(crate) fn flush(&mut self, abort: &Abort) {
+        self.attempt(abort, |writer| writer.flush());
     }
 
     /// Closes the writer, if there is one.
     pub(crate) fn close(&mut self, abort: &Abort) {
-        if let Action::Write(writer) = &mut self.action
-            && let Err(problem) = writer.close()
-        {
+        self.attempt(abort, |writer| writer.close());
+    }
+
+    fn attempt(
+        &mut self,
+        abort: &Abort,
+        step: impl FnOnce(&mut dyn Writer<BadRecord>) -> Result<(), Problem>,
+    ) {
+        let Action::Write(writer) = &mut self.action else {
+            return;
+        };
+        let _entered = self.guard.enter();
+        if let Err(problem) = step(&mut **writer) {
             abort.fail_sink(&dead_letters_of(&self.port), problem);
+            self.action = Action::Skip; // a writer that has failed is not called again
         }
     }
 }
@@ -482,10 +495,17 @@ impl BoundSource {
     /// Finds the partitions, once a job.
     pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
         self.partitions = (self.find)(self)?;
-        match self.partitions.is_empty() {
-            true => Err(Problem::new("the source has no partitions")
-                .hint("a source without records is one partition that ends at once")),
-            false => Ok(()),
+        if self.partitions.is_empty() {
+            return Err(Problem::new("the source has no partitions")
+                .hint("a source without records is one partition that ends at once"));
+        }
+        let mut names = BTreeSet::new();
+        match self.partitions.iter().find(|name| !names.insert(*name)) {
+            Some(name) => Err(
+                Problem::new(format!("the source has two partitions `{name}`"))
+                    .hint("positions are kept by name: give each partition one of its own"),
+            ),
+            None => Ok(()),
         }
     }
 
