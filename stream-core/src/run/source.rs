@@ -4,8 +4,6 @@
 //! owns: always the one whose event time has come least far, so that a window need not wait for a
 //! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
 
-use std::any::type_name;
-use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,13 +15,12 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::scheduling::Activator;
 
-use super::abort::Abort;
-use super::guard::Guard;
+use super::bad_records::BadRecordPolicy;
 use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
 use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
-use crate::io::{BadRecord, BadRecords, Chunk, Opening, ReadStatus, Reader, Source, Waker, Writer};
+use crate::io::{Chunk, Opening, ReadStatus, Reader, Source, Waker};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 use crate::time::lane::{Lane, Progress};
@@ -377,139 +374,4 @@ fn send<T: 'static>(
     output
         .session_with_builder(capability)
         .give_container(&mut segment);
-}
-
-/// What is done, on one worker, with the records of one source that cannot be read.
-pub(crate) struct BadRecordPolicy {
-    port: String,
-    partitions: Vec<String>,
-    guard: Guard,
-    action: Action,
-    count: Counter,
-}
-
-enum Action {
-    Fail,
-    Skip,
-    Write(Box<dyn Writer<BadRecord>>),
-}
-
-impl BadRecordPolicy {
-    fn new(port: &str, bound: &BoundSource, guard: &Guard, local: &Local) -> Self {
-        let action = match &bound.bad_records {
-            BadRecords::Fail => Action::Fail,
-            BadRecords::Skip => Action::Skip,
-            BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
-                Ok(writer) => Action::Write(writer),
-                Err(problem) => {
-                    local.abort.fail_sink(&dead_letters_of(port), problem);
-                    Action::Skip
-                }
-            },
-        };
-        BadRecordPolicy {
-            port: port.to_owned(),
-            partitions: bound.partitions().to_vec(),
-            guard: guard.clone(),
-            action,
-            count: local.counter(port, "bad"),
-        }
-    }
-
-    /// Treats one record.
-    pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
-        if record.place.is_empty() {
-            record.place = self.partitions.get(partition).cloned().unwrap_or_default();
-        }
-        self.count.add(1);
-        if let Action::Fail = self.action {
-            return abort.fail(Error::BadRecord {
-                port: self.port.clone(),
-                record: Box::new(record),
-            });
-        }
-        self.attempt(abort, |writer| writer.write(&mut vec![record]));
-    }
-
-    /// Hands on what the writer has, if there is one.
-    pub(crate) fn flush(&mut self, abort: &Abort) {
-        self.attempt(abort, |writer| writer.flush());
-    }
-
-    /// Closes the writer, if there is one.
-    pub(crate) fn close(&mut self, abort: &Abort) {
-        self.attempt(abort, |writer| writer.close());
-    }
-
-    fn attempt(
-        &mut self,
-        abort: &Abort,
-        step: impl FnOnce(&mut dyn Writer<BadRecord>) -> Result<(), Problem>,
-    ) {
-        let Action::Write(writer) = &mut self.action else {
-            return;
-        };
-        let _entered = self.guard.enter();
-        if let Err(problem) = step(&mut **writer) {
-            abort.fail_sink(&dead_letters_of(&self.port), problem);
-            self.action = Action::Skip; // a writer that has failed is not called again
-        }
-    }
-}
-
-/// What errors call the port of a source's dead letters.
-pub(super) fn dead_letters_of(port: &str) -> String {
-    format!("dead letters of {port}")
-}
-
-/// A source that is bound to a port, with its record type to be found again.
-pub(crate) struct BoundSource {
-    source: Box<dyn std::any::Any + Send + Sync>,
-    pub(crate) record: &'static str,
-    pub(crate) info: crate::io::SourceInfo,
-    pub(crate) bad_records: BadRecords,
-    find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
-    partitions: Vec<String>,
-}
-
-impl BoundSource {
-    pub(crate) fn new<T: 'static>(source: Arc<dyn Source<T>>) -> Self {
-        BoundSource {
-            record: type_name::<T>(),
-            info: source.info(),
-            bad_records: source.bad_records(),
-            source: Box::new(source),
-            find: |bound| bound.typed::<T>().partitions(),
-            partitions: Vec::new(),
-        }
-    }
-
-    /// The source, as what the port carries; the plan has compared the types.
-    fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
-        let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
-        source
-            .expect("the types of ports and sources are compared before a job starts")
-            .clone()
-    }
-
-    /// Finds the partitions, once a job.
-    pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
-        self.partitions = (self.find)(self)?;
-        if self.partitions.is_empty() {
-            return Err(Problem::new("the source has no partitions")
-                .hint("a source without records is one partition that ends at once"));
-        }
-        let mut names = BTreeSet::new();
-        match self.partitions.iter().find(|name| !names.insert(*name)) {
-            Some(name) => Err(
-                Problem::new(format!("the source has two partitions `{name}`"))
-                    .hint("positions are kept by name: give each partition one of its own"),
-            ),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn partitions(&self) -> &[String] {
-        &self.partitions
-    }
 }

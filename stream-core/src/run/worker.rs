@@ -18,9 +18,10 @@ use timely::scheduling::Activator;
 use timely::worker::Worker;
 
 use super::abort::Abort;
+use super::bad_records::BadRecordPolicy;
+use super::bindings::Bindings;
 use super::epochs::Epochs;
-use super::job::{Bindings, Plan};
-use super::source::BadRecordPolicy;
+use super::job::Plan;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::render;
