@@ -164,24 +164,16 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// ```
     pub fn fuse<P: Step<T>>(
         self,
-        chain: impl FnOnce(Chain<T, Pass>) -> Chain<T, P>,
+        chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P>,
     ) -> Stream<P::Out, K> {
-        let chain = chain(Chain::head());
-        let graph = self.port.graph().clone();
-        let mut from = self.port.spec();
-        let (last, before) = match chain.kinds.split_last() {
-            Some((last, before)) => (*last, before),
-            None => ("pass", &[][..]),
-        };
-        for kind in before {
-            from.node = graph.push(stage(kind, vec![from]), None);
-            from.port = 0;
-        }
-        let render = Stateless {
-            input: self.port,
-            step: chain.step,
-        };
-        Stream::from_port(graph.add(stage(last, vec![from]), render))
+        chain(self.chain()).end()
+    }
+
+    /// Begins a chain that is fused until it is [ended](Chain::end): what `#[pipeline]` writes
+    /// where a chain goes on in another binding.
+    #[doc(hidden)]
+    pub fn chain(self) -> Chain<T, K, Pass> {
+        Chain::open(self.port)
     }
 
     fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {

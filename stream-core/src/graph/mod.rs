@@ -11,7 +11,9 @@
 mod fuse;
 mod handles;
 pub(crate) mod node;
+mod outline;
 pub(crate) mod render;
+mod scope;
 mod spec;
 
 pub use fuse::{Chain, Step};
@@ -19,6 +21,9 @@ pub use handles::{
     Changes, EventTimed, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream, Table, Timed,
 };
 pub use node::Graph;
+pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};
+#[doc(hidden)]
+pub use scope::{Handle, Scope};
 pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec};
 
 use serde::Serialize;
