@@ -13,8 +13,23 @@ use crate::parse::{Bind, Chain, Head, Role, Statement};
 
 /// The methods of a job and of its test, which no port and no setting can be named like.
 pub(crate) const RESERVED: [&str; 17] = [
-    "clock", "compare", "explain", "into_job", "job", "main", "mode", "modes", "rows", "run", "set",
-    "start", "start_from", "test", "wait", "workers", "check_modes",
+    "clock",
+    "compare",
+    "explain",
+    "into_job",
+    "job",
+    "main",
+    "mode",
+    "modes",
+    "rows",
+    "run",
+    "set",
+    "start",
+    "start_from",
+    "test",
+    "wait",
+    "workers",
+    "check_modes",
 ];
 
 /// Notes what is wrong with a pipeline.
@@ -38,7 +53,9 @@ fn binds(model: &Model) -> impl Iterator<Item = &Bind> {
 /// All names in the order in which they are bound.
 fn all_names(model: &Model) -> Vec<Ident> {
     let parameters = model.definition.parameters.iter();
-    let mut all: Vec<_> = parameters.map(|parameter| parameter.ident.clone()).collect();
+    let mut all: Vec<_> = parameters
+        .map(|parameter| parameter.ident.clone())
+        .collect();
     for statement in &model.definition.body.statements {
         match statement {
             Statement::Bind(bind) => all.extend(bind.names.iter().cloned()),
@@ -71,9 +88,8 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
         let name = &parameter.ident;
         if !matches!(parameter.role, Role::Setting(_)) && !is_read(name) {
             let what = format!("the input `{name}` is never read");
-            let help = format!(
-                "read it, leave it out, or say that it is meant: `{name}.discard();`"
-            );
+            let help =
+                format!("read it, leave it out, or say that it is meant: `{name}.discard();`");
             errors.add(name, what, help);
         }
     }
@@ -112,7 +128,10 @@ fn chains_lead_somewhere(model: &Model, errors: &mut Errors) {
         let Statement::End(chain) = statement else {
             continue;
         };
-        let ends = chain.calls.last().is_some_and(|call| call.method == "discard");
+        let ends = chain
+            .calls
+            .last()
+            .is_some_and(|call| call.method == "discard");
         if ends || matches!(chain.head, Head::Broken(_)) {
             continue;
         }
@@ -138,9 +157,11 @@ fn outputs_match(model: &Model, errors: &mut Errors) {
     if types == 0 || streams == 0 || types == streams {
         return;
     }
-    let function_call = definition.body.returned.iter().any(|chain| {
-        matches!(chain.head, Head::Function { .. }) && chain.calls.is_empty()
-    });
+    let function_call = definition
+        .body
+        .returned
+        .iter()
+        .any(|chain| matches!(chain.head, Head::Function { .. }) && chain.calls.is_empty());
     let help = if streams == 1 && function_call {
         "name the outputs: `let (first, second) = …;`, and return `(first, second)`"
     } else {

@@ -75,18 +75,24 @@ impl Model {
 
     /// The parameters that are input ports, with the type of their records.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = (&Parameter, &Type)> {
-        self.definition.parameters.iter().filter_map(|parameter| match &parameter.role {
-            Role::Input(record) => Some((parameter, &**record)),
-            _ => None,
-        })
+        self.definition
+            .parameters
+            .iter()
+            .filter_map(|parameter| match &parameter.role {
+                Role::Input(record) => Some((parameter, &**record)),
+                _ => None,
+            })
     }
 
     /// The parameters that are settings, with their defaults.
     pub(crate) fn settings(&self) -> impl Iterator<Item = (&Parameter, Option<&Expr>)> {
-        self.definition.parameters.iter().filter_map(|parameter| match &parameter.role {
-            Role::Setting(default) => Some((parameter, default.as_deref())),
-            _ => None,
-        })
+        self.definition
+            .parameters
+            .iter()
+            .filter_map(|parameter| match &parameter.role {
+                Role::Setting(default) => Some((parameter, default.as_deref())),
+                _ => None,
+            })
     }
 
     /// Whether sources and sinks can be bound to it; else only other pipelines can call it.
@@ -113,7 +119,9 @@ fn walk(body: &mut Body, meet: &mut dyn FnMut(Met<'_>)) {
             Statement::End(chain) => walk_chain(chain, meet),
         }
     }
-    body.returned.iter_mut().for_each(|chain| walk_chain(chain, meet));
+    body.returned
+        .iter_mut()
+        .for_each(|chain| walk_chain(chain, meet));
 }
 
 fn walk_chain(chain: &mut Chain, meet: &mut dyn FnMut(Met<'_>)) {
@@ -202,7 +210,9 @@ fn each_chain(body: &mut Body, back: &mut dyn FnMut(&mut Chain, Option<&str>)) {
             Statement::End(chain) => each_inside(chain, None, back),
         }
     }
-    body.returned.iter_mut().for_each(|chain| each_inside(chain, None, back));
+    body.returned
+        .iter_mut()
+        .for_each(|chain| each_inside(chain, None, back));
 }
 
 fn each_inside(
@@ -214,7 +224,10 @@ fn each_inside(
         Head::Function { args, .. } => args.iter_mut(),
         _ => [].iter_mut(),
     };
-    let of_calls = chain.calls.iter_mut().flat_map(|call| call.args.iter_mut().flatten());
+    let of_calls = chain
+        .calls
+        .iter_mut()
+        .flat_map(|call| call.args.iter_mut().flatten());
     for arg in of_head.chain(of_calls) {
         if let Arg::Stream(chain) = arg {
             each_inside(chain, None, back);
@@ -314,7 +327,9 @@ impl<'d> Stages<'d> {
             }
         }
         let returned = definition.body.returned.iter();
-        let outputs = returned.map(|chain| this.chain(chain, &output_name(chain))).collect();
+        let outputs = returned
+            .map(|chain| this.chain(chain, &output_name(chain)))
+            .collect();
         (this.stages, outputs)
     }
 
@@ -388,12 +403,13 @@ impl<'d> Stages<'d> {
         if let (Expr::Lit(literal), Some(last)) = (&**expr, self.stages.last_mut())
             && let Lit::Str(name) = &literal.lit
         {
-            let before = std::mem::replace(
-                &mut last.id,
-                format!("{}/{}", self.pipeline, name.value()),
-            );
+            let before =
+                std::mem::replace(&mut last.id, format!("{}/{}", self.pipeline, name.value()));
             let id = last.id.clone();
-            let renamed = self.origins.values_mut().filter(|origin| **origin == before);
+            let renamed = self
+                .origins
+                .values_mut()
+                .filter(|origin| **origin == before);
             renamed.for_each(|origin| origin.clone_from(&id));
         }
     }
@@ -445,10 +461,20 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipeline {}", self.definition.name)?;
         for (parameter, record) in self.inputs() {
-            writeln!(f, "  input {}: {}", parameter.ident, record.to_token_stream())?;
+            writeln!(
+                f,
+                "  input {}: {}",
+                parameter.ident,
+                record.to_token_stream()
+            )?;
         }
         for (parameter, _) in self.settings() {
-            writeln!(f, "  setting {}: {}", parameter.ident, parameter.ty.to_token_stream())?;
+            writeln!(
+                f,
+                "  setting {}: {}",
+                parameter.ident,
+                parameter.ty.to_token_stream()
+            )?;
         }
         for stage in &self.stages {
             writeln!(f, "  {} <- {}", stage.id, stage.reads.join(", "))?;

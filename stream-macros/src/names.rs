@@ -184,15 +184,30 @@ mod tests {
     fn what_a_piece_binds_itself_is_no_read() {
         assert_eq!(reads(&parse_quote!(|x| x > min)), ["min"]);
         assert_eq!(reads(&parse_quote!(|min| min > 0)), Vec::<String>::new());
-        assert_eq!(reads(&parse_quote!(|x| { let min = min + x; min })), ["min"]);
-        let arm: Expr = parse_quote!(|x| match x { Some(min) if min > 0 => min, _ => gap });
+        assert_eq!(
+            reads(&parse_quote!(|x| {
+                let min = min + x;
+                min
+            })),
+            ["min"]
+        );
+        let arm: Expr = parse_quote!(|x| match x {
+            Some(min) if min > 0 => min,
+            _ => gap,
+        });
         assert_eq!(reads(&arm), ["gap"]);
-        assert_eq!(reads(&parse_quote!(|x| if let Some(min) = x { min } else { min })), ["min"]);
+        assert_eq!(
+            reads(&parse_quote!(|x| if let Some(min) = x { min } else { min })),
+            ["min"]
+        );
         assert_eq!(reads(&parse_quote!(a.min(b.gap))), Vec::<String>::new());
     }
 
     #[test]
     fn macros_and_their_format_strings_are_searched() {
-        assert_eq!(reads(&parse_quote!(|x| format!("{gap:?} {} {x}", min))), ["gap", "min"]);
+        assert_eq!(
+            reads(&parse_quote!(|x| format!("{gap:?} {} {x}", min))),
+            ["gap", "min"]
+        );
     }
 }

@@ -8,7 +8,9 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Block, Expr, FnArg, Generics, ItemFn, LitStr, Local, Member, Pat, ReturnType};
+use syn::{
+    Attribute, Block, Expr, FnArg, Generics, ItemFn, LitStr, Local, Member, Pat, ReturnType,
+};
 use syn::{Stmt, Token, Type, Visibility};
 
 use crate::errors::Errors;
@@ -74,7 +76,6 @@ pub(crate) struct Bind {
     pub(crate) pat: Pat,
     /// The names that it binds, without `_`.
     pub(crate) names: Vec<Ident>,
-    pub(crate) typed: bool,
     pub(crate) was: Option<LitStr>,
     pub(crate) chain: Chain,
 }
@@ -129,13 +130,6 @@ impl Read {
             ident,
             again: false,
         }
-    }
-}
-
-impl Arg {
-    /// The closure that this is.
-    pub(crate) fn is_closure(&self) -> bool {
-        matches!(self, Arg::Value(expr, _) if matches!(**expr, Expr::Closure(_)))
     }
 }
 
@@ -233,7 +227,11 @@ impl<'e> BodyParser<'e> {
         let init = local.init.as_ref()?;
         if let Some((otherwise, _)) = &init.diverge {
             let help = "a stream is always there: write `let name = …;`";
-            self.errors.add(otherwise, "`let … else` cannot choose between streams", help);
+            self.errors.add(
+                otherwise,
+                "`let … else` cannot choose between streams",
+                help,
+            );
         }
         let chain = self.chain(&init.expr);
         let names = refuse::pattern(&local.pat, self.errors);
@@ -243,7 +241,6 @@ impl<'e> BodyParser<'e> {
             attrs,
             pat: local.pat.clone(),
             names,
-            typed: matches!(local.pat, Pat::Type(_)),
             was,
             chain,
         })
@@ -328,7 +325,9 @@ impl<'e> BodyParser<'e> {
                 let mut chain = self.receiver(&call.receiver);
                 let args = self.args(&call.args);
                 let turbofish = call.turbofish.as_ref().map(ToTokens::to_token_stream);
-                chain.calls.push(Call::new(call.method.clone(), turbofish, Some(args)));
+                chain
+                    .calls
+                    .push(Call::new(call.method.clone(), turbofish, Some(args)));
                 chain
             }
             Expr::Call(call) => Chain::from(Head::Function {
@@ -362,7 +361,9 @@ impl<'e> BodyParser<'e> {
         let streams = names::read_by(arg, &self.streams);
         match arg {
             Expr::Closure(_) if !streams.is_empty() => {
-                streams.iter().for_each(|name| refuse::captured(name, self.errors));
+                streams
+                    .iter()
+                    .for_each(|name| refuse::captured(name, self.errors));
                 Arg::Stream(Chain::broken(streams))
             }
             _ if !streams.is_empty() => Arg::Stream(self.chain(arg)),

@@ -16,14 +16,26 @@ pub(crate) fn expr(expr: &Expr, errors: &mut Errors) {
          stream with `.split(|record| …)`"
     );
     match expr {
-        Expr::If(e) => add(&e.if_token, "`if` cannot choose between streams", &by_record),
-        Expr::Match(e) => add(&e.match_token, "`match` cannot choose between streams", &by_record),
+        Expr::If(e) => add(
+            &e.if_token,
+            "`if` cannot choose between streams",
+            &by_record,
+        ),
+        Expr::Match(e) => add(
+            &e.match_token,
+            "`match` cannot choose between streams",
+            &by_record,
+        ),
         Expr::ForLoop(e) => refuse_loop(&e.for_token, "for", errors),
         Expr::While(e) => refuse_loop(&e.while_token, "while", errors),
         Expr::Loop(e) => refuse_loop(&e.loop_token, "loop", errors),
         Expr::Return(e) => {
             let help = "the last expression says what a pipeline returns, without `return`";
-            add(&e.return_token, "`return` cannot leave a pipeline early", help);
+            add(
+                &e.return_token,
+                "`return` cannot leave a pipeline early",
+                help,
+            );
         }
         Expr::Try(e) => {
             let help = "building a graph cannot fail; what may fail for a record belongs in a \
@@ -56,7 +68,11 @@ pub(crate) fn expr(expr: &Expr, errors: &mut Errors) {
         }
         Expr::Assign(e) => {
             let help = "bind the new stream to a name of its own: `let name = …;`";
-            add(&e.eq_token, "a stream is bound once and never assigned", help);
+            add(
+                &e.eq_token,
+                "a stream is bound once and never assigned",
+                help,
+            );
         }
         other => {
             let help = "a stream is read by its name, by methods, and by calls of other pipelines";
@@ -78,12 +94,17 @@ fn refuse_loop(at: &dyn ToTokens, word: &str, errors: &mut Errors) {
         "{SAME_GRAPH}: go through records in a closure (`.flat_map(|record| …)`), and write stages \
          one after another"
     );
-    errors.add(at, format!("`{word}` cannot repeat stages of a stream"), help);
+    errors.add(
+        at,
+        format!("`{word}` cannot repeat stages of a stream"),
+        help,
+    );
 }
 
 /// Refuses a macro that is given streams.
 pub(crate) fn macro_call(mac: &Macro, errors: &mut Errors) {
-    let help = "call it in a closure, on the records: `.inspect(|record| println!(\"{record:?}\"))`";
+    let help =
+        "call it in a closure, on the records: `.inspect(|record| println!(\"{record:?}\"))`";
     errors.add(&mac.path, "a macro cannot be given a stream", help);
 }
 
@@ -104,7 +125,11 @@ pub(crate) fn item(item: &Item, errors: &mut Errors) {
             "a function cannot be defined inside of a pipeline",
             help,
         ),
-        other => errors.add(other, "an item cannot be defined inside of a pipeline", help),
+        other => errors.add(
+            other,
+            "an item cannot be defined inside of a pipeline",
+            help,
+        ),
     }
 }
 
@@ -113,7 +138,11 @@ pub(crate) fn pattern(pat: &Pat, errors: &mut Errors) -> Vec<Ident> {
     match pat {
         Pat::Type(typed) => pattern(&typed.pat, errors),
         Pat::Paren(paren) => pattern(&paren.pat, errors),
-        Pat::Tuple(tuple) => tuple.elems.iter().flat_map(|each| name(each, errors)).collect(),
+        Pat::Tuple(tuple) => tuple
+            .elems
+            .iter()
+            .flat_map(|each| name(each, errors))
+            .collect(),
         Pat::Wild(wild) => {
             let help = "give it a name and read it, or end the chain with `.discard()`";
             errors.add(wild, "this stream is thrown away", help);

@@ -2,12 +2,12 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
+use syn::TypeReference;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, Lit, Meta};
 use syn::{PathArguments, ReceiverKind, Safety, Signature, Token, Type, TypeImplTrait};
-use syn::TypeReference;
 
 use crate::errors::Errors;
 use crate::parse::{self, Parameter, Role};
@@ -48,7 +48,10 @@ pub(crate) fn name(attr: TokenStream, function: &Ident, errors: &mut Errors) -> 
 
 fn text(value: &Expr) -> Option<String> {
     match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
         _ => None,
     }
 }
@@ -182,7 +185,11 @@ fn borrows(ty: &Type, errors: &mut Errors) {
     struct Borrows<'e>(&'e mut Errors);
     impl<'a> Visit<'a> for Borrows<'_> {
         fn visit_type_reference(&mut self, reference: &'a TypeReference) {
-            if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+            if reference
+                .lifetime
+                .as_ref()
+                .is_none_or(|lifetime| lifetime.ident != "static")
+            {
                 let what = "a pipeline cannot take what is borrowed";
                 let help = "streams and settings own what they hold, for every worker has its \
                             own: take `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";

@@ -15,7 +15,11 @@ pub(super) fn block(model: &Model) -> TokenStream {
     let scope = own("scope");
     let name = &definition.name;
     let is_stream = |p: &&crate::parse::Parameter| !matches!(p.role, Role::Setting(_));
-    let first = definition.parameters.iter().find(is_stream).map(|p| &p.ident);
+    let first = definition
+        .parameters
+        .iter()
+        .find(is_stream)
+        .map(|p| &p.ident);
     let enter = first.map(|first| {
         let first = Ident::new(&first.to_string(), first.span());
         quote!(let #scope = ::stream_core::__private::Scope::enter(&#first, #name);)
@@ -155,15 +159,19 @@ fn arg(arg: &Arg) -> TokenStream {
         last.retain(|other| other.ident != read.ident);
         last.push(read);
     }
-    let cloned: Vec<_> = last.iter().filter(|read| read.again).map(|read| &read.ident).collect();
+    let cloned: Vec<_> = last
+        .iter()
+        .filter(|read| read.again)
+        .map(|read| &read.ident)
+        .collect();
     if cloned.is_empty() {
         return expr.to_token_stream();
     }
     if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
         return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
     }
-    let clones = cloned.iter().map(|name| {
-        quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);)
-    });
+    let clones = cloned.iter().map(
+        |name| quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);),
+    );
     quote!({ #(#clones)* #expr })
 }

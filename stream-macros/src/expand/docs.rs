@@ -37,7 +37,12 @@ fn mermaid(model: &Model) -> String {
     }
     for output in &model.outputs {
         let _ = writeln!(text, "  n{next}([{}])", output.name);
-        arrows(&mut text, &numbers, std::slice::from_ref(&output.reads), next);
+        arrows(
+            &mut text,
+            &numbers,
+            std::slice::from_ref(&output.reads),
+            next,
+        );
         next += 1;
     }
     text
@@ -79,7 +84,10 @@ pub(super) fn object(model: &Model) -> Vec<String> {
     }
     for output in &model.outputs {
         let ty = output.ty.as_ref().map(spelled).unwrap_or_default();
-        lines.push(format!("- `.{}(…)`: the output, a sink of the rows of `{ty}`", output.name));
+        lines.push(format!(
+            "- `.{}(…)`: the output, a sink of the rows of `{ty}`",
+            output.name
+        ));
     }
     lines
 }
@@ -87,8 +95,18 @@ pub(super) fn object(model: &Model) -> Vec<String> {
 /// A type or an expression as people write it.
 pub(super) fn spelled(tokens: &impl ToTokens) -> String {
     let text = tokens.to_token_stream().to_string();
-    let mut text = text.replace(" :: ", "::").replace(" < ", "<").replace(" > ", ">");
-    for (spaced, tight) in [(" >", ">"), (" ,", ","), ("( ", "("), (" )", ")"), (" (", "("), ("& ", "&")] {
+    let mut text = text
+        .replace(" :: ", "::")
+        .replace(" < ", "<")
+        .replace(" > ", ">");
+    for (spaced, tight) in [
+        (" >", ">"),
+        (" ,", ","),
+        ("( ", "("),
+        (" )", ")"),
+        (" (", "("),
+        ("& ", "&"),
+    ] {
         text = text.replace(spaced, tight);
     }
     text

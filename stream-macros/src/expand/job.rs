@@ -58,7 +58,11 @@ impl Port<'_> {
 
     /// The type parameter that says whether it is bound.
     fn state(&self) -> Ident {
-        let suffix = if self.kind == Kind::Setting { "Setting" } else { "Port" };
+        let suffix = if self.kind == Kind::Setting {
+            "Setting"
+        } else {
+            "Port"
+        };
         format_ident!("{}{suffix}", camel(&self.name), span = Span::mixed_site())
     }
 
@@ -87,7 +91,9 @@ impl<'m> Ports<'m> {
             ty,
             default,
         };
-        let inputs = model.inputs().map(|(p, record)| port(p, Kind::Input, record, None));
+        let inputs = model
+            .inputs()
+            .map(|(p, record)| port(p, Kind::Input, record, None));
         let settings = model.settings();
         let settings = settings.map(|(p, default)| port(p, Kind::Setting, &p.ty, default));
         let outputs = model.outputs.iter().zip(&model.definition.returns);
@@ -128,7 +134,10 @@ impl<'m> Ports<'m> {
             quote!(#ident: #bounds)
         });
         let named = generics.type_params().map(|p| &p.ident);
-        let clauses = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+        let clauses = generics
+            .where_clause
+            .iter()
+            .flat_map(|clause| &clause.predicates);
         (
             declared.collect(),
             named.map(|ident| quote!(#ident)).collect(),
@@ -257,32 +266,45 @@ impl<'m> Ports<'m> {
     /// The function that makes the job's graph of its settings.
     fn draft(&self) -> TokenStream {
         let (declared, named, clauses) = self.generics();
-        let (function, draft, settings) =
-            (&self.model.definition.ident, own("draft"), self.item("Settings"));
+        let (function, draft, settings) = (
+            &self.model.definition.ident,
+            own("draft"),
+            self.item("Settings"),
+        );
         let name = &self.model.definition.name;
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
         let graph = own("graph");
-        let arguments = self.model.definition.parameters.iter().filter_map(|parameter| {
-            let port = self.ports.iter().find(|port| port.name == parameter.ident)?;
-            let (ident, text) = (&port.name, plain(&port.name));
-            let ty = port.ty;
-            Some(match port.kind {
-                Kind::Input => quote!(#graph.input::<#ty>(#text)),
-                _ => quote!(match settings.#ident {
-                    ::core::option::Option::Some(value) => value,
-                    ::core::option::Option::None => {
-                        return ::stream_core::__private::missing_setting(#graph, #text);
-                    }
-                }),
-            })
-        });
+        let arguments = self
+            .model
+            .definition
+            .parameters
+            .iter()
+            .filter_map(|parameter| {
+                let port = self
+                    .ports
+                    .iter()
+                    .find(|port| port.name == parameter.ident)?;
+                let (ident, text) = (&port.name, plain(&port.name));
+                let ty = port.ty;
+                Some(match port.kind {
+                    Kind::Input => quote!(#graph.input::<#ty>(#text)),
+                    _ => quote!(match settings.#ident {
+                        ::core::option::Option::Some(value) => value,
+                        ::core::option::Option::None => {
+                            return ::stream_core::__private::missing_setting(#graph, #text);
+                        }
+                    }),
+                })
+            });
         let checks = self.each(Kind::Setting).map(|port| {
             let ty = port.ty;
             let check = quote_spanned!(at(ty.span())=> ::stream_core::__private::is_setting);
             quote!(#check::<#ty>();)
         });
         let outputs: Vec<_> = self.each(Kind::Output).collect();
-        let values: Vec<_> = (0..outputs.len()).map(|n| own(&format!("output{n}"))).collect();
+        let values: Vec<_> = (0..outputs.len())
+            .map(|n| own(&format!("output{n}")))
+            .collect();
         let pattern = match &values[..] {
             [one] if !is_tuple(&self.model.definition.output) => quote!(#one),
             several => quote!((#(#several,)*)),
@@ -316,10 +338,16 @@ impl<'m> Ports<'m> {
         let about = format!("A job of the pipeline `{}`.", self.model.definition.ident);
         let binders = self.ports.iter().map(|port| self.binder_of_job(port));
         let complete: Vec<_> = self.required().map(bound_by_state).collect();
-        let set: Vec<_> =
-            self.each(Kind::Setting).filter(|p| p.is_required()).map(bound_by_state).collect();
-        let ports: Vec<_> =
-            self.required().filter(|p| p.kind != Kind::Setting).map(bound_by_state).collect();
+        let set: Vec<_> = self
+            .each(Kind::Setting)
+            .filter(|p| p.is_required())
+            .map(bound_by_state)
+            .collect();
+        let ports: Vec<_> = self
+            .required()
+            .filter(|p| p.kind != Kind::Setting)
+            .map(bound_by_state)
+            .collect();
         quote! {
             #[doc = #about]
             #[must_use = "a job does nothing before it is run"]
@@ -491,7 +519,6 @@ impl<'m> Ports<'m> {
         let (declared, named, clauses) = self.generics();
         let (test, settings) = (self.item("Test"), self.item("Settings"));
         let states: Vec<_> = self.required_by_test().map(Port::state).collect();
-        let complete: Vec<_> = self.required_by_test().map(bound_by_state).collect();
         let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
         let records: Vec<_> = self.each(Kind::Input).map(|port| port.ty).collect();
         let about = format!("A test of the pipeline `{}`.", self.model.definition.ident);
@@ -517,10 +544,6 @@ impl<'m> Ports<'m> {
                 #run
                 #check_modes
             }
-
-            // `where` clauses that every test shares are written out on each method, so that the
-            // compiler names the input that is missing.
-            const _: () = { let _ = stringify!(#(#complete),*); };
         }
     }
 
@@ -528,7 +551,10 @@ impl<'m> Ports<'m> {
         let (_, named, _) = self.generics();
         let (test, name, text, ty) = (self.item("Test"), &port.name, plain(&port.name), port.ty);
         let states = self.states_with(self.required_by_test(), port);
-        let others = self.each(Kind::Input).map(|other| &other.name).filter(|other| *other != name);
+        let others = self
+            .each(Kind::Input)
+            .map(|other| &other.name)
+            .filter(|other| *other != name);
         let others = quote!(#(#others: self.#others,)*);
         let (about, parameter, rest) = match port.kind {
             Kind::Input => (
@@ -543,7 +569,7 @@ impl<'m> Ports<'m> {
                 format!("Gives the setting `{text}` its value."),
                 quote!(value: #ty),
                 quote! {
-                    settings: #[allow(clippy::needless_update)] {
+                    settings: {
                         let mut settings = self.settings;
                         settings.#name = ::core::option::Option::Some(value);
                         settings
@@ -634,8 +660,7 @@ impl<'m> Ports<'m> {
         if inputs.len() > PORTS_MAX || self.each(Kind::Output).count() > PORTS_MAX {
             return TokenStream::new();
         }
-        let bounds =
-            self.bounds_of_test(quote!(::core::fmt::Debug + ::core::marker::Send));
+        let bounds = self.bounds_of_test(quote!(::core::fmt::Debug + ::core::marker::Send));
         let (_, named, _) = self.generics();
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
         let function = &self.model.definition.ident;

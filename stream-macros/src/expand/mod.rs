@@ -39,7 +39,10 @@ fn at(span: Span) -> Span {
 fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
     let definition = &model.definition;
     let (attrs, vis, ident) = (&definition.attrs, &definition.vis, &definition.ident);
-    let (params, bounds) = (&definition.generics.params, &definition.generics.where_clause);
+    let (params, bounds) = (
+        &definition.generics.params,
+        &definition.generics.where_clause,
+    );
     let generics = (!params.is_empty()).then(|| quote!(<#params>));
     let output = &definition.output;
     let parameters = definition.parameters.iter().map(|parameter| {
@@ -99,13 +102,18 @@ fn object(model: &Model, understood: bool, is_right: bool) -> TokenStream {
 /// Whether the types of the ports can stand outside of the function's signature.
 fn has_simple_types(model: &Model) -> bool {
     let generics = &model.definition.generics;
-    let types_only = generics.params.iter().all(|p| matches!(p, syn::GenericParam::Type(_)));
+    let types_only = generics
+        .params
+        .iter()
+        .all(|p| matches!(p, syn::GenericParam::Type(_)));
     let parameters = model.definition.parameters.iter();
     let simple = |ty: &syn::Type| {
         let text = quote!(#ty).to_string();
         !text.contains("impl ") && !text.contains("& ") || text.contains("& 'static")
     };
     types_only
-        && parameters.filter(|p| !matches!(p.role, Role::Handle)).all(|p| simple(&p.ty))
+        && parameters
+            .filter(|p| !matches!(p.role, Role::Handle))
+            .all(|p| simple(&p.ty))
         && model.definition.returns.iter().all(simple)
 }

@@ -1,0 +1,241 @@
+//! What the code of `#[pipeline]` is made of, beside the fluent API: clones of handles, settings,
+//! and the state of a builder. Nothing here is to be called by hand.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::graph::{Changes, Graph, Key, Keyed, Kind, Output, Record, Stream, Table};
+use crate::{Error, Job, Mode, Problem};
+
+/// The state of a port or a setting that must still be given.
+pub struct NotBound;
+
+/// The state of a port or a setting that has been given.
+pub struct Bound;
+
+/// A record that can go two ways.
+#[diagnostic::on_unimplemented(
+    message = "a stream of `{Self}` is read more than once, and `{Self}` is not `Clone`",
+    label = "read here, and again further down",
+    note = "add `#[derive(Clone)]` to the type, or read the stream once"
+)]
+pub trait ReadTwice: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> ReadTwice for T {}
+
+/// A handle that can be read twice.
+pub trait Shared {
+    /// A second handle to the same stream.
+    fn again(&self) -> Self;
+}
+
+impl<T: ReadTwice + 'static, K: Kind> Shared for Stream<T, K> {
+    fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl<Q: Key, T: Record, K: Kind> Shared for Keyed<Q, T, K> {
+    fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl<Q: Key, V: Record> Shared for Table<Q, V> {
+    fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl<Q: Key, V: Record> Shared for Changes<Q, V> {
+    fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Reads a stream that is read again later.
+pub fn share<H: Shared>(handle: &H) -> H {
+    handle.again()
+}
+
+/// What a setting must be: every worker has its own copy.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a setting of a pipeline",
+    label = "a setting must be `Clone + Send + Sync + 'static`",
+    note = "every worker builds its own copy of the graph with its own copy of the settings",
+    note = "if it is meant to be a stream, say `Stream<…>`: the macro sees names and not types"
+)]
+pub trait Setting: Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> Setting for T {}
+
+/// Asks that a type can be a setting.
+pub fn is_setting<T: Setting>() {}
+
+/// The settings of one pipeline.
+pub trait Settings {
+    /// The names of the settings.
+    const NAMES: &'static [&'static str];
+
+    /// Gives one its value by text.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the text is no value of it.
+    fn set(&mut self, name: &str, text: &str) -> Result<(), Problem>;
+}
+
+/// Reads a setting from text, where its type can.
+pub struct Text<T>(PhantomData<T>);
+
+impl<T> Text<T> {
+    /// A reader of this type.
+    #[expect(clippy::new_without_default, reason = "called by generated code only")]
+    pub fn new() -> Self {
+        Text(PhantomData)
+    }
+}
+
+impl<T: FromStr<Err: Display>> Text<T> {
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn read(&self, name: &str, text: &str) -> Result<T, Problem> {
+        text.parse().map_err(|error: T::Err| {
+            Problem::new(format!("the setting `{name}` cannot be `{text}`"))
+                .detail(error.to_string())
+        })
+    }
+}
+
+/// What [`Text`] does where its type cannot be read from text.
+pub trait NoText<T> {
+    /// Says so.
+    ///
+    /// # Errors
+    /// Always.
+    fn read(&self, name: &str, text: &str) -> Result<T, Problem>;
+}
+
+impl<T> NoText<T> for Text<T> {
+    fn read(&self, name: &str, _: &str) -> Result<T, Problem> {
+        let type_name = std::any::type_name::<T>();
+        Err(
+            Problem::new(format!("the setting `{name}` cannot be given as text"))
+                .detail(format!("`{type_name}` does not implement `FromStr`"))
+                .hint(format!("give it in the program: `.{name}(…)`")),
+        )
+    }
+}
+
+/// Says that a pipeline has no setting of a name.
+pub fn no_setting(name: &str, names: &[&str]) -> Problem {
+    let problem = Problem::new(format!("the pipeline has no setting `{name}`"));
+    if names.is_empty() {
+        return problem.hint("it has no settings");
+    }
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    problem.hint(format!("its settings are {}", names.join(", ")))
+}
+
+/// Notes that a setting was given neither in the program nor on the command line.
+pub fn missing_setting(graph: &Graph, name: &str) {
+    graph.problem(
+        Problem::new(format!("the setting `{name}` has no value")).hint(format!(
+            "give it one: `--set {name}=…`, or `.{name}(…)` in the program"
+        )),
+    );
+}
+
+/// Clones the value of a setting that the builder has seen given.
+pub fn given<T: Clone>(value: &Option<T>, name: &str) -> T {
+    let value = value.clone();
+    value.unwrap_or_else(|| panic!("the builder has seen the setting `{name}` given"))
+}
+
+/// A job whose settings are still being given.
+pub struct Draft<S> {
+    job: Job,
+    settings: Arc<Mutex<S>>,
+}
+
+impl<S: Settings + Clone + Send + Sync + 'static> Draft<S> {
+    /// Begins a job of a pipeline.
+    pub fn new(
+        name: &str,
+        settings: S,
+        pipeline: impl Fn(&Graph, S) + Send + Sync + 'static,
+    ) -> Self {
+        let settings = Arc::new(Mutex::new(settings));
+        let given = settings.clone();
+        let job = Job::new(name, move |graph| {
+            let settings = lock(&given).clone();
+            pipeline(graph, settings);
+        });
+        Draft { job, settings }
+    }
+}
+
+impl<S> Draft<S> {
+    /// Changes the job.
+    pub fn map(mut self, change: impl FnOnce(Job) -> Job) -> Self {
+        self.job = change(self.job);
+        self
+    }
+
+    /// Changes the settings.
+    pub fn set(self, change: impl FnOnce(&mut S)) -> Self {
+        change(&mut lock(&self.settings));
+        self
+    }
+
+    /// Gives a setting its value by text.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the text is no value of it.
+    pub fn set_text(self, name: &str, text: &str) -> Result<Self, Error>
+    where
+        S: Settings,
+    {
+        let set = lock(&self.settings).set(name, text);
+        set.map(|()| self).map_err(Error::Plan)
+    }
+
+    /// The job as it is.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// The job.
+    pub fn into_job(self) -> Job {
+        self.job
+    }
+}
+
+fn lock<S>(settings: &Mutex<S>) -> MutexGuard<'_, S> {
+    settings.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says that the next pipeline to be called is the graph's own.
+pub fn begin(graph: &Graph) {
+    graph.begin_own();
+}
+
+/// Ends a stream at an output port.
+pub fn output<O: Output>(graph: &Graph, name: &str, output: O) {
+    graph.output(name, output);
+}
+
+/// Runs a job of a test.
+///
+/// # Panics
+/// When it fails.
+pub fn run_test(job: Job, mode: Mode) {
+    if let Err(error) = job.run(mode) {
+        panic!("the job failed: {error}");
+    }
+}
