@@ -264,6 +264,14 @@ pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
 }
 
+impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+    /// Names the stage that gave the key; see [`Stream::named`].
+    pub fn named(self, name: impl Display) -> Self {
+        self.port.graph().rename(self.port.node, &name.to_string());
+        self
+    }
+}
+
 impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
     fn clone(&self) -> Self {
         Keyed {

@@ -226,12 +226,12 @@ impl<'m> Ports<'m> {
                         #(#texts => {
                             let value = ::stream_core::__private::Text::<#types>::new();
                             self.#names = ::core::option::Option::Some(value.read(name, text)?);
+                            ::core::result::Result::Ok(())
                         })*
-                        _ => return ::core::result::Result::Err(
+                        _ => ::core::result::Result::Err(
                             ::stream_core::__private::no_setting(name, Self::NAMES),
                         ),
                     }
-                    ::core::result::Result::Ok(())
                 }
             }
         }

@@ -12,8 +12,8 @@ pub(super) fn outline(model: &Model) -> TokenStream {
     let inputs = model.inputs().map(|(parameter, record)| {
         let port = parameter.ident.to_string();
         let id = format!("{name}/{port}");
-        let record = spelled(record);
-        quote!(::stream_core::__private::OutlinePort { name: #port, id: #id, stream: #record })
+        let stream = format!("Stream<{}>", spelled(record));
+        quote!(::stream_core::__private::OutlinePort { name: #port, id: #id, stream: #stream })
     });
     let settings = model.settings().map(|(parameter, default)| {
         let (name, ty) = (parameter.ident.to_string(), spelled(&parameter.ty));
