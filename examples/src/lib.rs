@@ -1,1 +1,12 @@
-//! placeholder
+//! Pipelines on real data. Each module is one idea; the programs in `src/bin` run them.
+
+pub mod sessions;
+
+/// The files in `examples/data`, wherever the program is started from.
+pub fn data(path: &str) -> String {
+    format!("{}/data/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;

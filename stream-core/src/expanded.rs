@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::graph::{Changes, Graph, Key, Keyed, Kind, Output, Record, Stream, Table};
-use crate::{Error, Job, Mode, Problem};
+use crate::{Job, Mode, Problem};
 
 /// The state of a port or a setting that must still be given.
 pub struct NotBound;
@@ -171,11 +171,12 @@ impl<S: Settings + Clone + Send + Sync + 'static> Draft<S> {
         pipeline: impl Fn(&Graph, S) + Send + Sync + 'static,
     ) -> Self {
         let settings = Arc::new(Mutex::new(settings));
-        let given = settings.clone();
+        let (given, told) = (settings.clone(), settings.clone());
         let job = Job::new(name, move |graph| {
             let settings = lock(&given).clone();
             pipeline(graph, settings);
         });
+        let job = job.settings_by_text(move |name, text| lock(&told).set(name, text));
         Draft { job, settings }
     }
 }
@@ -191,18 +192,6 @@ impl<S> Draft<S> {
     pub fn set(self, change: impl FnOnce(&mut S)) -> Self {
         change(&mut lock(&self.settings));
         self
-    }
-
-    /// Gives a setting its value by text.
-    ///
-    /// # Errors
-    /// When there is no such setting, or the text is no value of it.
-    pub fn set_text(self, name: &str, text: &str) -> Result<Self, Error>
-    where
-        S: Settings,
-    {
-        let set = lock(&self.settings).set(name, text);
-        set.map(|()| self).map_err(Error::Plan)
     }
 
     /// The job as it is.

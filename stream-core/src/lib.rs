@@ -34,6 +34,14 @@ pub mod __private {
     pub use crate::{Error, Problem, Snapshot};
 
     /// What a job has only with a command line.
+    #[cfg(feature = "cli")]
+    #[macro_export]
+    #[doc(hidden)]
+    macro_rules! __with_cli {
+        ($($item:tt)*) => { $($item)* };
+    }
+    /// What a job has only with a command line.
+    #[cfg(not(feature = "cli"))]
     #[macro_export]
     #[doc(hidden)]
     macro_rules! __with_cli {

@@ -15,6 +15,7 @@ use super::node::{Port, Render};
 use super::render::{Context, Flow, Open, Pull, Segment};
 use super::spec::PortSpec;
 use super::{Key, Record, Stamp};
+use crate::run::guard::Guard;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {
@@ -236,6 +237,7 @@ impl<S: Stamp, A: 'static, P: Step<A>> Render for Stateless<S, A, P> {
         let stage = Stage {
             upstream,
             step: self.step,
+            guard: Guard::new(context.id(node)),
         };
         context.put(node, 0, Flow::<S, P::Out>::Lazy(Box::new(stage)));
     }
@@ -244,6 +246,7 @@ impl<S: Stamp, A: 'static, P: Step<A>> Render for Stateless<S, A, P> {
 struct Stage<U, P> {
     upstream: U,
     step: P,
+    guard: Guard,
 }
 
 impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s, S, A>, P> {
@@ -252,6 +255,7 @@ impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s
         Box::new(StagePull {
             upstream,
             step: self.step,
+            guard: self.guard,
             made: Segment::default(),
         })
     }
@@ -260,6 +264,7 @@ impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s
 struct StagePull<S, A, P: Step<A>> {
     upstream: Box<dyn Pull<S, A>>,
     step: P,
+    guard: Guard,
     made: Segment<S, P::Out>,
 }
 
@@ -268,6 +273,7 @@ impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
         let StagePull {
             upstream,
             step,
+            guard,
             made,
         } = self;
         upstream.pull(&mut |capability, segment| {
@@ -276,9 +282,11 @@ impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
             made.records.clear();
             made.records.reserve(segment.records.len());
             let records = &mut made.records;
+            let entered = guard.enter();
             for (stamp, record) in segment.records.drain(..) {
                 step.step(record, &mut |record| records.push((stamp, record)));
             }
+            drop(entered);
             each(capability, made);
         });
     }

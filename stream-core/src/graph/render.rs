@@ -26,6 +26,7 @@ use timely::dataflow::{Scope, Stream};
 use super::Stamp;
 use super::node::{Graph, Port};
 use super::spec::{GraphSpec, PortSpec};
+use crate::run::guard::Guard;
 use crate::run::worker::Local;
 use crate::time::lane::{Lane, Progress};
 
@@ -183,6 +184,8 @@ pub(crate) fn render<'s>(scope: Scope<'s, u64>, graph: &Graph, local: &Rc<Local>
     };
     for (index, node) in context.graph.take_nodes().into_iter().enumerate() {
         if let (true, Some(step)) = (reachable[index], node.render) {
+            // Rendering opens sources and sinks and reads state: that is users' code, too.
+            let _entered = Guard::new(context.id(index)).enter();
             step.render(index, &mut context);
         }
     }
@@ -200,12 +203,9 @@ impl<'s> Context<'s> {
     }
 
     /// Begins an operator, and gives the guard that names it while it runs.
-    pub(crate) fn operator(
-        &self,
-        node: usize,
-    ) -> (OperatorBuilder<'s, u64>, crate::run::guard::Guard) {
+    pub(crate) fn operator(&self, node: usize) -> (OperatorBuilder<'s, u64>, Guard) {
         let id = self.id(node).to_owned();
-        let guard = crate::run::guard::Guard::new(&id);
+        let guard = Guard::new(&id);
         (OperatorBuilder::new(id, self.scope), guard)
     }
 

@@ -1,10 +1,10 @@
 //! The first error of a job, and the word to all workers to end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// What a job's workers and whoever started it tell each other about its end.
 #[derive(Clone, Debug, Default)]
@@ -13,12 +13,17 @@ pub(crate) struct Abort(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     failed: AtomicBool,
-    stopped: AtomicBool,
-    draining: AtomicBool,
+    /// [`GO_ON`], [`STOP`] or [`DRAIN`].
+    wish: AtomicU8,
+    unread: AtomicBool,
     closed: AtomicBool,
     error: Mutex<Option<Error>>,
     workers: Mutex<Vec<Thread>>,
 }
+
+const GO_ON: u8 = 0;
+const STOP: u8 = 1;
+const DRAIN: u8 = 2;
 
 impl Abort {
     /// Ends the job with an error; the first one counts.
@@ -28,18 +33,34 @@ impl Abort {
         self.wake();
     }
 
-    /// Ends the job because an output was closed by who read it: that is a clean end.
-    pub(crate) fn output_closed(&self) {
+    /// Ends the job because of a sink: cleanly, if who read its output has closed it.
+    pub(crate) fn fail_sink(&self, port: &str, problem: Problem) {
+        if problem.is_closed() {
+            self.output_closed();
+        } else {
+            let port = port.to_owned();
+            self.fail(Error::Sink { port, problem });
+        }
+    }
+
+    fn output_closed(&self) {
         self.0.closed.store(true, Ordering::Release);
         self.0.failed.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Asks the sources to stop; with `drain` as if their input had ended.
+    /// Asks the sources to stop; with `drain` as if their input had ended. The first word counts,
+    /// for a job that has begun to do the one cannot do the other.
     pub(crate) fn stop(&self, drain: bool) {
-        self.0.draining.fetch_or(drain, Ordering::AcqRel);
-        self.0.stopped.store(true, Ordering::Release);
+        let wish = if drain { DRAIN } else { STOP };
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.0.wish.compare_exchange(GO_ON, wish, done, failed);
         self.wake();
+    }
+
+    /// Notes that a partition was left before its end, because of a stop or a drain.
+    pub(crate) fn note_unread(&self) {
+        self.0.unread.store(true, Ordering::Release);
     }
 
     /// Whether all workers are to drop everything.
@@ -47,14 +68,19 @@ impl Abort {
         self.0.failed.load(Ordering::Acquire)
     }
 
-    /// Whether the sources are to stop.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.0.stopped.load(Ordering::Acquire)
+    /// Whether the sources are to stop where they are.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.wish.load(Ordering::Acquire) == STOP
     }
 
-    /// Whether the sources are to end when they stop.
+    /// Whether the sources are to end where they are.
     pub(crate) fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.wish.load(Ordering::Acquire) == DRAIN
+    }
+
+    /// Whether a partition was left before its end.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.0.unread.load(Ordering::Acquire)
     }
 
     /// Whether an output was closed by who read it, and nothing else went wrong.

@@ -132,7 +132,8 @@ impl Epochs {
     }
 
     /// Takes an epoch for one source alone, which sends one slice in it; none other does. There is
-    /// none when the sources are to stop: what was read before then goes into the last one.
+    /// none once the job is stopped, for the epoch is the boundary then: the slice goes into the
+    /// epoch that the source was in.
     pub(crate) fn claim(
         &self,
         records: u64,
@@ -141,6 +142,9 @@ impl Epochs {
         acknowledged: u64,
     ) -> Option<u64> {
         let mut tally = self.tally();
+        if self.stop().is_some() {
+            return None;
+        }
         tally.slice.add(records, bytes, now);
         let claimed = self.current();
         self.settle(&mut tally, acknowledged);

@@ -9,6 +9,7 @@ use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 
 use super::abort::Abort;
+use super::end::conclude;
 use super::epochs::Epochs;
 use super::report::{Counts, Outcome, Report};
 use super::sink::BoundSink;
@@ -17,7 +18,7 @@ use super::worker::{self, Shared};
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec};
-use crate::io::{BadRecords, Boundedness, Sink, Source};
+use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
@@ -58,11 +59,16 @@ pub struct Job {
     wait: Wait,
     clock: Clock,
     start: Snapshot,
+    /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
+    set_text: Option<Arc<SetText>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
 }
 
 pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
+
+/// What gives a setting, told by name, a value, told by text.
+pub(crate) type SetText = dyn Fn(&str, &str) -> Result<(), Problem> + Send + Sync;
 
 /// What is bound to the ports.
 #[derive(Default)]
@@ -85,6 +91,16 @@ impl Bindings {
             .get(port)
             .expect("every output is bound before a job starts")
     }
+
+    /// All sources, by port.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &BoundSource)> {
+        self.sources.iter().map(|(port, bound)| (&**port, bound))
+    }
+
+    /// All sinks, by port.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&str, &BoundSink)> {
+        self.sinks.iter().map(|(port, bound)| (&**port, bound))
+    }
 }
 
 /// The pipeline, and the description that every worker's copy must have.
@@ -106,8 +122,33 @@ impl Job {
             wait: Wait::Park,
             clock: Clock::machine(),
             start: Snapshot::default(),
+            set_text: None,
             mistake: None,
         }
+    }
+
+    /// Lets settings be given by text.
+    pub(crate) fn settings_by_text(
+        mut self,
+        set: impl Fn(&str, &str) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.set_text = Some(Arc::new(set));
+        self
+    }
+
+    /// Gives a setting of the pipeline its value by text, as `--set name=value` does.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the text is no value of it.
+    pub fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
+        let done = match &self.set_text {
+            Some(set) => set(name, text),
+            None => Err(
+                Problem::new(format!("the pipeline has no setting `{name}`"))
+                    .hint("settings are the parameters of a function with `#[pipeline]`"),
+            ),
+        };
+        done.map_err(Error::Plan)
     }
 
     /// Binds a source to an input port.
@@ -160,6 +201,11 @@ impl Job {
     pub fn start_from(mut self, snapshot: Snapshot) -> Self {
         self.start = snapshot;
         self
+    }
+
+    /// The job's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Describes the pipeline.
@@ -226,8 +272,7 @@ impl Job {
     }
 
     fn plan(&self) -> Result<Plan, Error> {
-        let build = || Graph::build(&self.name, &*self.pipeline);
-        let graph = super::guard::catch(build)?;
+        let graph = build(&self.name, &*self.pipeline)?;
         match graph.take_problem() {
             Some(problem) => Err(Error::Plan(problem)),
             None => Ok(Plan {
@@ -261,16 +306,8 @@ impl Job {
     }
 
     fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
-        let sources = self
-            .bindings
-            .sources
-            .iter()
-            .map(|(port, s)| (port.as_str(), s.record));
-        let sinks = self
-            .bindings
-            .sinks
-            .iter()
-            .map(|(port, s)| (port.as_str(), s.record));
+        let sources = self.bindings.sources().map(|(port, s)| (port, s.record));
+        let sinks = self.bindings.sinks().map(|(port, s)| (port, s.record));
         match_ports(spec, "input", "source", &sources.collect())?;
         match_ports(spec, "output", "sink", &sinks.collect())
     }
@@ -304,6 +341,15 @@ impl Job {
             .hint(format!("bind one {what} to each port"));
         self.mistake.get_or_insert(problem);
     }
+}
+
+/// Calls the pipeline's function.
+pub(crate) fn build(name: &str, pipeline: &Pipeline) -> Result<Graph, Error> {
+    super::guard::caught(|| Graph::build(name, pipeline)).map_err(|panic| {
+        let place = panic.place;
+        let what = format!("the function of the pipeline `{name}` panicked at {place}");
+        Error::Plan(Problem::new(what).detail(panic.message))
+    })
 }
 
 /// Compares the ports of one kind with what is bound to them, by name and by type.
@@ -374,6 +420,9 @@ struct Running {
 }
 
 /// Asks a running job to stop; can be cloned and sent to other threads.
+///
+/// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
+/// input has been read, both change nothing.
 #[derive(Clone, Debug)]
 pub struct Stop(Abort);
 
@@ -436,7 +485,10 @@ impl Handle {
             counts: Counts::of(&shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
-            snapshot: shared.snapshots.take(),
+            snapshot: shared
+                .snapshots
+                .take()
+                .filter(|_| outcome == Outcome::Stopped),
         };
         Ok(report.slices(&shared.epochs))
     }
@@ -472,50 +524,4 @@ fn join(guards: WorkerGuards<()>, abort: &Abort) {
             Problem::new("a worker was lost").detail(text),
         ));
     }
-}
-
-/// Commits every sink, if all went well, or else aborts every one.
-fn conclude(shared: &Shared) -> Result<Outcome, Error> {
-    if let Some(error) = shared.abort.take() {
-        abort_all(shared);
-        return Err(error);
-    }
-    if shared.abort.is_output_closed() {
-        abort_all(shared);
-        return Ok(Outcome::OutputClosed);
-    }
-    for (port, sink) in &shared.bindings.sinks {
-        sink.commit().map_err(|problem| Error::Sink {
-            port: port.clone(),
-            problem,
-        })?;
-    }
-    for (port, sink) in dead_letters(shared) {
-        sink.commit()
-            .map_err(|problem| super::source::dead_letter(port, problem))?;
-    }
-    let stopped = shared.epochs.stop().is_some() || shared.abort.is_draining();
-    Ok(if stopped {
-        Outcome::Stopped
-    } else {
-        Outcome::Finished
-    })
-}
-
-fn abort_all(shared: &Shared) {
-    shared.bindings.sinks.values().for_each(BoundSink::abort);
-    dead_letters(shared).for_each(|(_, sink)| sink.abort());
-}
-
-fn dead_letters(
-    shared: &Shared,
-) -> impl Iterator<Item = (&String, &Arc<dyn Sink<crate::io::BadRecord>>)> {
-    shared
-        .bindings
-        .sources
-        .iter()
-        .filter_map(|(port, source)| match &source.bad_records {
-            BadRecords::DeadLetter(sink) => Some((port, sink)),
-            _ => None,
-        })
 }

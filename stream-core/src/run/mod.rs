@@ -1,6 +1,9 @@
 //! Running a job: its modes, its workers, their clock, and how it ends.
 
 pub(crate) mod abort;
+#[cfg(feature = "cli")]
+mod cli;
+mod end;
 pub(crate) mod epochs;
 pub(crate) mod guard;
 mod job;

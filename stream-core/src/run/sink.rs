@@ -8,12 +8,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::abort::Abort;
 use super::worker::{Local, least};
-use crate::error::{Error, Problem};
+use crate::error::Problem;
 use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::Context;
-use crate::io::{Sink, SinkInfo, Writer};
+use crate::io::{Sink, Writer};
 use crate::time::epoch::FOREVER;
 
 /// Ends a stream at an output port.
@@ -45,7 +46,11 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
         let count = local.counter(&self.port, "out");
         let writer = Rc::new(RefCell::new(PortWriter::<T>::open(&self.port, &local)));
         let closing = writer.clone();
-        let acknowledged = local.add_sink(Box::new(move || closing.borrow_mut().close()));
+        let name = guard.clone();
+        let acknowledged = local.add_sink(Box::new(move || {
+            let _entered = name.enter();
+            closing.borrow_mut().close();
+        }));
         let mut records = Vec::new();
         builder.build(move |_| {
             move |frontiers| {
@@ -56,10 +61,10 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
                     written |= !segment.records.is_empty();
                     count.add(segment.records.len());
                     records.extend(segment.records.drain(..).map(|(_, record)| record));
-                    writer.write(&mut records, &local);
+                    writer.write(&mut records);
                 });
                 if written {
-                    writer.flush(&local);
+                    writer.flush();
                 }
                 // A sink that has failed acknowledges nothing more.
                 if !local.abort.is_failed() {
@@ -74,6 +79,7 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
 struct PortWriter<T> {
     port: String,
     writer: Option<Box<dyn Writer<T>>>,
+    abort: Abort,
 }
 
 impl<T: 'static> PortWriter<T> {
@@ -82,50 +88,41 @@ impl<T: 'static> PortWriter<T> {
         let mut writer = PortWriter {
             port: port.to_owned(),
             writer: None,
+            abort: local.abort.clone(),
         };
         match sink.open(local.index, local.peers) {
             Ok(opened) => writer.writer = Some(opened),
-            Err(problem) => writer.fail(problem, local),
+            Err(problem) => writer.fail(problem),
         }
         writer
     }
 
-    fn write(&mut self, records: &mut Vec<T>, local: &Local) {
-        let written = self
+    fn write(&mut self, records: &mut Vec<T>) {
+        self.attempt(|writer| writer.write(records));
+        records.clear();
+    }
+
+    fn flush(&mut self) {
+        self.attempt(|writer| writer.flush());
+    }
+
+    fn close(&mut self) {
+        self.attempt(|writer| writer.close());
+        self.writer = None;
+    }
+
+    fn attempt(&mut self, step: impl FnOnce(&mut dyn Writer<T>) -> Result<(), Problem>) {
+        let done = self
             .writer
             .as_mut()
-            .map_or(Ok(()), |writer| writer.write(records));
-        records.clear();
-        written.unwrap_or_else(|problem| self.fail(problem, local));
+            .map_or(Ok(()), |writer| step(&mut **writer));
+        done.unwrap_or_else(|problem| self.fail(problem));
     }
 
-    fn flush(&mut self, local: &Local) {
-        let flushed = self.writer.as_mut().map_or(Ok(()), |writer| writer.flush());
-        flushed.unwrap_or_else(|problem| self.fail(problem, local));
-    }
-
-    fn close(&mut self) -> Result<(), Error> {
-        let closed = self
-            .writer
-            .take()
-            .map_or(Ok(()), |mut writer| writer.close());
-        closed.map_err(|problem| Error::Sink {
-            port: self.port.clone(),
-            problem,
-        })
-    }
-
-    /// Writes no more, and ends the job: cleanly, if the reader has closed the output.
-    fn fail(&mut self, problem: Problem, local: &Local) {
+    /// Writes no more, and ends the job.
+    fn fail(&mut self, problem: Problem) {
         self.writer = None;
-        if problem.is_closed() {
-            local.abort.output_closed();
-        } else {
-            local.abort.fail(Error::Sink {
-                port: self.port.clone(),
-                problem,
-            });
-        }
+        self.abort.fail_sink(&self.port, problem);
     }
 }
 
@@ -133,7 +130,6 @@ impl<T: 'static> PortWriter<T> {
 pub(crate) struct BoundSink {
     sink: Box<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
-    pub(crate) info: SinkInfo,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
@@ -142,7 +138,6 @@ impl BoundSink {
     pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
         BoundSink {
             record: type_name::<T>(),
-            info: sink.info(),
             sink: Box::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),

@@ -54,7 +54,7 @@ impl<T: 'static> Render for InputStep<T> {
         let mut output = SegmentOutput::from(output);
         let info = builder.operator_info();
         let activator = || context.scope.activator_for(Rc::clone(&info.address));
-        let policy = BadRecordPolicy::new(&self.port, &*source, &local);
+        let policy = BadRecordPolicy::new(&self.port, bound, &local);
         local.add_source(node, activator(), policy);
 
         let mut input = Input {
@@ -178,25 +178,41 @@ impl<T: 'static> Input<T> {
         capability.downgrade(&local.epochs.current());
         if local.epochs.stop().is_some() {
             self.record_positions();
-            local.snapshots.hold();
             return false; // the capability stays at the boundary, so nothing looks ended
         }
         if local.abort.is_draining() {
             self.end_all(capability, output);
         }
         for _ in 0..CHUNKS {
-            if !local.epochs.has_room() || !self.read_chunk(capability, output) {
+            // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
+            let goes_on = local.epochs.stop().is_none() && local.epochs.has_room();
+            if !goes_on || !self.read_chunk(capability, output) {
                 break;
             }
         }
-        if self.lanes.iter().all(|lane| lane.reader.is_none()) {
-            self.record_positions();
+        let has_ended = self.lanes.iter().all(|lane| lane.reader.is_none());
+        if has_ended || local.epochs.stop().is_some() {
+            self.record_positions(); // a stop that comes later will not find it running
+        }
+        if has_ended {
             return true;
         }
-        if local.epochs.has_room() && self.next_lane(local.clock.elapsed()).is_some() {
+        let now = local.clock.elapsed();
+        if local.epochs.has_room() && self.next_lane(now).is_some() {
             self.activator.activate();
         }
+        self.set_alarm(now);
         false
+    }
+
+    /// Asks to be woken when the first of the lanes that wait for the clock may be read. At every
+    /// activation anew, for whoever wakes the sources forgets what they have asked for.
+    fn set_alarm(&self, now: Duration) {
+        let waiting = self.lanes.iter().filter(|lane| lane.reader.is_some());
+        let times = waiting.map(|lane| lane.until).filter(|until| *until > now);
+        if let Some(time) = times.min() {
+            self.local.wake_at(time);
+        }
     }
 
     /// Tells everybody downstream which lanes there are, in the first epoch.
@@ -220,6 +236,7 @@ impl<T: 'static> Input<T> {
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
         for lane in &mut self.lanes {
             if lane.reader.take().is_some() {
+                self.local.abort.note_unread();
                 send(
                     output,
                     capability,
@@ -263,7 +280,6 @@ impl<T: 'static> Input<T> {
             ReadStatus::Until(time) => {
                 lane.until = time;
                 lane.is_ready.store(true, Ordering::Release);
-                local.wake_at(time);
             }
             ReadStatus::Ended => lane.reader = None,
         }
@@ -329,6 +345,9 @@ impl<T: 'static> Input<T> {
     fn record_positions(&mut self) {
         if !std::mem::replace(&mut self.is_recorded, true) {
             for lane in &self.lanes {
+                if lane.reader.is_some() {
+                    self.local.abort.note_unread();
+                }
                 self.local
                     .snapshots
                     .write_partition(&self.port, &lane.name, lane.end);
@@ -371,22 +390,21 @@ enum Action {
 }
 
 impl BadRecordPolicy {
-    fn new<T: 'static>(port: &str, source: &dyn Source<T>, local: &Local) -> Self {
-        let action = match source.bad_records() {
+    fn new(port: &str, bound: &BoundSource, local: &Local) -> Self {
+        let action = match &bound.bad_records {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
             BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
                 Ok(writer) => Action::Write(writer),
                 Err(problem) => {
-                    local.abort.fail(dead_letter(port, problem));
-                    Action::Fail
+                    local.abort.fail_sink(&dead_letters_of(port), problem);
+                    Action::Skip
                 }
             },
         };
-        let partitions = local.bindings.source(port).partitions().to_vec();
         BadRecordPolicy {
             port: port.to_owned(),
-            partitions,
+            partitions: bound.partitions().to_vec(),
             action,
             count: local.counter(port, "bad"),
         }
@@ -408,28 +426,25 @@ impl BadRecordPolicy {
             Action::Skip => {}
             Action::Write(writer) => {
                 if let Err(problem) = writer.write(&mut vec![record]) {
-                    abort.fail(dead_letter(&self.port, problem));
+                    abort.fail_sink(&dead_letters_of(&self.port), problem);
                 }
             }
         }
     }
 
     /// Closes the writer, if there is one.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
-        match &mut self.action {
-            Action::Write(writer) => writer
-                .close()
-                .map_err(|problem| dead_letter(&self.port, problem)),
-            Action::Fail | Action::Skip => Ok(()),
+    pub(crate) fn close(&mut self, abort: &Abort) {
+        if let Action::Write(writer) = &mut self.action
+            && let Err(problem) = writer.close()
+        {
+            abort.fail_sink(&dead_letters_of(&self.port), problem);
         }
     }
 }
 
-pub(super) fn dead_letter(port: &str, problem: Problem) -> Error {
-    Error::Sink {
-        port: format!("dead letters of {port}"),
-        problem,
-    }
+/// What errors call the port of a source's dead letters.
+pub(super) fn dead_letters_of(port: &str) -> String {
+    format!("dead letters of {port}")
 }
 
 /// A source that is bound to a port, with its record type to be found again.

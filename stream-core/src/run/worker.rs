@@ -23,7 +23,7 @@ use super::job::{Bindings, Plan};
 use super::source::BadRecordPolicy;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::{Graph, render};
+use crate::graph::render;
 use crate::io::BadRecord;
 use crate::observe::{Counter, Counters};
 use crate::state::snapshot::Snapshots;
@@ -33,6 +33,8 @@ use crate::time::lane::{Lane, Progress};
 
 /// How long a worker sleeps at most before it looks around.
 const NAP: Duration = Duration::from_millis(100);
+/// The same where the clock is driven by hand, for nothing says when it will move.
+const HAND_NAP: Duration = Duration::from_millis(1);
 
 /// The least epoch of a frontier; [`FOREVER`] when nothing can come any more.
 pub(crate) fn least(frontier: &MutableAntichain<u64>) -> u64 {
@@ -76,8 +78,8 @@ pub(crate) struct Local {
     alarm: Cell<Option<Duration>>,
 }
 
-/// Closes a sink's writer.
-type Closer = Box<dyn FnOnce() -> Result<(), Error>>;
+/// Closes a sink's writer. What goes wrong ends the job.
+type Closer = Box<dyn FnOnce()>;
 
 impl Local {
     fn new(shared: &Shared, index: usize, peers: usize) -> Self {
@@ -162,14 +164,15 @@ impl Local {
         self.sources.borrow().iter().for_each(Activator::activate);
     }
 
-    fn close_writers(&self) -> Result<(), Error> {
+    fn close_writers(&self) {
         for policy in self.policies.borrow_mut().values_mut() {
-            policy.close()?;
+            policy.close(&self.abort);
         }
-        self.closers
-            .take()
-            .into_iter()
-            .try_for_each(|close| close())
+        for close in self.closers.take() {
+            if !self.abort.is_failed() {
+                close();
+            }
+        }
     }
 }
 
@@ -189,7 +192,7 @@ pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
 
 fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     let local = Rc::new(Local::new(shared, worker.index(), worker.peers()));
-    let graph = Graph::build(&shared.plan.name, &*shared.plan.pipeline);
+    let graph = super::job::build(&shared.plan.name, &*shared.plan.pipeline)?;
     if graph.spec() != shared.plan.spec {
         return Err(Error::Plan(
             Problem::new("the pipeline's function built another graph on a worker than before")
@@ -198,19 +201,29 @@ fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     }
     worker.dataflow(|scope| render::render(scope, &graph, &local));
     if run(worker, shared, &local)? {
-        local.close_writers()?;
+        local.close_writers();
     }
     Ok(())
 }
 
+/// What a source must be woken for when it changes: each may let it read, or end its reading.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Moved {
+    epoch: u64,
+    acknowledged: u64,
+    /// Another worker may make room, which moves nothing else here.
+    has_room: bool,
+    is_draining: bool,
+}
+
 /// Steps until the end. Tells whether it was a good one.
 fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Error> {
-    let mut seen = (0, 0, false);
+    let mut seen = Moved::default();
     loop {
         if shared.abort.is_failed() {
             return Ok(false);
         }
-        if shared.abort.is_stopped() && !shared.abort.is_draining() {
+        if shared.abort.is_stopping() {
             shared
                 .epochs
                 .cut_to_stop(|boundary| shared.snapshots.ask(boundary));
@@ -223,13 +236,14 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
         }
         shared.epochs.tick(now, acknowledged);
 
-        let moved = (
-            shared.epochs.current(),
+        let moved = Moved {
+            epoch: shared.epochs.current(),
             acknowledged,
-            shared.epochs.has_room(),
-        );
+            has_room: shared.epochs.has_room(),
+            is_draining: shared.abort.is_draining(),
+        };
         let alarm = local.alarm.get().is_some_and(|alarm| alarm <= now);
-        if moved != seen || alarm || shared.abort.is_stopped() {
+        if moved != seen || alarm {
             seen = moved;
             local.alarm.set(None);
             local.wake_sources();
@@ -244,7 +258,7 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
 /// How long a worker may sleep when nobody wakes it.
 fn nap(shared: &Shared, local: &Local, now: Duration) -> Duration {
     if !shared.clock.runs_by_itself() {
-        return Duration::ZERO;
+        return HAND_NAP;
     }
     let due = [shared.epochs.deadline(), local.alarm.get()]
         .into_iter()

@@ -5,7 +5,7 @@
 //! reached the boundary; until then it keeps what lies behind the boundary apart.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -55,8 +55,6 @@ struct Shared {
     start: Snapshot,
     /// 0 until a snapshot is asked for.
     boundary: AtomicU64,
-    /// Whether a source waits at the boundary; else all input had ended before.
-    held: AtomicBool,
     taken: Mutex<Snapshot>,
 }
 
@@ -65,7 +63,6 @@ impl Snapshots {
         Snapshots(Arc::new(Shared {
             start,
             boundary: AtomicU64::new(0),
-            held: AtomicBool::new(false),
             taken: Mutex::default(),
         }))
     }
@@ -119,20 +116,9 @@ impl Snapshots {
             .copied()
     }
 
-    /// Notes that a source waits at the boundary with input that it has not read.
-    pub(crate) fn hold(&self) {
-        self.0.held.store(true, Ordering::Release);
-    }
-
-    /// Takes the snapshot, once all workers have left their parts. There is none of a job that
-    /// had read all its input before it could stop.
+    /// Takes the snapshot that was asked for, once all workers have left their parts.
     pub(crate) fn take(&self) -> Option<Snapshot> {
-        self.is_held().then(|| std::mem::take(&mut *self.taken()))
-    }
-
-    /// Whether a source waits at the boundary.
-    pub(crate) fn is_held(&self) -> bool {
-        self.0.held.load(Ordering::Acquire)
+        self.boundary().map(|_| std::mem::take(&mut *self.taken()))
     }
 
     fn taken(&self) -> MutexGuard<'_, Snapshot> {

@@ -65,12 +65,4 @@ impl Lanes {
     pub(crate) fn least(&self) -> Progress {
         self.known.values().copied().min().unwrap_or(Progress::Open)
     }
-
-    /// The lane that holds the others back, when one does.
-    pub(crate) fn slowest(&self) -> Option<(Lane, Progress)> {
-        self.known
-            .iter()
-            .map(|(lane, progress)| (*lane, *progress))
-            .min_by_key(|(_, p)| *p)
-    }
 }

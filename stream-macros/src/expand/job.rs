@@ -363,12 +363,11 @@ impl<'m> Ports<'m> {
 
                 /// Gives a setting its value by text, as a command line does.
                 pub fn set(
-                    mut self,
+                    self,
                     name: &str,
                     text: &str,
                 ) -> ::core::result::Result<Self, ::stream_core::__private::Error> {
-                    self.draft = self.draft.set_text(name, text)?;
-                    ::core::result::Result::Ok(self)
+                    self.draft.job().set_by_text(name, text).map(|()| self)
                 }
 
                 /// Sets the number of workers, each a thread; 1 unless told otherwise.

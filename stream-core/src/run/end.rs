@@ -1,0 +1,124 @@
+//! The end of a job, once all its workers have gone: every sink is committed, or every one aborted.
+//!
+//! Sinks are committed one by one in the order of their ports, those of dead letters last. When a
+//! commit fails, what was committed before stays so, and the error says it; what was not is
+//! aborted. The sink whose commit failed is left to itself: it alone knows how far it came.
+
+use std::sync::Arc;
+
+use super::guard;
+use super::report::Outcome;
+use super::sink::BoundSink;
+use super::source::dead_letters_of;
+use super::worker::Shared;
+use crate::error::{Error, Problem};
+use crate::io::{BadRecord, BadRecords, Sink};
+
+/// Commits every sink, if all went well, or else aborts every one.
+pub(super) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
+    let sinks = all_sinks(shared);
+    if let Some(error) = shared.abort.take() {
+        sinks.iter().for_each(Ending::abort);
+        return Err(error);
+    }
+    if shared.abort.is_output_closed() {
+        sinks.iter().for_each(Ending::abort);
+        return Ok(Outcome::OutputClosed);
+    }
+    for (index, sink) in sinks.iter().enumerate() {
+        if let Err(failed) = sink.commit(&sinks[..index]) {
+            sinks[index + 1..].iter().for_each(Ending::abort);
+            return failed.map_or(Ok(Outcome::OutputClosed), Err);
+        }
+    }
+    // A stop that came when all had been read has stopped nothing.
+    Ok(match shared.abort.has_unread() {
+        true => Outcome::Stopped,
+        false => Outcome::Finished,
+    })
+}
+
+/// A sink that is to be committed or aborted.
+struct Ending<'a> {
+    /// What errors call its port.
+    port: String,
+    /// The stage that a panic is laid to.
+    stage: &'a str,
+    sink: Bound<'a>,
+}
+
+enum Bound<'a> {
+    Output(&'a BoundSink),
+    DeadLetters(&'a Arc<dyn Sink<BadRecord>>),
+}
+
+fn all_sinks(shared: &Shared) -> Vec<Ending<'_>> {
+    let spec = &shared.plan.spec;
+    let stage = |kind, port| {
+        let mut nodes = spec.nodes.iter();
+        let found = nodes.find(|node| node.kind == kind && node.port() == Some(port));
+        found.map_or(port, |node| &node.id)
+    };
+    let outputs = shared.bindings.sinks().map(|(port, sink)| Ending {
+        port: port.to_owned(),
+        stage: stage("output", port),
+        sink: Bound::Output(sink),
+    });
+    let inputs = shared.bindings.sources();
+    let dead_letters = inputs.filter_map(|(port, source)| match &source.bad_records {
+        BadRecords::DeadLetter(sink) => Some(Ending {
+            port: dead_letters_of(port),
+            stage: stage("input", port),
+            sink: Bound::DeadLetters(sink),
+        }),
+        BadRecords::Fail | BadRecords::Skip => None,
+    });
+    outputs.chain(dead_letters).collect()
+}
+
+impl Ending<'_> {
+    /// Commits the sink. Fails without an error when the reader of the output has closed it.
+    fn commit(&self, committed: &[Ending<'_>]) -> Result<(), Option<Error>> {
+        let commit = || match self.sink {
+            Bound::Output(sink) => sink.commit(),
+            Bound::DeadLetters(sink) => sink.commit(),
+        };
+        match guard::catch_in(self.stage, commit) {
+            Err(panic) => Err(Some(panic)),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) if problem.is_closed() => Err(None),
+            Ok(Err(problem)) => Err(Some(Error::Sink {
+                port: self.port.clone(),
+                problem: tell_committed(problem, committed),
+            })),
+        }
+    }
+
+    /// Aborts the sink. A panic in it must not keep the others from being aborted.
+    fn abort(&self) {
+        let _ = guard::catch_in(self.stage, || match self.sink {
+            Bound::Output(sink) => sink.abort(),
+            Bound::DeadLetters(sink) => sink.abort(),
+        });
+    }
+}
+
+/// Adds to the detail which sinks are committed although the job fails.
+fn tell_committed(problem: Problem, committed: &[Ending<'_>]) -> Problem {
+    let names: Vec<_> = committed
+        .iter()
+        .map(|sink| format!("`{}`", sink.port))
+        .collect();
+    let told = match &names[..] {
+        [] => return problem,
+        [name] => format!("sink {name} is committed already, and stays so"),
+        names => format!(
+            "sinks {} are committed already, and stay so",
+            names.join(", ")
+        ),
+    };
+    match problem.detail_text() {
+        Some(detail) => problem.detail(format!("{detail}; {told}")),
+        None => problem.detail(told),
+    }
+}
