@@ -6,75 +6,23 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::graph::{Changes, Graph, Key, Keyed, Kind, Output, Record, Stream, Table};
+use crate::graph::Graph;
 use crate::{Job, Mode, Problem};
 
 /// The state of a port or a setting that must still be given.
-pub struct NotBound;
+pub enum NotBound {}
 
 /// The state of a port or a setting that has been given.
-pub struct Bound;
+pub enum Bound {}
 
-/// A record that can go two ways.
+/// A pipeline that sources and sinks can be bound to.
 #[diagnostic::on_unimplemented(
-    message = "a stream of `{Self}` is read more than once, and `{Self}` is not `Clone`",
-    label = "read here, and again further down",
-    note = "add `#[derive(Clone)]` to the type, or read the stream once"
+    message = "the pipeline `{Self}` is a part of others and has no job of its own",
+    label = "it takes or returns a handle that no source gives and no sink takes",
+    note = "call its function in another pipeline, one that takes `Stream`s and returns streams or \
+            tables"
 )]
-pub trait ReadTwice: Clone {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone> ReadTwice for T {}
-
-/// A handle that can be read twice.
-pub trait Shared {
-    /// A second handle to the same stream.
-    fn again(&self) -> Self;
-}
-
-impl<T: ReadTwice + 'static, K: Kind> Shared for Stream<T, K> {
-    fn again(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl<Q: Key, T: Record, K: Kind> Shared for Keyed<Q, T, K> {
-    fn again(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl<Q: Key, V: Record> Shared for Table<Q, V> {
-    fn again(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl<Q: Key, V: Record> Shared for Changes<Q, V> {
-    fn again(&self) -> Self {
-        self.clone()
-    }
-}
-
-/// Reads a stream that is read again later.
-pub fn share<H: Shared>(handle: &H) -> H {
-    handle.again()
-}
-
-/// What a setting must be: every worker has its own copy.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a setting of a pipeline",
-    label = "a setting must be `Clone + Send + Sync + 'static`",
-    note = "every worker builds its own copy of the graph with its own copy of the settings",
-    note = "if it is meant to be a stream, say `Stream<…>`: the macro sees names and not types"
-)]
-pub trait Setting: Clone + Send + Sync + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Sync + 'static> Setting for T {}
-
-/// Asks that a type can be a setting.
-pub fn is_setting<T: Setting>() {}
+pub trait RunsAlone {}
 
 /// The settings of one pipeline.
 pub trait Settings {
@@ -212,11 +160,6 @@ fn lock<S>(settings: &Mutex<S>) -> MutexGuard<'_, S> {
 /// Says that the next pipeline to be called is the graph's own.
 pub fn begin(graph: &Graph) {
     graph.begin_own();
-}
-
-/// Ends a stream at an output port.
-pub fn output<O: Output>(graph: &Graph, name: &str, output: O) {
-    graph.output(name, output);
 }
 
 /// Runs a job of a test.

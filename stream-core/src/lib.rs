@@ -25,7 +25,7 @@ pub use time::{EventTime, Gap, Lateness, Size};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::expanded::*;
-    pub use crate::graph::{GraphSpec, Output, Scope};
+    pub use crate::graph::{GraphSpec, Output, Scope, Setting};
     pub use crate::graph::{Outline, OutlinePort, OutlineSetting, OutlineStage};
     pub use crate::io::{Sink, Source, collect, vec};
     pub use crate::run::{Handle as RunningJob, Job, Mode, Report, Wait};

@@ -14,6 +14,7 @@ use quote::ToTokens;
 use syn::{Expr, Lit, Type};
 
 use crate::parse::{Arg, Body, Call, Chain, Definition, Head, Parameter, Read, Role, Statement};
+use crate::signature;
 
 /// The methods that are one loop with those around them.
 const STATELESS: [&str; 6] = ["map", "filter", "filter_map", "flat_map", "inspect", KEY_BY];
@@ -98,7 +99,9 @@ impl Model {
     /// Whether sources and sinks can be bound to it; else only other pipelines can call it.
     pub(crate) fn runs_alone(&self) -> bool {
         let is_handle = |parameter: &Parameter| matches!(parameter.role, Role::Handle);
+        let returns = &self.definition.returns;
         !self.definition.parameters.iter().any(is_handle)
+            && !returns.iter().any(signature::is_unfinished)
     }
 }
 
@@ -132,8 +135,9 @@ fn walk_chain(chain: &mut Chain, meet: &mut dyn FnMut(Met<'_>)) {
         Head::Plain(_) => {}
     }
     for call in &mut chain.calls {
-        let args = call.args.iter_mut().flatten();
-        args.for_each(|arg| walk_arg(arg, meet));
+        call.args_mut()
+            .iter_mut()
+            .for_each(|arg| walk_arg(arg, meet));
     }
 }
 
@@ -224,10 +228,7 @@ fn each_inside(
         Head::Function { args, .. } => args.iter_mut(),
         _ => [].iter_mut(),
     };
-    let of_calls = chain
-        .calls
-        .iter_mut()
-        .flat_map(|call| call.args.iter_mut().flatten());
+    let of_calls = chain.calls.iter_mut().flat_map(Call::args_mut);
     for arg in of_head.chain(of_calls) {
         if let Arg::Stream(chain) = arg {
             each_inside(chain, None, back);
@@ -237,7 +238,7 @@ fn each_inside(
 }
 
 fn is_stateless(call: &Call) -> bool {
-    let one_value = matches!(call.args.as_deref(), Some([Arg::Value(..)]));
+    let one_value = matches!(call.args(), [Arg::Value(..)]);
     one_value && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
 }
 
@@ -337,7 +338,7 @@ impl<'d> Stages<'d> {
     fn chain(&mut self, chain: &Chain, binding: &str) -> String {
         let mut origin = match &chain.head {
             Head::Read(read) => self.origins.get(&read.ident.to_string()).cloned(),
-            Head::Function { function, args } => {
+            Head::Function { function, args, .. } => {
                 let reads = self.args(args, binding);
                 Some(self.stage(binding, &function_name(function), reads))
             }
@@ -350,7 +351,7 @@ impl<'d> Stages<'d> {
                 self.name_last(call);
             }
             let mut reads: Vec<_> = origin.clone().into_iter().collect();
-            reads.extend(self.args(call.args.as_deref().unwrap_or_default(), binding));
+            reads.extend(self.args(call.args(), binding));
             if SILENT.contains(&&*method) {
                 continue;
             }
@@ -397,7 +398,7 @@ impl<'d> Stages<'d> {
     }
 
     fn name_last(&mut self, call: &Call) {
-        let Some([Arg::Value(expr, _)]) = call.args.as_deref() else {
+        let [Arg::Value(expr, _)] = call.args() else {
             return;
         };
         if let (Expr::Lit(literal), Some(last)) = (&**expr, self.stages.last_mut())

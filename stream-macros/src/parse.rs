@@ -8,6 +8,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
+use syn::token::Paren;
 use syn::{
     Attribute, Block, Expr, FnArg, Generics, ItemFn, LitStr, Local, Member, Pat, ReturnType,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Definition {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) ident: Ident,
+    /// The receiver that a pipeline must not have.
+    pub(crate) receiver: Option<syn::Receiver>,
     /// What ids begin with: the function's name, or the one in the attribute.
     pub(crate) name: String,
     pub(crate) generics: Generics,
@@ -91,7 +94,11 @@ pub(crate) enum Head {
     /// A name.
     Read(Read),
     /// Another pipeline, or any function that is given streams.
-    Function { function: Expr, args: Vec<Arg> },
+    Function {
+        function: Expr,
+        paren: Paren,
+        args: Vec<Arg>,
+    },
     /// Plain Rust that a method with streams is called on.
     Plain(Expr),
     /// What was not understood, with the streams that it names.
@@ -107,10 +114,11 @@ pub(crate) struct Read {
 
 /// One method call.
 pub(crate) struct Call {
+    pub(crate) dot: Token![.],
     pub(crate) method: Ident,
     pub(crate) turbofish: Option<TokenStream>,
     /// `None` for a field, which a half-typed call looks like.
-    pub(crate) args: Option<Vec<Arg>>,
+    pub(crate) args: Option<(Paren, Vec<Arg>)>,
     /// Whether a fused chain begins before it.
     pub(crate) opens: bool,
     /// Whether a fused chain ends behind it.
@@ -143,6 +151,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
     Definition {
         attrs: item.attrs,
         vis: item.vis,
+        receiver: item.sig.receiver().cloned(),
         ident: item.sig.ident,
         name,
         generics: item.sig.generics,
@@ -176,22 +185,32 @@ impl<'e> BodyParser<'e> {
     fn body(mut self, block: &Block, function: &Ident) -> Body {
         let mut body = Body::default();
         let (last, before) = match block.stmts.split_last() {
-            Some((Stmt::Expr(last, None), before)) => (Some(last), before),
+            Some((Stmt::Expr(last, semi), before)) => (Some((last, semi)), before),
             _ => (None, &block.stmts[..]),
         };
         for stmt in before {
             body.statements.extend(self.statement(stmt));
         }
-        let Some(last) = last else {
-            let what = format!("`{function}` returns no stream");
-            let help = "end the function with the streams that are its outputs, without a `;`";
-            let at = block.stmts.last().map(ToTokens::to_token_stream);
-            let at = at.unwrap_or_else(|| function.to_token_stream());
-            self.errors.add(at, what, help);
-            return body;
-        };
-        body.returned = self.result(last);
-        body.result = Some(last.clone());
+        match last {
+            Some((Expr::Return(last), _)) => refuse::last_return(last, self.errors),
+            Some((last, None)) => body.result = Some(last.clone()),
+            Some((last, Some(semi))) if !names::read_by(last, &self.streams).is_empty() => {
+                let what = format!("`{function}` ends with a `;` and returns no stream");
+                let help = "leave it out: the last expression says the outputs";
+                self.errors.add(semi, what, help);
+            }
+            _ => {
+                let what = format!("`{function}` returns no stream");
+                let help = "end it with the streams that are its outputs: a name, a chain, or a \
+                            tuple of names";
+                self.errors.add(function, what, help);
+            }
+        }
+        let last = last.map(|(last, _)| match last {
+            Expr::Return(returned) => returned.expr.as_deref().unwrap_or(last),
+            last => last,
+        });
+        body.returned = last.map(|last| self.result(last)).unwrap_or_default();
         body
     }
 
@@ -282,6 +301,10 @@ impl<'e> BodyParser<'e> {
             }
             Expr::Paren(paren) => self.result(&paren.expr),
             last if names::read_by(last, &self.streams).is_empty() => {
+                if !self.errors.is_empty() {
+                    // What it reads may be what was not understood.
+                    return vec![Chain::broken(Vec::new())];
+                }
                 let what = "this returns no stream of the pipeline";
                 let help = "return streams: a name, a chain, or a tuple of names";
                 self.errors.add(last, what, help);
@@ -325,19 +348,22 @@ impl<'e> BodyParser<'e> {
                 let mut chain = self.receiver(&call.receiver);
                 let args = self.args(&call.args);
                 let turbofish = call.turbofish.as_ref().map(ToTokens::to_token_stream);
-                chain
-                    .calls
-                    .push(Call::new(call.method.clone(), turbofish, Some(args)));
+                let args = Some((call.paren_token, args));
+                let call = Call::new(call.dot_token, call.method.clone(), turbofish, args);
+                chain.calls.push(call);
                 chain
             }
             Expr::Call(call) => Chain::from(Head::Function {
                 function: (*call.func).clone(),
+                paren: call.paren_token,
                 args: self.args(&call.args),
             }),
             Expr::Field(field) => match &field.member {
                 Member::Named(name) => {
                     let mut chain = self.receiver(&field.base);
-                    chain.calls.push(Call::new(name.clone(), None, None));
+                    chain
+                        .calls
+                        .push(Call::new(field.dot_token, name.clone(), None, None));
                     chain
                 }
                 Member::Unnamed(_) => self.refuse(expr),
@@ -397,14 +423,30 @@ impl From<Head> for Chain {
 }
 
 impl Call {
-    fn new(method: Ident, turbofish: Option<TokenStream>, args: Option<Vec<Arg>>) -> Self {
+    fn new(
+        dot: Token![.],
+        method: Ident,
+        turbofish: Option<TokenStream>,
+        args: Option<(Paren, Vec<Arg>)>,
+    ) -> Self {
         Call {
+            dot,
             method,
             turbofish,
             args,
             opens: false,
             ends: false,
         }
+    }
+
+    /// The arguments; a field has none.
+    pub(crate) fn args(&self) -> &[Arg] {
+        self.args.as_ref().map_or(&[], |(_, args)| args)
+    }
+
+    /// The arguments, to be changed.
+    pub(crate) fn args_mut(&mut self) -> &mut [Arg] {
+        self.args.as_mut().map_or(&mut [], |(_, args)| args)
     }
 }
 

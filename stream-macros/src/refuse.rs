@@ -29,14 +29,7 @@ pub(crate) fn expr(expr: &Expr, errors: &mut Errors) {
         Expr::ForLoop(e) => refuse_loop(&e.for_token, "for", errors),
         Expr::While(e) => refuse_loop(&e.while_token, "while", errors),
         Expr::Loop(e) => refuse_loop(&e.loop_token, "loop", errors),
-        Expr::Return(e) => {
-            let help = "the last expression says what a pipeline returns, without `return`";
-            add(
-                &e.return_token,
-                "`return` cannot leave a pipeline early",
-                help,
-            );
-        }
+        Expr::Return(e) => last_return(e, errors),
         Expr::Try(e) => {
             let help = "building a graph cannot fail; what may fail for a record belongs in a \
                         closure: `.filter_map(|record| parse(record).ok())`";
@@ -79,6 +72,12 @@ pub(crate) fn expr(expr: &Expr, errors: &mut Errors) {
             add(other, "this is not understood in a pipeline", help);
         }
     }
+}
+
+/// Refuses a `return`.
+pub(crate) fn last_return(returned: &syn::ExprReturn, errors: &mut Errors) {
+    let help = "the last expression says the outputs, without `return` and without a `;`";
+    errors.add(returned.return_token, "a pipeline does not `return`", help);
 }
 
 const FLAT: &str = "a pipeline is flat: `let` bindings, method chains, calls of other pipelines, \

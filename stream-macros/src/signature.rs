@@ -180,6 +180,15 @@ fn role(ty: &Type) -> Role {
     }
 }
 
+/// Whether a returned type is a handle that only another pipeline can go on with.
+pub(crate) fn is_unfinished(ty: &Type) -> bool {
+    let Type::Path(path) = ty else {
+        return false;
+    };
+    let last = path.path.segments.last();
+    last.is_some_and(|last| last.ident == "Keyed" || last.ident == "Windows")
+}
+
 /// Notes what a type borrows, and `impl Trait`.
 fn borrows(ty: &Type, errors: &mut Errors) {
     struct Borrows<'e>(&'e mut Errors);

@@ -234,7 +234,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 }
 
-impl<T: 'static, K: Kind<Stamp = ()>> Stream<T, K> {
+impl<T: 'static, K: Kind> Stream<T, K> {
     /// Reads each record's event time, and divides the records that are on time from the late
     /// ones.
     ///
@@ -327,7 +327,11 @@ impl<Q: Key, V: Record> Table<Q, V> {
 }
 
 /// What can be bound to an output port.
-
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an output",
+    label = "an output is a stream, a table or the changes of a table",
+    note = "records by key become a table by `.count()` or `.fold(…)`, and a stream by a window"
+)]
 pub trait Output: output::Sealed {
     /// What a sink of the port is given.
     type Row: 'static;

@@ -13,6 +13,7 @@ pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod worker;
 
+pub use crate::expanded::{Bound, NotBound, RunsAlone};
 pub use job::{Handle, Job, Stop};
 pub use mode::{BatchCut, Mode, ParseModeError, Wait};
 pub use report::{Counts, Outcome, Report};

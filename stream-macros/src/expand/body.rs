@@ -4,6 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
+use syn::token::Paren;
 
 use super::{at, own};
 use crate::model::{Model, end_name, output_name};
@@ -80,7 +81,7 @@ fn result(model: &Model) -> TokenStream {
             _ => model.definition.ident.span(),
         };
         let chain = chain_tokens(chain);
-        let output = Ident::new("output", at(span));
+        let output = Ident::new("output", span);
         return quote!(#said let #output = #chain; #output);
     }
     let outputs = returned.iter().map(chain_tokens);
@@ -102,9 +103,13 @@ fn result(model: &Model) -> TokenStream {
 fn chain_tokens(chain: &Chain) -> TokenStream {
     let head = match &chain.head {
         Head::Read(read) => stream(read),
-        Head::Function { function, args } => {
-            let args = args.iter().map(arg);
-            quote_spanned!(function.span()=> #function(#(#args),*))
+        Head::Function {
+            function,
+            paren,
+            args,
+        } => {
+            let args = args_tokens(paren, args);
+            quote!(#function #args)
         }
         Head::Plain(expr) => expr.to_token_stream(),
         Head::Broken(_) => quote!(::core::unreachable!()),
@@ -118,27 +123,35 @@ fn stream(read: &Read) -> TokenStream {
     if !read.again {
         return ident.to_token_stream();
     }
-    let span = at(ident.span());
-    quote_spanned!(span=> ::stream_core::__private::share(&#ident))
+    quote_spanned!(ident.span()=> #ident.again())
+}
+
+/// Arguments in the user's own parentheses.
+fn args_tokens(paren: &Paren, args: &[Arg]) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    let args = args.iter().map(arg);
+    paren.surround(&mut tokens, |inside| inside.extend(quote!(#(#args),*)));
+    tokens
 }
 
 fn call(receiver: TokenStream, call: &Call) -> TokenStream {
     let Call {
+        dot,
         method,
         turbofish,
         args,
         opens,
         ends,
     } = call;
-    let span = at(method.span());
+    let span = method.span();
     let open = opens.then(|| quote_spanned!(span=> .chain()));
     let end = ends.then(|| quote_spanned!(span=> .end()));
     match args {
-        Some(args) => {
-            let args = args.iter().map(arg);
-            quote!(#receiver #open.#method #turbofish(#(#args),*) #end)
+        Some((paren, args)) => {
+            let args = args_tokens(paren, args);
+            quote!(#receiver #open #dot #method #turbofish #args #end)
         }
-        None => quote!(#receiver.#method),
+        None => quote!(#receiver #dot #method),
     }
 }
 
@@ -150,7 +163,7 @@ fn arg(arg: &Arg) -> TokenStream {
     };
     let mut expr = (**expr).clone();
     if let (Expr::Closure(closure), false) = (&mut expr, reads.is_empty()) {
-        let span = at(closure.inputs_begin.span());
+        let span = closure.inputs_begin.span();
         closure.capture.get_or_insert(syn::Token![move](span));
     }
     // The last read of each setting in here tells whether another place reads it after.

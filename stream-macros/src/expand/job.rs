@@ -19,6 +19,7 @@ pub(super) fn job(model: &Model, is_right: bool) -> (TokenStream, TokenStream) {
     let ports = Ports::of(model, is_right);
     let constructors = ports.constructors();
     let items = [
+        ports.settings_checks(),
         ports.settings_struct(),
         ports.traits(),
         ports.draft(),
@@ -28,9 +29,31 @@ pub(super) fn job(model: &Model, is_right: bool) -> (TokenStream, TokenStream) {
     (constructors, items.into_iter().collect())
 }
 
+/// What stands in place of the job of a pipeline that only others can call.
+pub(super) fn no_job() -> (TokenStream, TokenStream) {
+    let constructors = quote! {
+        #[doc(hidden)]
+        pub fn job() -> !
+        where for<'any> Self: ::stream_core::__private::RunsAlone
+        {
+            ::core::unreachable!()
+        }
+        #[doc(hidden)]
+        pub fn test() -> !
+        where for<'any> Self: ::stream_core::__private::RunsAlone
+        {
+            ::core::unreachable!()
+        }
+    };
+    (constructors, TokenStream::new())
+}
+
 /// An input, a setting or an output.
 struct Port<'m> {
+    /// The name of its method.
     name: Ident,
+    /// The parameter that it is given to.
+    parameter: Option<Ident>,
     kind: Kind,
     ty: &'m Type,
     default: Option<&'m Expr>,
@@ -87,6 +110,7 @@ impl<'m> Ports<'m> {
     fn of(model: &'m Model, is_right: bool) -> Self {
         let port = |parameter: &Parameter, kind, ty, default| Port {
             name: parameter.ident.clone(),
+            parameter: Some(parameter.ident.clone()),
             kind,
             ty,
             default,
@@ -99,6 +123,7 @@ impl<'m> Ports<'m> {
         let outputs = model.outputs.iter().zip(&model.definition.returns);
         let outputs = outputs.map(|(output, ty)| Port {
             name: Ident::new(output.name.trim_start_matches("r#"), output.span),
+            parameter: None,
             kind: Kind::Output,
             ty,
             default: None,
@@ -116,6 +141,22 @@ impl<'m> Ports<'m> {
 
     fn item(&self, suffix: &str) -> Ident {
         format_ident!("{}{suffix}", self.prefix, span = Span::mixed_site())
+    }
+
+    /// Ports in the order of the parameters that they are given to.
+    fn in_order<'p>(
+        &'p self,
+        ports: impl Iterator<Item = &'p Port<'m>>,
+    ) -> impl Iterator<Item = &'p Port<'m>> {
+        let parameters = &self.model.definition.parameters;
+        let place = |port: &&Port<'_>| {
+            parameters
+                .iter()
+                .position(|p| Some(&p.ident) == port.parameter.as_ref())
+        };
+        let mut ports: Vec<_> = ports.collect();
+        ports.sort_by_key(place);
+        ports.into_iter()
     }
 
     fn each(&self, kind: Kind) -> impl Iterator<Item = &Port<'m>> {
@@ -158,14 +199,19 @@ impl<'m> Ports<'m> {
         let (draft, settings) = (own("draft"), self.default_settings());
         let inputs = self.each(Kind::Input).map(|port| &port.name);
         let inputs = quote!(#(#inputs: ::std::vec::Vec::new(),)*);
+        let bounds = self.settings_bounds();
         quote! {
             /// Begins a job: bind a source to each input and a sink to each output, then run it.
-            pub fn job<#(#declared),*>() -> #job<#(#named,)* #(#of_job),*> where #(#clauses),* {
+            pub fn job<#(#declared),*>() -> #job<#(#named,)* #(#of_job),*>
+            where #(#clauses,)* #(#bounds),*
+            {
                 #job { draft: #draft(#settings), ports: ::core::marker::PhantomData }
             }
 
             /// Begins a test: give each input a vector, then look at the rows of each output.
-            pub fn test<#(#declared),*>() -> #test<#(#named,)* #(#of_test),*> where #(#clauses),* {
+            pub fn test<#(#declared),*>() -> #test<#(#named,)* #(#of_test),*>
+            where #(#clauses,)* #(#bounds),*
+            {
                 #test { #inputs settings: #settings, ports: ::core::marker::PhantomData }
             }
         }
@@ -193,6 +239,7 @@ impl<'m> Ports<'m> {
         let names: Vec<_> = self.each(Kind::Setting).map(|port| &port.name).collect();
         let types: Vec<_> = self.each(Kind::Setting).map(|port| port.ty).collect();
         let texts: Vec<_> = names.iter().map(|name| plain(name)).collect();
+        let bounds = self.settings_bounds();
         quote! {
             pub struct #settings<#(#named),*> {
                 #(#names: ::core::option::Option<#types>,)*
@@ -200,7 +247,7 @@ impl<'m> Ports<'m> {
             }
 
             impl<#(#declared),*> ::core::clone::Clone for #settings<#(#named),*>
-            where #(#clauses),*
+            where #(#clauses,)* #(#bounds),*
             {
                 fn clone(&self) -> Self {
                     #settings {
@@ -234,6 +281,28 @@ impl<'m> Ports<'m> {
                     }
                 }
             }
+        }
+    }
+
+    /// That each setting can be one. The bound is quantified over a lifetime that it does not name,
+    /// so that it is told once, on the setting, and not wherever the setting is used.
+    fn settings_bounds(&self) -> Vec<TokenStream> {
+        let types = self.each(Kind::Setting).map(|port| port.ty);
+        types
+            .map(|ty| quote!(for<'any> #ty: ::stream_core::__private::Setting))
+            .collect()
+    }
+
+    /// Tells of each setting that cannot be one.
+    fn settings_checks(&self) -> TokenStream {
+        let (declared, _, clauses) = self.generics();
+        let checks = self.each(Kind::Setting).map(|port| {
+            let (ty, span) = (port.ty, port.ty.span());
+            quote_spanned!(span=> is_setting::<#ty>();)
+        });
+        quote! {
+            fn is_setting<T: ::stream_core::__private::Setting>() {}
+            fn check<#(#declared),*>() where #(#clauses),* { #(#checks)* }
         }
     }
 
@@ -271,40 +340,27 @@ impl<'m> Ports<'m> {
             own("draft"),
             self.item("Settings"),
         );
+        let settings_bounds = self.settings_bounds();
         let name = &self.model.definition.name;
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
         let graph = own("graph");
-        let arguments = self
-            .model
-            .definition
-            .parameters
-            .iter()
-            .filter_map(|parameter| {
-                let port = self
-                    .ports
-                    .iter()
-                    .find(|port| port.name == parameter.ident)?;
-                let (ident, text) = (&port.name, plain(&port.name));
-                let ty = port.ty;
-                Some(match port.kind {
-                    Kind::Input => quote!(#graph.input::<#ty>(#text)),
-                    _ => quote!(match settings.#ident {
+        let given = self.ports.iter().filter(|port| port.parameter.is_some());
+        let arguments = self.in_order(given).map(|port| {
+            let (ident, text) = (&port.name, plain(&port.name));
+            let ty = port.ty;
+            match port.kind {
+                Kind::Input => quote!(#graph.input::<#ty>(#text)),
+                _ => quote!(match settings.#ident {
                         ::core::option::Option::Some(value) => value,
                         ::core::option::Option::None => {
                             return ::stream_core::__private::missing_setting(#graph, #text);
-                        }
-                    }),
-                })
-            });
-        let checks = self.each(Kind::Setting).map(|port| {
-            let ty = port.ty;
-            let check = quote_spanned!(at(ty.span())=> ::stream_core::__private::is_setting);
-            quote!(#check::<#ty>();)
+                    }
+                }),
+            }
         });
         let outputs: Vec<_> = self.each(Kind::Output).collect();
-        let values: Vec<_> = (0..outputs.len())
-            .map(|n| own(&format!("output{n}")))
-            .collect();
+        let count = self.model.definition.returns.len();
+        let values: Vec<_> = (0..count).map(|n| own(&format!("output{n}"))).collect();
         let pattern = match &values[..] {
             [one] if !is_tuple(&self.model.definition.output) => quote!(#one),
             several => quote!((#(#several,)*)),
@@ -312,15 +368,14 @@ impl<'m> Ports<'m> {
         let connect = outputs.iter().zip(&values).map(|(port, value)| {
             let text = plain(&port.name);
             let span = at(port.ty.span());
-            quote_spanned!(span=> ::stream_core::__private::output(#graph, #text, #value);)
+            quote_spanned!(span=> #graph.output(#text, #value);)
         });
         quote! {
             fn #draft<#(#declared),*>(
                 settings: #settings<#(#named),*>,
             ) -> ::stream_core::__private::Draft<#settings<#(#named),*>>
-            where #(#clauses),*
+            where #(#clauses,)* #(#settings_bounds),*
             {
-                #(#checks)*
                 ::stream_core::__private::Draft::new(#name, settings, |#graph, settings| {
                     ::stream_core::__private::begin(#graph);
                     let #pattern = #function #turbofish(#(#arguments),*);
@@ -645,6 +700,7 @@ impl<'m> Ports<'m> {
             let ty = port.ty;
             quote!(for<'any> #ty: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync)
         }));
+        bounds.extend(self.settings_bounds());
         bounds.extend(self.each(Kind::Output).map(|port| {
             let ty = port.row();
             quote!(for<'any> #ty: #row)
@@ -663,13 +719,11 @@ impl<'m> Ports<'m> {
         let (_, named, _) = self.generics();
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
         let function = &self.model.definition.ident;
-        let arguments = self.model.definition.parameters.iter().map(|parameter| {
-            let ident = &parameter.ident;
-            match parameter.role {
-                crate::parse::Role::Setting(_) => {
-                    let text = plain(ident);
-                    quote!(::stream_core::__private::given(&settings.#ident, #text))
-                }
+        let given = self.ports.iter().filter(|port| port.parameter.is_some());
+        let arguments = self.in_order(given).map(|port| {
+            let (ident, text) = (&port.name, plain(&port.name));
+            match port.kind {
+                Kind::Setting => quote!(::stream_core::__private::given(&settings.#ident, #text)),
                 _ => quote!(#ident),
             }
         });
@@ -706,18 +760,19 @@ fn free_by_state(port: &Port<'_>) -> TokenStream {
 }
 
 /// Leaves out what would be a second method of a name, or one of every job. That was told.
-fn leave_one_of_each(ports: &mut Vec<Port<'_>>) {
+fn leave_one_of_each(ports: &mut [Port<'_>]) {
     let mut names: Vec<String> = RESERVED.map(String::from).to_vec();
     for port in ports {
         let mut name = plain(&port.name);
         while names.contains(&name) {
-            name.push('_');
+            name.push('2');
         }
         port.name = Ident::new(&name, port.name.span());
         names.push(name);
     }
 }
 
+/// Whether a return type is a tuple.
 fn is_tuple(ty: &Type) -> bool {
     match ty {
         Type::Paren(paren) => is_tuple(&paren.elem),

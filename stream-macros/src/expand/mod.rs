@@ -20,9 +20,11 @@ use crate::parse::Role;
 /// `understood`, and says the mistakes.
 pub(crate) fn expand(model: &Model, understood: bool, errors: Errors) -> TokenStream {
     let is_right = errors.is_empty();
+    let understood = understood && model.outputs.len() == model.definition.returns.len();
     let errors = errors.into_tokens();
     let function = function(model, understood, is_right);
-    let object = object(model, understood, is_right);
+    let is_free = model.definition.receiver.is_none();
+    let object = is_free.then(|| object(model, understood, is_right));
     quote!(#function #object #errors)
 }
 
@@ -49,6 +51,10 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
         let (attrs, ident, ty) = (&parameter.attrs, &parameter.ident, &parameter.ty);
         quote!(#(#attrs)* #ident: #ty)
     });
+    let receiver = definition
+        .receiver
+        .as_ref()
+        .map(|receiver| quote!(#receiver,));
     let picture = docs::picture(model);
     let block = if understood {
         body::block(model)
@@ -60,7 +66,7 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
         #(#attrs)*
         #(#[doc = #picture])*
         #quiet
-        #vis fn #ident #generics (#(#parameters),*) -> #output #bounds #block
+        #vis fn #ident #generics (#receiver #(#parameters),*) -> #output #bounds #block
     }
 }
 
@@ -70,9 +76,12 @@ fn object(model: &Model, understood: bool, is_right: bool) -> TokenStream {
     let (vis, ident) = (&definition.vis, &definition.ident);
     let about = docs::object(model);
     let outline = outline::outline(model);
-    let runs_alone = model.runs_alone() && has_simple_types(model);
+    let has_ports = model.inputs().next().is_some() && !definition.returns.is_empty();
+    let runs_alone = has_ports && model.runs_alone() && has_simple_types(model);
     let (job, items) = if runs_alone {
         job::job(model, is_right)
+    } else if has_ports && !model.runs_alone() {
+        job::no_job()
     } else {
         Default::default()
     };
