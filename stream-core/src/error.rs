@@ -39,14 +39,15 @@ pub enum Error {
         /// The record, its place and what was expected.
         record: Box<BadRecord>,
     },
-    /// A closure of the pipeline panicked.
+    /// A closure of the pipeline panicked, or a source or a sink.
     #[error("operator `{operator}` panicked at {place}: {message}")]
     Panic {
-        /// The id of the operator whose closure panicked.
+        /// The id of the stage whose closure panicked; of the input or output for a source or sink.
         operator: String,
         /// The panic's message.
         message: String,
-        /// File, line and column of the panic.
+        /// File, line and column of the panic; not known where the program has set a panic hook
+        /// of its own since its first job.
         place: String,
     },
     /// The engine could not start or lost a worker.

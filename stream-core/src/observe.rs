@@ -22,7 +22,10 @@ impl Counter {
 
 /// The counters of a job, one for each (operator, name) and worker.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counters(Arc<Mutex<BTreeMap<(String, &'static str), Vec<Counter>>>>);
+pub(crate) struct Counters(Arc<Mutex<ByName>>);
+
+/// By operator and name: the counters of all workers.
+type ByName = BTreeMap<(String, &'static str), Vec<Counter>>;
 
 impl Counters {
     /// A new counter; what it counts is added to that of the others with the same names.

@@ -215,6 +215,8 @@ fn an_output_that_is_closed_ends_the_job_cleanly() {
                 .run(mode)
                 .unwrap();
             assert_eq!(report.outcome, Outcome::OutputClosed, "{at:?}");
+            let written = numbers.rows().len() as u64;
+            assert_eq!(report.counts.written["numbers"], written, "{at:?}");
             assert!(report.snapshot.is_none());
             assert_eq!(
                 (numbers.ends(), windows.ends()),

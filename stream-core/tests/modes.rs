@@ -42,9 +42,9 @@ fn divide(partitions: &[Vec<Click>]) -> (Vec<Click>, Vec<Click>) {
         let mut high = i64::MIN + LATENESS;
         for click in partition {
             if click.1 < high - LATENESS {
-                late.push(*click)
+                late.push(*click);
             } else {
-                on_time.push(*click)
+                on_time.push(*click);
             }
             high = high.max(click.1);
         }

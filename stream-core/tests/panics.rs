@@ -5,10 +5,11 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::{ABORTED, At, Gate, Probe, Script, Step, everywhere, parts, within};
+use common::{ABORTED, At, Gate, Probe, Script, Step, everywhere, parts, until, within};
 use stream_core::graph::{Graph, Output};
 use stream_core::prelude::*;
 use stream_core::{Error, io};
@@ -316,6 +317,44 @@ fn a_panic_while_a_record_is_dropped_names_the_stage_that_drops_it() {
             ("job/map#2", "the bomb went off")
         );
         assert_eq!(sink.ends(), ABORTED);
+    });
+}
+
+/// Panics when it is dropped, once a record has been seen.
+#[derive(Clone, Default)]
+struct Fuse(Arc<AtomicBool>);
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        let is_lit = self.0.load(Ordering::SeqCst);
+        assert!(!is_lit || thread::panicking(), "the fuse burnt down");
+    }
+}
+
+#[test]
+fn a_panic_while_a_closure_is_dropped_at_the_end_is_an_error_like_any_other() {
+    everywhere(&[1, 2], |mode, workers| {
+        for stops in [false, true] {
+            let (lit, sink) = (Arc::new(AtomicBool::new(false)), Probe::<()>::new());
+            let job = Job::new("job", move |graph| {
+                let fuse = Fuse(lit.clone());
+                let light = move |_: u64| fuse.0.store(true, Ordering::SeqCst);
+                graph.output("out", graph.input::<u64>("numbers").map(light));
+            });
+            let mut steps = vec![Step::Give(1_u64)];
+            steps.extend(stops.then(|| Step::Wait(Gate::default())));
+            let job = job
+                .source("numbers", Script::of(steps))
+                .sink("out", sink.clone());
+            let handle = job.workers(workers).start(mode).unwrap();
+            until("the record is written", || sink.written() == 1);
+            handle.stop();
+            let (what, detail, _) = parts(&handle.wait().unwrap_err());
+            let at = format!("a worker panicked at {}:", file!());
+            assert!(what.starts_with(&at), "{what}");
+            assert_eq!(detail.as_deref(), Some("the fuse burnt down"));
+            assert_eq!(sink.ends(), ABORTED);
+        }
     });
 }
 

@@ -7,12 +7,11 @@
 
 use std::fmt::Display;
 
-use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::handles::{Keyed, Kind, Stream};
 use super::node::{Port, Render};
-use super::render::{Context, Flow, Open, Pull, Segment};
+use super::render::{Context, Each, Flow, Open, Pull, Segment};
 use super::spec::PortSpec;
 use super::{Key, Record, Stamp};
 use crate::run::guard::Guard;
@@ -269,7 +268,7 @@ struct StagePull<S, A, P: Step<A>> {
 }
 
 impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
-    fn pull(&mut self, each: &mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, P::Out>)) {
+    fn pull(&mut self, each: Each<'_, S, P::Out>) {
         let StagePull {
             upstream,
             step,

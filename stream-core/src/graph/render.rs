@@ -79,8 +79,11 @@ pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
 /// Hands over what has arrived, batch by batch. The consumer may take a segment's records or leave
 /// them; the pull clears what is left.
 pub(crate) trait Pull<S, T> {
-    fn pull(&mut self, each: &mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, T>));
+    fn pull(&mut self, each: Each<'_, S, T>);
 }
+
+/// What is done with each segment, and the right to send in its epoch.
+pub(crate) type Each<'a, S, T> = &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, T>);
 
 /// Something that becomes a part of whichever operator reads it.
 pub(crate) trait Open<'s, S, T> {
@@ -136,8 +139,6 @@ impl<'s, S: Stamp, T: 'static> Flow<'s, S, T> {
         edge
     }
 }
-
-type Each<'a, S, T> = &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, T>);
 
 struct EdgePull<F>(F);
 

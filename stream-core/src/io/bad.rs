@@ -12,7 +12,8 @@ use super::sink::Sink;
 pub struct BadRecord {
     /// The file, topic or other place that it comes from.
     pub place: String,
-    /// Its line, or its number where there are no lines; the first is 1.
+    /// Its line, or its number where there are no lines; the first is 1, and 0 says that it is
+    /// not known.
     pub line: u64,
     /// The column, where one is to blame; the first is 1.
     pub column: Option<u64>,
@@ -49,7 +50,10 @@ impl BadRecord {
 
 impl fmt::Display for BadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bad record at {}:{}", self.place, self.line)?;
+        match self.line {
+            0 => write!(f, "bad record in {}", self.place)?,
+            line => write!(f, "bad record at {}:{line}", self.place)?,
+        }
         if let Some(column) = self.column {
             write!(f, ":{column}")?;
         }

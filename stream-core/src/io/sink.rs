@@ -73,8 +73,11 @@ pub trait Sink<T>: Send + Sync + 'static {
 
     /// Makes everything that was written final. Called once, after every writer has closed.
     ///
+    /// The sinks of a job are committed one by one, in the order of their ports.
+    ///
     /// # Errors
-    /// When that fails; the job fails with it.
+    /// When that fails; the job fails with it. This sink is then left to itself, for it alone knows
+    /// how far it came; sinks that are committed stay so, and the others are aborted.
     fn commit(&self) -> Result<(), Problem> {
         Ok(())
     }

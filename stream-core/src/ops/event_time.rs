@@ -108,7 +108,7 @@ impl<F> LaneTimes<F> {
         let lane = segment.lane;
         let mut behind = Segment::new(lane, segment.progress, Vec::new());
         let mut on_time = Vec::with_capacity(segment.records.len());
-        let mut high = self.highs.at(epoch).get(&lane).copied();
+        let mut high = self.highs.get(lane).copied();
         for ((), record) in segment.records.drain(..) {
             let time = (self.f)(&record);
             let seen = high.unwrap_or_else(|| time.min(self.local.clock.wall()));
@@ -123,7 +123,7 @@ impl<F> LaneTimes<F> {
         }
         self.late.add(behind.records.len());
         if let Some(high) = high {
-            self.highs.at(epoch).insert(lane, high);
+            self.highs.set(epoch, lane, high);
         }
         let promised = high.map_or(Progress::Open, |high| {
             Progress::At(high.minus(self.lateness))

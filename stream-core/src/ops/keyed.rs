@@ -17,13 +17,16 @@
 //!    epoch, so none is applied before all are known.
 //! 3. **Emission.** What a table withholds leaves when its run closes, or when every lane has
 //!    ended. A capability that is held for it follows the frontier, and so pins no old slice.
-//! 4. **Snapshots.** When the frontier reaches a boundary, each shard is written.
+//! 4. **Lanes.** The operator is a lane of its own for those behind it. It announces it in the
+//!    first epoch, as a source does, so that no watermark there leaves without it.
+//! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written.
 //!
 //! An empty frontier alone fires nothing: only the lanes' ends do, for a frontier is empty after
 //! an abort too.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -36,7 +39,7 @@ use crate::graph::{Record, Stamp};
 use crate::run::abort::Abort;
 use crate::run::worker::least;
 use crate::state::snapshot::{Part, Snapshots};
-use crate::state::{SHARDS, hash, owner};
+use crate::state::{SHARDS, codec, hash, owner};
 use crate::time::EventTime;
 use crate::time::epoch::Align;
 use crate::time::lane::{Lane, Lanes, Progress};
@@ -83,6 +86,9 @@ pub(crate) trait Logic: 'static {
 
     /// Emits what a table has withheld.
     fn close(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
+
+    /// Marks all that a shard holds as withheld, so that [`close`](Logic::close) emits it.
+    fn withhold(&mut self, _shard: &mut Self::Shard) {}
 
     /// Writes a shard.
     fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem>;
@@ -144,7 +150,8 @@ pub(crate) fn render<'s, S: Stamp, T: 'static, L: Logic>(
                 emitted: emitted.activate(),
                 overtaken: overtaken.as_mut().map(OutputBuilder::activate),
             };
-            promises.for_each(|capability, promises| operator.hear(&capability, promises));
+            promises
+                .for_each(|capability, promises| operator.hear(&capability, promises, &mut out));
             operator.advance(least(&frontiers[0]).min(least(&frontiers[1])), &mut out);
             records.for_each(|capability, records| operator.take(&capability, records, &mut out));
         }
@@ -207,6 +214,19 @@ struct Kept {
     overtaken: Option<Capability<u64>>,
 }
 
+impl Kept {
+    fn new(capability: &InputCapability<u64>, reads_overtaken: bool) -> Self {
+        let epoch = epoch_of(capability);
+        Kept {
+            emitted: capability.delayed(&epoch, 0),
+            overtaken: reads_overtaken.then(|| capability.delayed(&epoch, 1)),
+        }
+    }
+}
+
+/// Records that came before their run was open, and the right to emit for them.
+type Waiting<L> = (Kept, Vec<<L as Logic>::Record>);
+
 struct Operator<L: Logic> {
     logic: L,
     emission: Emission,
@@ -214,9 +234,9 @@ struct Operator<L: Logic> {
     /// The run whose records are folded as they come.
     run: u64,
     /// Records of later runs.
-    waiting: BTreeMap<u64, Vec<(Kept, Vec<L::Record>)>>,
+    waiting: BTreeMap<u64, Vec<Waiting<L>>>,
     /// By epoch: what lanes promise, until the frontier has passed.
-    promised: BTreeMap<u64, (Capability<u64>, Vec<(Lane, Progress)>)>,
+    promised: BTreeMap<u64, (Kept, Vec<(Lane, Progress)>)>,
     lanes: Lanes,
     /// What has been applied of the least promise.
     applied: Progress,
@@ -228,10 +248,21 @@ struct Operator<L: Logic> {
     held: Option<Capability<u64>>,
     emit: Emit<L>,
     lane: Lane,
+    is_announced: bool,
+    /// Whether the state was restored from a mode that had not emitted it, as this one would have.
+    owes: bool,
     id: String,
     snapshots: Snapshots,
     abort: Abort,
     saved: bool,
+}
+
+/// What every worker knows alike, as it stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Common {
+    applied: Progress,
+    /// Whether what the shards hold is emitted only at the end of input.
+    is_withheld: bool,
 }
 
 impl<L: Logic> Operator<L> {
@@ -266,6 +297,8 @@ impl<L: Logic> Operator<L> {
                 wants_overtaken,
             },
             lane: Lane::new(node, local.index),
+            is_announced: false,
+            owes: false,
             id: context.id(node).to_owned(),
             snapshots: local.snapshots.clone(),
             abort: local.abort.clone(),
@@ -278,17 +311,40 @@ impl<L: Logic> Operator<L> {
     }
 
     /// Notes what lanes promise.
-    fn hear(&mut self, capability: &InputCapability<u64>, promises: &mut Vec<Promise>) {
+    fn hear(
+        &mut self,
+        capability: &InputCapability<u64>,
+        promises: &mut Vec<Promise>,
+        out: &mut Outputs<'_, L>,
+    ) {
         let epoch = epoch_of(capability);
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.announce(capability, out);
+        }
+        let reads_overtaken = self.emit.wants_overtaken;
+        let kept = || Kept::new(capability, reads_overtaken);
         let (_, heard) = self
             .promised
             .entry(epoch)
-            .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
+            .or_insert_with(|| (kept(), Vec::new()));
         heard.extend(
             promises
                 .drain(..)
                 .map(|(_, lane, progress)| (lane, progress)),
         );
+    }
+
+    /// Tells those behind of this operator's lane. The first promise that is heard is a source's
+    /// announcement in the first epoch, which cannot be passed before every worker has heard it.
+    fn announce(&mut self, capability: &InputCapability<u64>, out: &mut Outputs<'_, L>) {
+        if std::mem::take(&mut self.owes) {
+            for shard in self.shards.iter_mut().flatten() {
+                self.logic.withhold(shard);
+                self.logic.close(shard, &mut self.emit);
+            }
+        }
+        self.send_segment(out, capability);
+        self.send_overtaken(out, capability);
     }
 
     /// Takes in records: now, if their run is open, or else later.
@@ -307,14 +363,7 @@ impl<L: Logic> Operator<L> {
             }
             self.send(out, capability, capability);
         } else {
-            let overtaken = self
-                .emit
-                .wants_overtaken
-                .then(|| capability.delayed(&epoch, 1));
-            let kept = Kept {
-                emitted: capability.delayed(&epoch, 0),
-                overtaken,
-            };
+            let kept = Kept::new(capability, self.emit.wants_overtaken);
             self.waiting
                 .entry(run)
                 .or_default()
@@ -391,15 +440,18 @@ impl<L: Logic> Operator<L> {
             .first_entry()
             .filter(|first| *first.key() < until)
         {
-            let (capability, promises) = first.remove();
+            let (kept, promises) = first.remove();
             promises
                 .into_iter()
                 .for_each(|(lane, progress)| self.lanes.note(lane, progress));
             let progress = self.lanes.least();
             if progress > self.applied {
                 self.applied = progress;
-                self.advance_shards(progress, &capability, out);
-                self.send_segment(out, &capability);
+                self.advance_shards(progress, &kept.emitted, out);
+                self.send_segment(out, &kept.emitted);
+                if let (Progress::End, Some(capability)) = (progress, &kept.overtaken) {
+                    self.send_overtaken(out, capability);
+                }
             }
         }
     }
@@ -442,11 +494,22 @@ impl<L: Logic> Operator<L> {
         if !self.emit.records.is_empty() {
             self.send_segment(out, emitted);
         }
-        if let (false, Some(output)) = (self.emit.overtaken.is_empty(), &mut out.overtaken) {
+        if !self.emit.overtaken.is_empty() {
+            self.send_overtaken(out, overtaken);
+        }
+    }
+
+    /// Sends what was overtaken, where it is read, with what is now promised behind it.
+    fn send_overtaken<C: CapabilityTrait<u64>>(
+        &mut self,
+        out: &mut Outputs<'_, L>,
+        capability: &C,
+    ) {
+        if let Some(output) = &mut out.overtaken {
             let records = std::mem::take(&mut self.emit.overtaken);
             let mut segment = Segment::new(self.lane, self.applied, records);
             output
-                .session_with_builder(overtaken)
+                .session_with_builder(capability)
                 .give_container(&mut segment);
         }
     }
@@ -491,14 +554,19 @@ impl<L: Logic> Operator<L> {
                     .write(&self.id, Part::Shard(index), self.logic.save(shard)?);
             }
         }
-        let common = crate::state::codec::encode(&self.applied)?;
+        let common = codec::encode(&Common {
+            applied: self.applied,
+            is_withheld: self.emission == Emission::End,
+        })?;
         self.snapshots.write(&self.id, Part::Common, common);
         Ok(())
     }
 
     fn restore(&mut self, worker: usize, workers: usize) -> Result<(), Problem> {
         if let Some(bytes) = self.snapshots.read(&self.id, Part::Common) {
-            self.applied = crate::state::codec::decode(bytes)?;
+            let common: Common = codec::decode(bytes)?;
+            self.applied = common.applied;
+            self.owes = common.is_withheld && self.emission != Emission::End;
             if let Progress::At(watermark) = self.applied {
                 self.logic.begin_advance(watermark);
             }

@@ -300,6 +300,16 @@ where
         }
     }
 
+    fn withhold(&mut self, shard: &mut Shard<Q, A>) {
+        for (key, _) in &shard.values {
+            let hash = hash_of(key);
+            let _ = shard
+                .touched
+                .entry(hash, |other| *other == hash, |hash| *hash)
+                .or_insert(hash);
+        }
+    }
+
     fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {
         codec::encode(&shard.values.iter().collect::<Vec<_>>())
     }

@@ -1,11 +1,10 @@
 //! `union`: two streams as one. No operator of its own: it is a part of whatever reads it.
 
-use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Flow, Open, Pull, Segment};
+use crate::graph::render::{Context, Each, Flow, Open, Pull};
 
 pub(crate) fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
     let graph = left.graph().clone();
@@ -43,7 +42,7 @@ struct BothPull<S, T> {
 }
 
 impl<S, T> Pull<S, T> for BothPull<S, T> {
-    fn pull(&mut self, each: &mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, T>)) {
+    fn pull(&mut self, each: Each<'_, S, T>) {
         for (port, pull) in self.pulls.iter_mut().enumerate() {
             pull.pull(&mut |capability, segment| {
                 segment.lane = segment.lane.through(self.node, port);

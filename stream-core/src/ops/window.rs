@@ -138,7 +138,6 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
     ///
     /// That happens only to records of a lane that joined the job late, for the watermark never
     /// passes an on-time record of a lane that it knows. They are counted in the report.
-    #[expect(clippy::type_complexity, reason = "two streams, each said in full")]
     pub fn fold_with_overtaken<A: Record>(
         self,
         start: impl Fn(T) -> A + 'static,
@@ -149,7 +148,6 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
         self.render(Class::ExactIfOrderFree, "fold", |record| record, fold)
     }
 
-    #[expect(clippy::type_complexity, reason = "two streams, each said in full")]
     fn render<P: Record, A: Record>(
         self,
         class: Class,
@@ -259,5 +257,58 @@ where
         let project = self.project;
         let to_record = move |time, (key, record)| (time, key, project(record));
         keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Counters;
+    use crate::ops::keyed::Emit;
+    use crate::state::hash::hash_of;
+
+    /// Counts records at these seconds, all of one key, with a watermark that another lane has
+    /// moved to 100 s meanwhile. Gives the seconds that were overtaken, and how many are counted.
+    fn overtaken<W: Assign>(assign: W, seconds: &[i64]) -> (Vec<i64>, u64) {
+        let counters = Counters::default();
+        let counter = |name| counters.counter("window", name);
+        let counts = Counts {
+            open: counter("open"),
+            overtaken: counter("overtaken"),
+        };
+        let fold = Functions(|()| 1, |n: &mut u64, ()| *n += 1, |n: &mut u64, m| *n += m);
+        let mut logic = assign.logic::<u8, (), u64, _>(fold, counts);
+        let mut shard = logic.empty();
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: true,
+        };
+        logic.begin_advance(EventTime::secs(100));
+        for second in seconds {
+            let record = (EventTime::secs(*second), 7, ());
+            logic.fold(&mut shard, hash_of(&7_u8), record, &mut emit);
+        }
+        let seconds = emit
+            .overtaken
+            .iter()
+            .map(|(_, (time, ..))| time.as_millis() / 1_000);
+        (seconds.collect(), counters.total("overtaken"))
+    }
+
+    #[test]
+    fn a_record_whose_tumbling_window_is_out_is_overtaken() {
+        let windows = TumblingWindows { size: 10_000_000 };
+        assert_eq!(
+            overtaken(windows, &[89, 99, 100, 85]),
+            (vec![89, 99, 85], 3)
+        );
+    }
+
+    #[test]
+    fn a_record_whose_session_is_out_is_overtaken_unless_an_open_one_takes_it_in() {
+        let windows = SessionWindows { gap: 10_000_000 };
+        // 90 + 10 is the watermark; 91 opens a session, which then takes in 85 but not 70.
+        assert_eq!(overtaken(windows, &[90, 91, 85, 70]), (vec![90, 70], 2));
     }
 }

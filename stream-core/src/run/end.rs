@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use super::bad_records::dead_letters_of;
+use super::bindings::BoundSink;
 use super::guard;
 use super::report::Outcome;
-use super::sink::BoundSink;
-use super::source::dead_letters_of;
 use super::worker::Shared;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};

@@ -66,7 +66,10 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
         None => Error::Engine(
             Problem::new(format!("a worker panicked at {}", panic.place))
                 .detail(panic.message)
-                .hint("this is a defect of the engine: please report it"),
+                .hint(
+                    "a value of the job panicked while it was dropped, or else this is a defect \
+                     of the engine: then please report it",
+                ),
         ),
     })
 }

@@ -1,19 +1,15 @@
 //! A job: a pipeline, and everything that is no business of the pipeline's.
 
-use std::collections::BTreeMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
 
 use timely::WorkerConfig;
-use timely::communication::WorkerGuards;
 
 use super::abort::Abort;
-use super::end::conclude;
+use super::bindings::{Bindings, BoundSink, BoundSource};
 use super::epochs::Epochs;
-use super::report::{Counts, Outcome, Report};
-use super::sink::BoundSink;
-use super::source::BoundSource;
+use super::handle::Handle;
+use super::report::Report;
 use super::worker::{self, Shared};
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
@@ -69,39 +65,6 @@ pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
 
 /// What gives a setting, told by name, a value, told by text.
 pub(crate) type SetText = dyn Fn(&str, &str) -> Result<(), Problem> + Send + Sync;
-
-/// What is bound to the ports.
-#[derive(Default)]
-pub(crate) struct Bindings {
-    sources: BTreeMap<String, BoundSource>,
-    sinks: BTreeMap<String, BoundSink>,
-}
-
-impl Bindings {
-    /// The source of an input port.
-    pub(crate) fn source(&self, port: &str) -> &BoundSource {
-        self.sources
-            .get(port)
-            .expect("every input is bound before a job starts")
-    }
-
-    /// The sink of an output port.
-    pub(crate) fn sink(&self, port: &str) -> &BoundSink {
-        self.sinks
-            .get(port)
-            .expect("every output is bound before a job starts")
-    }
-
-    /// All sources, by port.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &BoundSource)> {
-        self.sources.iter().map(|(port, bound)| (&**port, bound))
-    }
-
-    /// All sinks, by port.
-    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&str, &BoundSink)> {
-        self.sinks.iter().map(|(port, bound)| (&**port, bound))
-    }
-}
 
 /// The pipeline, and the description that every worker's copy must have.
 pub(crate) struct Plan {
@@ -261,14 +224,7 @@ impl Job {
         let workers = shared.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        Ok(Handle {
-            running: Some(Running {
-                guards,
-                shared,
-                started,
-            }),
-            workers: self.workers,
-        })
+        Ok(Handle::new(guards, shared, self.workers, started))
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -289,7 +245,7 @@ impl Job {
             return Err(Error::Plan(mistake));
         }
         self.check_settings(mode).map_err(Error::Plan)?;
-        self.check_ports(spec).map_err(Error::Plan)?;
+        self.bindings.check_ports(spec).map_err(Error::Plan)?;
         self.check_bounds(spec, mode).map_err(Error::Plan)
     }
 
@@ -301,39 +257,41 @@ impl Job {
                 )),
             );
         }
-        mode.check()
-            .map_err(|error| Problem::new(error.to_string()))
-    }
-
-    fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
-        let sources = self.bindings.sources().map(|(port, s)| (port, s.record));
-        let sinks = self.bindings.sinks().map(|(port, s)| (port, s.record));
-        match_ports(spec, "input", "source", &sources.collect())?;
-        match_ports(spec, "output", "sink", &sinks.collect())
+        mode.check().map_err(|error| error.problem())
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {
-        let unbounded = |node: &NodeSpec| {
+        let endless = |node: &NodeSpec| {
             let source = node.port().and_then(|port| self.bindings.sources.get(port));
-            let found = source.is_some_and(|s| s.info.boundedness == Boundedness::Unbounded);
-            (node.kind == "input" && found).then(|| node.port().unwrap_or_default().to_owned())
+            let is_unbounded = |s: &BoundSource| s.info.boundedness == Boundedness::Unbounded;
+            node.kind == "input" && source.is_some_and(is_unbounded)
         };
-        let Some(port) = spec.nodes.iter().find_map(unbounded) else {
-            return Ok(());
-        };
-        if mode == Mode::Batch {
+        let port = |node: &NodeSpec| node.port().unwrap_or_default().to_owned();
+        let first = spec.nodes.iter().find(|node| endless(node));
+        if let (Some(node), Mode::Batch) = (first, mode) {
+            let port = port(node);
             return Err(Problem::new(format!("the source of `{port}` never ends"))
                 .detail("batch mode waits for the end of its input")
                 .hint("run it with `per-record` or `micro-batch=…`"));
         }
-        match spec.nodes.iter().find(|node| node.kind == "final_content") {
-            Some(_) => Err(
-                Problem::new("a table's final content is written at the end of input")
-                    .detail(format!("the source of `{port}` never ends"))
-                    .hint("write its changes: `graph.output(name, table.changes())`"),
-            ),
-            None => Ok(()),
+        // By node: the input without an end that flows into it, where there is one.
+        let mut fed_by: Vec<Option<&NodeSpec>> = Vec::with_capacity(spec.nodes.len());
+        for node in &spec.nodes {
+            let upstream = || node.inputs.iter().find_map(|input| fed_by[input.node]);
+            let fed = if endless(node) {
+                Some(node)
+            } else {
+                upstream()
+            };
+            if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
+                let what = "a table's final content is written at the end of input";
+                return Err(Problem::new(what)
+                    .detail(format!("the source of `{}` never ends", port(input)))
+                    .hint("write its changes: `graph.output(name, table.changes())`"));
+            }
+            fed_by.push(fed);
         }
+        Ok(())
     }
 
     fn twice(&mut self, what: &str, port: &str) {
@@ -350,178 +308,4 @@ pub(crate) fn build(name: &str, pipeline: &Pipeline) -> Result<Graph, Error> {
         let what = format!("the function of the pipeline `{name}` panicked at {place}");
         Error::Plan(Problem::new(what).detail(panic.message))
     })
-}
-
-/// Compares the ports of one kind with what is bound to them, by name and by type.
-fn match_ports(
-    spec: &GraphSpec,
-    kind: &str,
-    what: &str,
-    bound: &BTreeMap<&str, &str>,
-) -> Result<(), Problem> {
-    let ports = spec.nodes.iter().filter(|node| node.kind == kind);
-    let ports: Vec<_> = ports
-        .filter_map(|node| Some((node.port()?, &node.record)))
-        .collect();
-    if ports.is_empty() {
-        return Err(Problem::new(format!("the pipeline has no {kind}"))
-            .hint(format!("call `graph.{kind}(\"name\", …)` in its function")));
-    }
-    for (index, (port, record)) in ports.iter().enumerate() {
-        if ports[..index].iter().any(|(other, _)| other == port) {
-            return Err(Problem::new(format!("two {kind}s are named `{port}`"))
-                .hint("give each port a name of its own"));
-        }
-        match bound.get(port) {
-            None => {
-                return Err(Problem::new(format!("{kind} `{port}` has no {what}"))
-                    .hint(format!("bind one: `.{what}(\"{port}\", …)`")));
-            }
-            Some(type_name) if type_name != record => {
-                return Err(
-                    Problem::new(format!("the {what} of `{port}` is of another type"))
-                        .detail(format!(
-                            "the port carries `{record}`, the {what} `{type_name}`"
-                        ))
-                        .hint(format!(
-                            "name the type where the {what} is made: `::<{record}>`"
-                        )),
-                );
-            }
-            Some(_) => {}
-        }
-    }
-    match bound
-        .keys()
-        .find(|name| !ports.iter().any(|(port, _)| port == *name))
-    {
-        None => Ok(()),
-        Some(name) => {
-            let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
-            Err(Problem::new(format!("the pipeline has no {kind} `{name}`"))
-                .hint(format!("its {kind}s are {}", names.join(", "))))
-        }
-    }
-}
-
-/// A job that runs.
-///
-/// Dropping it ends the job as a failure would: no sink is committed.
-#[must_use = "dropping the handle ends the job"]
-pub struct Handle {
-    running: Option<Running>,
-    workers: usize,
-}
-
-struct Running {
-    guards: WorkerGuards<()>,
-    shared: Shared,
-    started: Instant,
-}
-
-/// Asks a running job to stop; can be cloned and sent to other threads.
-///
-/// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
-/// input has been read, both change nothing.
-#[derive(Clone, Debug)]
-pub struct Stop(Abort);
-
-impl Stop {
-    /// Asks the sources to stop where they are. What has been read is written, the sinks are
-    /// committed, windows that are open stay open, and the report has the state.
-    pub fn stop(&self) {
-        self.0.stop(false);
-    }
-
-    /// Asks the sources to end where they are, as if there were no more input: open windows and
-    /// final tables are written too.
-    pub fn drain(&self) {
-        self.0.stop(true);
-    }
-}
-
-impl Handle {
-    /// What can ask the job to stop.
-    pub fn stopper(&self) -> Stop {
-        Stop(self.running().shared.abort.clone())
-    }
-
-    /// Asks the job to stop; see [`Stop::stop`].
-    pub fn stop(&self) {
-        self.stopper().stop();
-    }
-
-    /// What the job has counted so far.
-    pub fn counts(&self) -> Counts {
-        Counts::of(&self.running().shared.counters)
-    }
-
-    /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
-    pub fn is_finished(&self) -> bool {
-        self.running()
-            .guards
-            .guards()
-            .iter()
-            .all(std::thread::JoinHandle::is_finished)
-    }
-
-    /// Waits for the end.
-    ///
-    /// # Errors
-    /// As [`Job::run`].
-    pub fn wait(mut self) -> Result<Report, Error> {
-        let Running {
-            guards,
-            shared,
-            started,
-        } = self.running.take().expect("waited for once");
-        join(guards, &shared.abort);
-        let outcome = conclude(&shared)?;
-        let report = Report {
-            outcome,
-            mode: shared.mode,
-            workers: self.workers,
-            duration: started.elapsed(),
-            counts: Counts::of(&shared.counters),
-            slices: 0,
-            slices_in_flight_max: 0,
-            snapshot: shared
-                .snapshots
-                .take()
-                .filter(|_| outcome == Outcome::Stopped),
-        };
-        Ok(report.slices(&shared.epochs))
-    }
-
-    fn running(&self) -> &Running {
-        self.running
-            .as_ref()
-            .expect("only `wait` and `drop` take it")
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if let Some(Running { guards, shared, .. }) = self.running.take() {
-            shared
-                .abort
-                .fail(Error::Engine(Problem::new("the job's handle was dropped")));
-            join(guards, &shared.abort);
-            let _ = conclude(&shared);
-        }
-    }
-}
-
-/// Waits for all workers; one that timely has lost is an error of the engine.
-fn join(guards: WorkerGuards<()>, abort: &Abort) {
-    let results = panic::catch_unwind(AssertUnwindSafe(|| guards.join()));
-    let lost = match results {
-        Ok(results) => results.into_iter().find_map(Result::err),
-        Err(_) => Some("it panicked".to_owned()),
-    };
-    if let Some(text) = lost {
-        abort.fail(Error::Engine(
-            Problem::new("a worker was lost").detail(text),
-        ));
-    }
 }

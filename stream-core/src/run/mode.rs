@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::error::Problem;
 use crate::ops::keyed::Emission;
 use crate::time::span;
 
@@ -115,18 +116,25 @@ impl Mode {
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_secs(86_400);
 
+const MODES: &str = "batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, \
+                     micro-batch=100ms,1000records, per-record, per-record=strict";
+
 /// A text that names no mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is no mode: {reason} (modes: batch, micro-batch=100ms, micro-batch=1000records, \
-     micro-batch=8MiB, micro-batch=100ms,1000records, per-record, per-record=strict)"
-)]
+#[error("`{text}` is no mode: {reason} (modes: {MODES})")]
 pub struct ParseModeError {
     text: String,
     reason: String,
 }
 
 impl ParseModeError {
+    /// The same in three parts, for a mode that was made by hand.
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::new(format!("`{}` is no mode", self.text))
+            .detail(&self.reason)
+            .hint(format!("modes: {MODES}"))
+    }
+
     fn new(text: &str, reason: &str) -> Self {
         ParseModeError {
             text: text.to_owned(),

@@ -109,10 +109,13 @@ impl fmt::Display for Report {
         let per_second = total as f64 / seconds.max(1e-9);
         writeln!(f, "  in    {}   {per_second:.0} records/s", by_port(read))?;
         writeln!(f, "  out   {}", by_port(written))?;
-        write!(
-            f,
-            "  late {late}, bad {bad}, overtaken {overtaken}, windows open {open}"
-        )
+        let windows = format!("overtaken {overtaken}, windows open {open}");
+        write!(f, "  late {late}, bad {bad}, {windows}")?;
+        if *overtaken > 0 {
+            let cause = "a lane joined after windows that its records belong to were emitted";
+            write!(f, "\nwarning: {overtaken} records count nowhere: {cause}")?;
+        }
+        Ok(())
     }
 }
 

@@ -3,10 +3,9 @@
 //! Its input frontier is what tells the sources that a slice is through. The stateless stages in
 //! front of it run inside it.
 
-use std::any::{Any, type_name};
+use std::any::type_name;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::abort::Abort;
 use super::worker::{Local, least};
@@ -14,7 +13,7 @@ use crate::error::Problem;
 use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::Context;
-use crate::io::{Sink, Writer};
+use crate::io::Writer;
 use crate::time::epoch::FOREVER;
 
 /// Ends a stream at an output port.
@@ -59,9 +58,8 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
                 let mut written = false;
                 pull.pull(&mut |_, segment| {
                     written |= !segment.records.is_empty();
-                    count.add(segment.records.len());
                     records.extend(segment.records.drain(..).map(|(_, record)| record));
-                    writer.write(&mut records);
+                    count.add(writer.write(&mut records));
                 });
                 if written {
                     writer.flush();
@@ -97,9 +95,12 @@ impl<T: 'static> PortWriter<T> {
         writer
     }
 
-    fn write(&mut self, records: &mut Vec<T>) {
+    /// Tells how many records were written.
+    fn write(&mut self, records: &mut Vec<T>) -> usize {
+        let count = records.len();
         self.attempt(|writer| writer.write(records));
         records.clear();
+        if self.writer.is_some() { count } else { 0 }
     }
 
     fn flush(&mut self) {
@@ -123,39 +124,5 @@ impl<T: 'static> PortWriter<T> {
     fn fail(&mut self, problem: Problem) {
         self.writer = None;
         self.abort.fail_sink(&self.port, problem);
-    }
-}
-
-/// A sink that is bound to a port, with its record type to be found again.
-pub(crate) struct BoundSink {
-    sink: Box<dyn Any + Send + Sync>,
-    pub(crate) record: &'static str,
-    commit: fn(&BoundSink) -> Result<(), Problem>,
-    abort: fn(&BoundSink),
-}
-
-impl BoundSink {
-    pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
-        BoundSink {
-            record: type_name::<T>(),
-            sink: Box::new(sink),
-            commit: |bound| bound.typed::<T>().commit(),
-            abort: |bound| bound.typed::<T>().abort(),
-        }
-    }
-
-    /// The sink, as what the port carries; the plan has compared the types.
-    fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
-        let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
-        sink.expect("the types of ports and sinks are compared before a job starts")
-            .clone()
-    }
-
-    pub(crate) fn commit(&self) -> Result<(), Problem> {
-        (self.commit)(self)
-    }
-
-    pub(crate) fn abort(&self) {
-        (self.abort)(self);
     }
 }

@@ -4,7 +4,6 @@
 //! owns: always the one whose event time has come least far, so that a window need not wait for a
 //! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
 
-use std::any::type_name;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,12 +15,12 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::scheduling::Activator;
 
-use super::abort::Abort;
+use super::bad_records::BadRecordPolicy;
 use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
 use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
-use crate::io::{BadRecord, BadRecords, Chunk, Opening, ReadStatus, Reader, Source, Waker, Writer};
+use crate::io::{Chunk, Opening, ReadStatus, Reader, Source, Waker};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 use crate::time::lane::{Lane, Progress};
@@ -54,7 +53,7 @@ impl<T: 'static> Render for InputStep<T> {
         let mut output = SegmentOutput::from(output);
         let info = builder.operator_info();
         let activator = || context.scope.activator_for(Rc::clone(&info.address));
-        let policy = BadRecordPolicy::new(&self.port, bound, &local);
+        let policy = BadRecordPolicy::new(&self.port, bound, &guard, &local);
         local.add_source(node, activator(), policy);
 
         let mut input = Input {
@@ -307,6 +306,8 @@ impl<T: 'static> Input<T> {
         if records == 0 && !has_ended {
             return;
         }
+        // An end is news, too: its epoch is cut even if nothing else is sent there.
+        let records = records.max(1);
         let strict = self.local.mode == super::Mode::PerRecordStrict;
         if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
             capability.downgrade(&epoch);
@@ -373,121 +374,4 @@ fn send<T: 'static>(
     output
         .session_with_builder(capability)
         .give_container(&mut segment);
-}
-
-/// What is done, on one worker, with the records of one source that cannot be read.
-pub(crate) struct BadRecordPolicy {
-    port: String,
-    partitions: Vec<String>,
-    action: Action,
-    count: Counter,
-}
-
-enum Action {
-    Fail,
-    Skip,
-    Write(Box<dyn Writer<BadRecord>>),
-}
-
-impl BadRecordPolicy {
-    fn new(port: &str, bound: &BoundSource, local: &Local) -> Self {
-        let action = match &bound.bad_records {
-            BadRecords::Fail => Action::Fail,
-            BadRecords::Skip => Action::Skip,
-            BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
-                Ok(writer) => Action::Write(writer),
-                Err(problem) => {
-                    local.abort.fail_sink(&dead_letters_of(port), problem);
-                    Action::Skip
-                }
-            },
-        };
-        BadRecordPolicy {
-            port: port.to_owned(),
-            partitions: bound.partitions().to_vec(),
-            action,
-            count: local.counter(port, "bad"),
-        }
-    }
-
-    /// Treats one record.
-    pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
-        if record.place.is_empty() {
-            record.place = self.partitions.get(partition).cloned().unwrap_or_default();
-        }
-        self.count.add(1);
-        match &mut self.action {
-            Action::Fail => {
-                abort.fail(Error::BadRecord {
-                    port: self.port.clone(),
-                    record: Box::new(record),
-                });
-            }
-            Action::Skip => {}
-            Action::Write(writer) => {
-                if let Err(problem) = writer.write(&mut vec![record]) {
-                    abort.fail_sink(&dead_letters_of(&self.port), problem);
-                }
-            }
-        }
-    }
-
-    /// Closes the writer, if there is one.
-    pub(crate) fn close(&mut self, abort: &Abort) {
-        if let Action::Write(writer) = &mut self.action
-            && let Err(problem) = writer.close()
-        {
-            abort.fail_sink(&dead_letters_of(&self.port), problem);
-        }
-    }
-}
-
-/// What errors call the port of a source's dead letters.
-pub(super) fn dead_letters_of(port: &str) -> String {
-    format!("dead letters of {port}")
-}
-
-/// A source that is bound to a port, with its record type to be found again.
-pub(crate) struct BoundSource {
-    source: Box<dyn std::any::Any + Send + Sync>,
-    pub(crate) record: &'static str,
-    pub(crate) info: crate::io::SourceInfo,
-    pub(crate) bad_records: BadRecords,
-    find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
-    partitions: Vec<String>,
-}
-
-impl BoundSource {
-    pub(crate) fn new<T: 'static>(source: Arc<dyn Source<T>>) -> Self {
-        BoundSource {
-            record: type_name::<T>(),
-            info: source.info(),
-            bad_records: source.bad_records(),
-            source: Box::new(source),
-            find: |bound| bound.typed::<T>().partitions(),
-            partitions: Vec::new(),
-        }
-    }
-
-    /// The source, as what the port carries; the plan has compared the types.
-    fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
-        let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
-        source
-            .expect("the types of ports and sources are compared before a job starts")
-            .clone()
-    }
-
-    /// Finds the partitions, once a job.
-    pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
-        self.partitions = (self.find)(self)?;
-        match self.partitions.is_empty() {
-            true => Err(Problem::new("the source has no partitions")
-                .hint("a source without records is one partition that ends at once")),
-            false => Ok(()),
-        }
-    }
-
-    pub(crate) fn partitions(&self) -> &[String] {
-        &self.partitions
-    }
 }

@@ -18,9 +18,10 @@ use timely::scheduling::Activator;
 use timely::worker::Worker;
 
 use super::abort::Abort;
+use super::bad_records::BadRecordPolicy;
+use super::bindings::Bindings;
 use super::epochs::Epochs;
-use super::job::{Bindings, Plan};
-use super::source::BadRecordPolicy;
+use super::job::Plan;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::render;
@@ -69,6 +70,8 @@ pub(crate) struct Local {
     sources: RefCell<Vec<Activator>>,
     /// By source node: what to do with records that cannot be read.
     policies: RefCell<BTreeMap<u32, BadRecordPolicy>>,
+    /// Whether there are any since the policies were last flushed.
+    has_bad_records: Cell<bool>,
     /// The progress that lanes have made in event time.
     progress: RefCell<BTreeMap<Lane, Progress>>,
     /// The frontier of each sink.
@@ -95,6 +98,7 @@ impl Local {
             counters: shared.counters.clone(),
             sources: RefCell::default(),
             policies: RefCell::default(),
+            has_bad_records: Cell::new(false),
             progress: RefCell::default(),
             frontiers: RefCell::default(),
             closers: RefCell::default(),
@@ -117,6 +121,7 @@ impl Local {
     pub(crate) fn bad_record(&self, lane: Lane, record: BadRecord) {
         if let Some(policy) = self.policies.borrow_mut().get_mut(&lane.origin) {
             policy.treat(lane.partition as usize, record, &self.abort);
+            self.has_bad_records.set(true);
         }
     }
 
@@ -164,6 +169,15 @@ impl Local {
         self.sources.borrow().iter().for_each(Activator::activate);
     }
 
+    /// Hands on the bad records of this step.
+    fn flush_bad_records(&self) {
+        if self.has_bad_records.take() {
+            for policy in self.policies.borrow_mut().values_mut() {
+                policy.flush(&self.abort);
+            }
+        }
+    }
+
     fn close_writers(&self) {
         for policy in self.policies.borrow_mut().values_mut() {
             policy.close(&self.abort);
@@ -185,8 +199,9 @@ pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
     }
     // A dataflow that is dropped cannot look complete to anybody.
     for dataflow in worker.installed_dataflows() {
-        // What a user's values do when they are dropped is theirs; the job has its result.
-        let _ = super::guard::catch(|| worker.drop_dataflow(dataflow));
+        if let Err(error) = super::guard::catch(|| worker.drop_dataflow(dataflow)) {
+            shared.abort.fail(error);
+        }
     }
 }
 
@@ -252,6 +267,7 @@ fn run(worker: &mut Worker, shared: &Shared, local: &Local) -> Result<bool, Erro
             Wait::Spin => worker.step(),
             Wait::Park => worker.step_or_park(Some(nap(shared, local, now))),
         };
+        local.flush_bad_records();
     }
 }
 

@@ -101,6 +101,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_hash_is_what_it_was() {
+        let text = "a key that is longer than two words of eight bytes";
+        let hashes = [
+            hash_of(&0_u64),
+            hash_of(&7_u64),
+            hash_of(&7_u8),
+            hash_of(&-1_i32),
+            hash_of("user_0464"),
+            hash_of(&text.to_owned()),
+            hash_of(&(3_u32, 'x', true)),
+            hash_of(&Some([1_u16, 2])),
+            hash_of(&crate::EventTime::secs(1)),
+            hash_of(&()),
+        ];
+        let expected = [
+            0x501ce46aa4bc33eb,
+            0xe87b0e4d746a281e,
+            0xe87b0e4d746a281e,
+            0xba3c6858e651eca6,
+            0xad2eac29da0d6ea6,
+            0xb5f6d6e22aa18f06,
+            0x6a00c29402e246e9,
+            0x3491863971ebc23b,
+            0xa9a81b0006d0036b,
+            0xbe8cab644efdda51,
+        ];
+        assert_eq!(hashes, expected);
+    }
+
+    #[test]
     fn the_spread_over_shards_is_even() {
         for stride in [1u64, 2, 256, 4096, 1 << 20] {
             let mut counts = [0u32; 256];

@@ -130,6 +130,9 @@ impl Snapshots {
 /// State by lane, of an operator that stands before the first exchange.
 pub(crate) struct LaneState<V> {
     now: BTreeMap<Lane, V>,
+    /// What was restored of lanes that have not passed here yet; most of them pass other workers,
+    /// which write them.
+    restored: BTreeMap<Lane, V>,
     /// The state at the boundary, once a record from behind it has come.
     at_boundary: Option<BTreeMap<Lane, V>>,
     saved: bool,
@@ -148,7 +151,7 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
         let mut state = LaneState::new(snapshots, operator, worker);
         for ((id, part), bytes) in &snapshots.start().parts {
             if let (true, Part::Worker(_)) = (id == operator, part) {
-                state.now.append(&mut codec::decode(bytes)?);
+                state.restored.append(&mut codec::decode(bytes)?);
             }
         }
         Ok(state)
@@ -157,27 +160,36 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
     /// No state.
     pub(crate) fn new(snapshots: &Snapshots, operator: &str, worker: usize) -> Self {
         let (snapshots, operator) = (snapshots.clone(), operator.to_owned());
-        let (now, at_boundary, saved) = (BTreeMap::new(), None, false);
         LaneState {
-            now,
-            at_boundary,
-            saved,
+            now: BTreeMap::new(),
+            restored: BTreeMap::new(),
+            at_boundary: None,
+            saved: false,
             snapshots,
             operator,
             worker,
         }
     }
 
-    /// The state as records of this epoch are to see it.
-    pub(crate) fn at(&mut self, epoch: u64) -> &mut BTreeMap<Lane, V> {
-        let behind = self
-            .snapshots
-            .boundary()
-            .is_some_and(|boundary| epoch >= boundary);
-        if behind && self.at_boundary.is_none() {
+    /// The state of a lane. From now on it is this worker's to write.
+    pub(crate) fn get(&mut self, lane: Lane) -> Option<&V> {
+        if let Some(value) = self.restored.remove(&lane) {
+            if let Some(at_boundary) = &mut self.at_boundary {
+                at_boundary.insert(lane, value.clone());
+            }
+            self.now.insert(lane, value);
+        }
+        self.now.get(&lane)
+    }
+
+    /// Changes the state of a lane, because of records of an epoch.
+    pub(crate) fn set(&mut self, epoch: u64, lane: Lane, value: V) {
+        let boundary = self.snapshots.boundary();
+        let is_behind = boundary.is_some_and(|boundary| epoch >= boundary);
+        if is_behind && self.at_boundary.is_none() {
             self.at_boundary = Some(self.now.clone());
         }
-        &mut self.now
+        self.now.insert(lane, value);
     }
 
     /// Writes the state once the frontier has reached the boundary.

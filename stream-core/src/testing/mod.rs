@@ -34,7 +34,7 @@ where
 {
     let (sink, rows) = io::collect();
     let job = Job::new("rows", move |graph| {
-        graph.output("out", pipeline(graph.input("in")))
+        graph.output("out", pipeline(graph.input("in")));
     })
     .source("in", io::vec(input.into_iter().collect()))
     .sink("out", sink);

@@ -111,7 +111,7 @@ impl<I: Inputs, O: Outputs> ModeCheck<I, O> {
                 job: Box::new(move || {
                     let pipeline = pipeline.clone();
                     Job::new("checked", move |graph| {
-                        pipeline(I::streams(graph, &mut 0)).connect(graph, &mut 0)
+                        pipeline(I::streams(graph, &mut 0)).connect(graph, &mut 0);
                     })
                 }),
             };

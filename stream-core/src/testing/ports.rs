@@ -20,8 +20,10 @@ const PARTITIONS_MAX: usize = 4;
 /// A vector is one, too; this says more of it.
 pub struct Input<T> {
     records: Vec<T>,
-    key: Option<Box<dyn Fn(&T) -> u64>>,
+    key: Option<Box<KeyHash<T>>>,
 }
+
+type KeyHash<T> = dyn Fn(&T) -> u64;
 
 impl<T> Input<T> {
     /// An input of these records, in the order of their arrival.
@@ -114,11 +116,7 @@ impl<T: Clone + Send + Sync + 'static> Inputs for Vec<T> {
 }
 
 /// Divides records into partitions, each in the order of arrival.
-fn divide<T: Clone>(
-    records: &[T],
-    key: Option<&dyn Fn(&T) -> u64>,
-    rng: &mut Rng,
-) -> Arc<Vec<Vec<T>>> {
+fn divide<T: Clone>(records: &[T], key: Option<&KeyHash<T>>, rng: &mut Rng) -> Arc<Vec<Vec<T>>> {
     let mut partitions = vec![Vec::new(); rng.usize(1..=PARTITIONS_MAX)];
     let many = partitions.len();
     for record in records {

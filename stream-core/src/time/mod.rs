@@ -1,4 +1,4 @@
-//! Time in its three kinds: the records' own ([`EventTime`]), the engine's ([`epoch`]), and the
+//! Time in its three kinds: the records' own ([`EventTime`]), the engine's (`epoch`), and the
 //! machine's ([`Clock`]).
 
 pub(crate) mod clock;

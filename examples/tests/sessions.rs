@@ -1,0 +1,224 @@
+//! The lead example, as a program: its answer in every mode, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+
+use examples::sessions::{Click, Session};
+use stream_core::EventTime;
+
+const MODES: [&str; 4] = [
+    "batch",
+    "micro-batch=100ms",
+    "per-record",
+    "per-record=strict",
+];
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sessions"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+fn rows(output: &Output) -> BTreeSet<Session> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Every click of the four files, read without the library.
+fn clicks() -> Vec<Click> {
+    let files = (0..4).map(|file| examples::data(&format!("clicks/clicks-{file}.csv.gz")));
+    let read = |path| {
+        let file = std::fs::File::open(path).unwrap();
+        csv::Reader::from_reader(flate2::read::GzDecoder::new(file)).into_deserialize()
+    };
+    files.flat_map(read).map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_sessions_are_those_that_the_data_itself_names() {
+    let mut named: BTreeMap<String, Vec<Click>> = BTreeMap::new();
+    for click in clicks() {
+        named
+            .entry(click.session_id.clone())
+            .or_default()
+            .push(click);
+    }
+    let expected: BTreeSet<_> = named
+        .into_values()
+        .map(|clicks| {
+            let times = clicks.iter().map(|click| click.timestamp.as_micros());
+            let half_an_hour = 30 * 60 * 1_000_000;
+            Session {
+                user: clicks[0].user_id.clone(),
+                start: EventTime::micros(times.clone().min().unwrap()),
+                end: EventTime::micros(times.max().unwrap() + half_an_hour),
+                clicks: clicks.len() as u64,
+                purchases: clicks.iter().filter(|c| c.event == "purchase").count() as u64,
+            }
+        })
+        .collect();
+    assert_eq!(expected.len(), 3_605);
+
+    for mode in MODES {
+        for workers in ["1", "2", "3"] {
+            let output = output(&["--mode", mode, "--workers", workers]);
+            assert!(output.status.success(), "{mode}, {workers} workers");
+            assert_eq!(rows(&output), expected, "{mode}, {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn the_summary_stands_on_stderr() {
+    let output = output(&["--mode", "per-record"]);
+    let summary = String::from_utf8(output.stderr).unwrap();
+    assert!(summary.starts_with("finished in "), "{summary}");
+    for part in [
+        "per-record, 1 worker",
+        "clicks 31106",
+        "sessions 3605",
+        "late 0, bad 0",
+    ] {
+        assert!(summary.contains(part), "{part} in {summary}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told_with_the_remedy() {
+    for (arguments, code, parts) in [
+        (
+            &["--mode", "fast"][..],
+            2,
+            ["`fast` is no mode", "modes: batch"],
+        ),
+        (
+            &["--mode", "micro-batch=0ms"],
+            2,
+            ["cannot be 0 long", "take `per-record`"],
+        ),
+        (
+            &["--wait", "idly"],
+            2,
+            ["`idly` is no way to wait", "`park` or `spin`"],
+        ),
+        (
+            &["--workers", "0"],
+            1,
+            ["cannot have 0 workers", "hint: give it 1 to"],
+        ),
+        (&["--workers", "some"], 2, ["some", "--workers"]),
+    ] {
+        let output = output(arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(output.stdout.is_empty());
+        parts
+            .iter()
+            .for_each(|part| assert!(told.contains(part), "{part} in {told}"));
+    }
+}
+
+#[test]
+fn explain_prints_the_graph_and_runs_nothing() {
+    let text = String::from_utf8(output(&["explain"]).stdout).unwrap();
+    assert!(text.starts_with("pipeline sessions\n"), "{text}");
+    assert!(text.contains("session gap=30m"), "{text}");
+    let picture = output(&["explain", "--format", "mermaid"]).stdout;
+    assert!(
+        String::from_utf8(picture)
+            .unwrap()
+            .starts_with("flowchart TD\n")
+    );
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_the_job_cleanly() {
+    for mode in MODES {
+        let mut child = spawn(program(&["--mode", mode]));
+        drop(child.stdout.take());
+        let (code, told) = end(child);
+        assert_eq!(code, Some(0), "{mode}: {told}");
+        assert!(
+            told.starts_with("ended, for an output was closed,"),
+            "{mode}: {told}"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_stops_the_job_cleanly_in_every_mode() {
+    for mode in MODES {
+        let mut child = spawn(replay(&["--mode", mode]));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        interrupt(&child);
+        let rest: Vec<Session> = lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect();
+        let (code, told) = end(child);
+        assert_eq!(code, Some(0), "{mode}: {told}");
+        assert!(told.contains("\nstopped in "), "{mode}: {told}");
+        assert!(
+            !told.contains("windows open 0"),
+            "windows that are open stay open: {told}"
+        );
+        assert!(rest.len() < 3_604, "{mode}: it did not run to the end");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_with_drain_writes_what_is_open() {
+    let mut child = spawn(replay(&["--mode", "per-record", "--drain"]));
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    interrupt(&child);
+    stdout.read_to_end(&mut Vec::new()).unwrap();
+    let (code, told) = end(child);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("windows open 0"), "{told}");
+}
+
+fn replay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
+    command.args(arguments);
+    command
+}
+
+fn spawn(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn interrupt(child: &Child) {
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+}
+
+/// The exit code, and what was told on stderr.
+fn end(mut child: Child) -> (Option<i32>, String) {
+    let mut told = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    (child.wait().unwrap().code(), told)
+}

@@ -1,0 +1,189 @@
+//! What a job binds to the ports of its pipeline: sources and sinks, with their record types erased
+//! and to be found again.
+
+use std::any::{Any, type_name};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::error::Problem;
+use crate::graph::GraphSpec;
+use crate::io::{BadRecords, Sink, Source, SourceInfo};
+
+/// What is bound to the ports.
+#[derive(Default)]
+pub(crate) struct Bindings {
+    pub(super) sources: BTreeMap<String, BoundSource>,
+    pub(super) sinks: BTreeMap<String, BoundSink>,
+}
+
+impl Bindings {
+    /// The source of an input port.
+    pub(crate) fn source(&self, port: &str) -> &BoundSource {
+        self.sources
+            .get(port)
+            .expect("every input is bound before a job starts")
+    }
+
+    /// The sink of an output port.
+    pub(crate) fn sink(&self, port: &str) -> &BoundSink {
+        self.sinks
+            .get(port)
+            .expect("every output is bound before a job starts")
+    }
+
+    /// All sources, by port.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &BoundSource)> {
+        self.sources.iter().map(|(port, bound)| (&**port, bound))
+    }
+
+    /// All sinks, by port.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&str, &BoundSink)> {
+        self.sinks.iter().map(|(port, bound)| (&**port, bound))
+    }
+
+    /// Compares the ports of a pipeline with what is bound to them.
+    pub(super) fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
+        let sources = self.sources().map(|(port, s)| (port, s.record));
+        let sinks = self.sinks().map(|(port, s)| (port, s.record));
+        match_ports(spec, "input", "source", &sources.collect())?;
+        match_ports(spec, "output", "sink", &sinks.collect())
+    }
+}
+
+/// Compares the ports of one kind with what is bound to them, by name and by type.
+fn match_ports(
+    spec: &GraphSpec,
+    kind: &str,
+    what: &str,
+    bound: &BTreeMap<&str, &str>,
+) -> Result<(), Problem> {
+    let ports = spec.nodes.iter().filter(|node| node.kind == kind);
+    let ports: Vec<_> = ports
+        .filter_map(|node| Some((node.port()?, &node.record)))
+        .collect();
+    if ports.is_empty() {
+        return Err(Problem::new(format!("the pipeline has no {kind}"))
+            .hint(format!("call `graph.{kind}(\"name\", …)` in its function")));
+    }
+    for (index, (port, record)) in ports.iter().enumerate() {
+        if ports[..index].iter().any(|(other, _)| other == port) {
+            return Err(Problem::new(format!("two {kind}s are named `{port}`"))
+                .hint("give each port a name of its own"));
+        }
+        match bound.get(port) {
+            None => {
+                return Err(Problem::new(format!("{kind} `{port}` has no {what}"))
+                    .hint(format!("bind one: `.{what}(\"{port}\", …)`")));
+            }
+            Some(type_name) if type_name != record => {
+                return Err(
+                    Problem::new(format!("the {what} of `{port}` is of another type"))
+                        .detail(format!(
+                            "the port carries `{record}`, the {what} `{type_name}`"
+                        ))
+                        .hint(format!(
+                            "name the type where the {what} is made: `::<{record}>`"
+                        )),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    match bound
+        .keys()
+        .find(|name| !ports.iter().any(|(port, _)| port == *name))
+    {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
+            Err(Problem::new(format!("the pipeline has no {kind} `{name}`"))
+                .hint(format!("its {kind}s are {}", names.join(", "))))
+        }
+    }
+}
+
+/// A source that is bound to a port, with its record type to be found again.
+pub(crate) struct BoundSource {
+    source: Box<dyn Any + Send + Sync>,
+    pub(crate) record: &'static str,
+    pub(crate) info: SourceInfo,
+    pub(crate) bad_records: BadRecords,
+    find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
+    partitions: Vec<String>,
+}
+
+impl BoundSource {
+    pub(crate) fn new<T: 'static>(source: Arc<dyn Source<T>>) -> Self {
+        BoundSource {
+            record: type_name::<T>(),
+            info: source.info(),
+            bad_records: source.bad_records(),
+            source: Box::new(source),
+            find: |bound| bound.typed::<T>().partitions(),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// The source, as what the port carries; the plan has compared the types.
+    pub(super) fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
+        let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
+        source
+            .expect("the types of ports and sources are compared before a job starts")
+            .clone()
+    }
+
+    /// Finds the partitions, once a job.
+    pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
+        self.partitions = (self.find)(self)?;
+        if self.partitions.is_empty() {
+            return Err(Problem::new("the source has no partitions")
+                .hint("a source without records is one partition that ends at once"));
+        }
+        let mut names = BTreeSet::new();
+        match self.partitions.iter().find(|name| !names.insert(*name)) {
+            Some(name) => Err(
+                Problem::new(format!("the source has two partitions `{name}`"))
+                    .hint("positions are kept by name: give each partition one of its own"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn partitions(&self) -> &[String] {
+        &self.partitions
+    }
+}
+
+/// A sink that is bound to a port, with its record type to be found again.
+pub(crate) struct BoundSink {
+    sink: Box<dyn Any + Send + Sync>,
+    pub(crate) record: &'static str,
+    commit: fn(&BoundSink) -> Result<(), Problem>,
+    abort: fn(&BoundSink),
+}
+
+impl BoundSink {
+    pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
+        BoundSink {
+            record: type_name::<T>(),
+            sink: Box::new(sink),
+            commit: |bound| bound.typed::<T>().commit(),
+            abort: |bound| bound.typed::<T>().abort(),
+        }
+    }
+
+    /// The sink, as what the port carries; the plan has compared the types.
+    pub(super) fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
+        let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
+        sink.expect("the types of ports and sinks are compared before a job starts")
+            .clone()
+    }
+
+    pub(crate) fn commit(&self) -> Result<(), Problem> {
+        (self.commit)(self)
+    }
+
+    pub(crate) fn abort(&self) {
+        (self.abort)(self);
+    }
+}

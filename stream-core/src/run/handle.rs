@@ -1,0 +1,152 @@
+//! A job that runs: how it is watched, stopped and waited for.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Instant;
+
+use timely::communication::WorkerGuards;
+
+use super::abort::Abort;
+use super::end::conclude;
+use super::report::{Counts, Outcome, Report};
+use super::worker::Shared;
+use crate::error::{Error, Problem};
+
+/// A job that runs.
+///
+/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, so
+/// a sink that is waiting for its reader must be let go on first: drop the receiver of a
+/// [`to_channel`](crate::io::to_channel) before the handle.
+#[must_use = "dropping the handle ends the job"]
+pub struct Handle {
+    running: Option<Running>,
+    workers: usize,
+}
+
+struct Running {
+    guards: WorkerGuards<()>,
+    shared: Shared,
+    started: Instant,
+}
+
+/// Asks a running job to stop; can be cloned and sent to other threads.
+///
+/// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
+/// input has been read, both change nothing.
+#[derive(Clone, Debug)]
+pub struct Stop(Abort);
+
+impl Stop {
+    /// Asks the sources to stop where they are. What has been read is written, the sinks are
+    /// committed, windows that are open stay open, and the report has the state.
+    pub fn stop(&self) {
+        self.0.stop(false);
+    }
+
+    /// Asks the sources to end where they are, as if there were no more input: open windows and
+    /// final tables are written too.
+    pub fn drain(&self) {
+        self.0.stop(true);
+    }
+}
+
+impl Handle {
+    pub(super) fn new(
+        guards: WorkerGuards<()>,
+        shared: Shared,
+        workers: usize,
+        started: Instant,
+    ) -> Self {
+        Handle {
+            running: Some(Running {
+                guards,
+                shared,
+                started,
+            }),
+            workers,
+        }
+    }
+
+    /// What can ask the job to stop.
+    pub fn stopper(&self) -> Stop {
+        Stop(self.running().shared.abort.clone())
+    }
+
+    /// Asks the job to stop; see [`Stop::stop`].
+    pub fn stop(&self) {
+        self.stopper().stop();
+    }
+
+    /// What the job has counted so far.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.running().shared.counters)
+    }
+
+    /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
+    pub fn is_finished(&self) -> bool {
+        self.running()
+            .guards
+            .guards()
+            .iter()
+            .all(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn wait(mut self) -> Result<Report, Error> {
+        let Running {
+            guards,
+            shared,
+            started,
+        } = self.running.take().expect("waited for once");
+        join(guards, &shared.abort);
+        let outcome = conclude(&shared)?;
+        let report = Report {
+            outcome,
+            mode: shared.mode,
+            workers: self.workers,
+            duration: started.elapsed(),
+            counts: Counts::of(&shared.counters),
+            slices: 0,
+            slices_in_flight_max: 0,
+            snapshot: shared
+                .snapshots
+                .take()
+                .filter(|_| outcome == Outcome::Stopped),
+        };
+        Ok(report.slices(&shared.epochs))
+    }
+
+    fn running(&self) -> &Running {
+        self.running
+            .as_ref()
+            .expect("only `wait` and `drop` take it")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(Running { guards, shared, .. }) = self.running.take() {
+            shared
+                .abort
+                .fail(Error::Engine(Problem::new("the job's handle was dropped")));
+            join(guards, &shared.abort);
+            let _ = conclude(&shared);
+        }
+    }
+}
+
+/// Waits for all workers; one that timely has lost is an error of the engine.
+fn join(guards: WorkerGuards<()>, abort: &Abort) {
+    let results = panic::catch_unwind(AssertUnwindSafe(|| guards.join()));
+    let lost = match results {
+        Ok(results) => results.into_iter().find_map(Result::err),
+        Err(_) => Some("it panicked".to_owned()),
+    };
+    if let Some(text) = lost {
+        abort.fail(Error::Engine(
+            Problem::new("a worker was lost").detail(text),
+        ));
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything is bounded: a sink that is slow or stuck stops the sources, whichever worker it is on,
+//! and the job goes on when it does.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{COMMITTED, Gate, Probe, Script, Step, everywhere, sorted, until, within};
+use stream_core::Problem;
+use stream_core::io::{self, Sink, SinkInfo, Writer};
+use stream_core::prelude::*;
+use stream_core::run::{Handle, Outcome};
+
+/// How many slices the engine lets be in flight.
+const SLICES_MAX: usize = 8;
+/// What a record counts in bytes: so a slice of 8 MiB holds a thousand, which keeps tests short.
+const RECORD_BYTES: u64 = 8 << 10;
+/// How many records a slice holds at most: one that is nearly full takes in another chunk.
+const SLICE_RECORDS: u64 = 2 * 1_024;
+
+fn give(records: u64) -> Vec<Step<u64>> {
+    (0..records).map(Step::Give).collect()
+}
+
+/// Two partitions of so many records, more than can be on their way.
+fn two_partitions(mode: Mode) -> (Script<u64>, u64) {
+    let records = if slice_records(mode) < 10 {
+        1_000
+    } else {
+        40_000
+    };
+    let source = Script::new(vec![give(records), give(records)]);
+    (source.bytes(RECORD_BYTES), records)
+}
+
+fn slice_records(mode: Mode) -> u64 {
+    match mode.to_string().as_str() {
+        "per-record=strict" => 1,
+        "micro-batch=3records" => 3,
+        _ => SLICE_RECORDS,
+    }
+}
+
+/// How many records can be on their way: those of the slices in flight, of the open one, and of
+/// one more by each other worker, which may have seen room at the same moment; and all of them may
+/// have filled the same slice.
+fn records_max(mode: Mode, workers: usize) -> u64 {
+    ((SLICES_MAX + workers) * workers) as u64 * slice_records(mode)
+}
+
+/// Waits until a job reads no more; that takes as long as the longest nap.
+fn until_still(handle: &Handle) -> u64 {
+    let read = || handle.counts().read.values().sum::<u64>();
+    let (mut last, mut since) = (read(), Instant::now());
+    until("the job reads no more", || {
+        let now = read();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(250)
+    });
+    last
+}
+
+/// The numbers, where those that are even go to one worker and the odd ones to another.
+fn pipeline(graph: &Graph) {
+    let numbers = graph.input::<u64>("numbers");
+    let spread = numbers.key_by(|n| *n).scan(|| (), |(), n| n);
+    graph.output("out", spread.map(|(_, n)| n));
+}
+
+#[test]
+fn a_sink_that_is_stuck_on_one_worker_stops_all_sources_and_then_goes_on() {
+    everywhere(&[1, 2], |mode, workers| {
+        let gate = Gate::default();
+        let sink = Probe::<u64>::behind(&gate);
+        let (source, records) = two_partitions(mode);
+        let job = Job::new("job", pipeline).source("numbers", source);
+        let job = job.sink("out", sink.clone()).workers(workers);
+        let handle = job.start(mode).unwrap();
+        until("a writer is stuck", || gate.is_reached());
+        let read = until_still(&handle);
+        let bound = records_max(mode, workers);
+        assert!(
+            read <= bound,
+            "{read} records read, and {bound} is the bound"
+        );
+        assert!(read < 2 * records, "the test asks for more than the bound");
+        gate.open();
+        let report = handle.wait().unwrap();
+        let most = report.slices_in_flight_max;
+        assert!(most < SLICES_MAX + workers, "{most} slices were in flight");
+        let twice: Vec<_> = (0..records).flat_map(|n| [n, n]).collect();
+        assert_eq!((sorted(sink.rows()), sink.ends()), (twice, COMMITTED));
+    });
+}
+
+/// A sink that is slow, and looks at every record how far the source is ahead.
+struct Slow {
+    given: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
+    ahead_max: Arc<AtomicU64>,
+}
+
+impl Sink<u64> for Slow {
+    fn info(&self) -> SinkInfo {
+        SinkInfo {
+            kind: "slow",
+            detail: String::new(),
+            atomic: false,
+        }
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<u64>>, Problem> {
+        Ok(Box::new(Slow {
+            given: self.given.clone(),
+            written: self.written.clone(),
+            ahead_max: self.ahead_max.clone(),
+        }))
+    }
+}
+
+impl Writer<u64> for Slow {
+    fn write(&mut self, records: &mut Vec<u64>) -> Result<(), Problem> {
+        for _ in records.drain(..) {
+            std::hint::black_box((0..200).sum::<u64>());
+            let written = self.written.fetch_add(1, Ordering::SeqCst) + 1;
+            let ahead = self.given.load(Ordering::SeqCst).saturating_sub(written);
+            self.ahead_max.fetch_max(ahead, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_fast_source_is_never_further_ahead_of_a_slow_sink_than_the_bound() {
+    everywhere(&[1, 2, 3], |mode, workers| {
+        let (source, records) = two_partitions(mode);
+        let slow = Slow {
+            given: source.given(),
+            written: Arc::default(),
+            ahead_max: Arc::default(),
+        };
+        let (written, ahead) = (slow.written.clone(), slow.ahead_max.clone());
+        let job = Job::new("job", pipeline).source("numbers", source);
+        let report = job.sink("out", slow).workers(workers).run(mode).unwrap();
+        assert_eq!(report.outcome, Outcome::Finished);
+        assert_eq!(written.load(Ordering::SeqCst), 2 * records);
+        let (ahead, bound) = (ahead.load(Ordering::SeqCst), records_max(mode, workers));
+        assert!(
+            ahead <= bound,
+            "{ahead} records ahead, and {bound} is the bound"
+        );
+    });
+}
+
+/// A reader says how many bytes it has brought; slices are cut and counted by them, too.
+#[test]
+fn large_records_are_bounded_by_their_bytes() {
+    within("bytes", || {
+        let gate = Gate::default();
+        let sink = Probe::<u64>::behind(&gate);
+        let source = Script::of(give(400)).bytes(1 << 20).chunk(4);
+        let job = Job::new("job", pipeline).source("numbers", source);
+        let handle = job.sink("out", sink.clone()).start(Mode::Batch).unwrap();
+        until("a writer is stuck", || gate.is_reached());
+        let read = until_still(&handle);
+        assert!(
+            read <= 44,
+            "{read} MiB read: 32 in flight, a slice of 8 and a chunk of 4"
+        );
+        gate.open();
+        handle.wait().unwrap();
+        assert_eq!(sorted(sink.rows()), (0..400).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_source_in_memory_that_outruns_its_sink_finishes_on_every_number_of_workers() {
+    everywhere(&[1, 2, 3, 4], |mode, workers| {
+        for _ in 0..5 {
+            let (sink, rows) = io::collect::<u64>();
+            let numbers = (0..4_u64).map(|lane| (lane * 500..(lane + 1) * 500).collect());
+            let job = Job::new("job", pipeline);
+            let job = job.source("numbers", io::partitions(numbers.collect()));
+            job.sink("out", sink).workers(workers).run(mode).unwrap();
+            assert_eq!(sorted(rows.take()), (0..2_000).collect::<Vec<u64>>());
+        }
+    });
+}
+
+/// One worker has nothing to read, and its sink is as much a part of the job.
+#[test]
+fn a_worker_without_a_partition_acknowledges_what_the_others_read() {
+    everywhere(&[2, 3], |mode, workers| {
+        let (sink, rows) = io::collect::<u64>();
+        let job = Job::new("job", |graph| {
+            graph.output("out", graph.input::<u64>("numbers"));
+        });
+        let job = job.source("numbers", io::vec((0..2_000).collect::<Vec<u64>>()));
+        let report = job.sink("out", sink).workers(workers).run(mode).unwrap();
+        assert_eq!(rows.take(), (0..2_000).collect::<Vec<u64>>());
+        assert!(report.slices_in_flight_max <= SLICES_MAX);
+    });
+}
+
+#[test]
+fn a_job_that_spins_does_what_one_that_parks_does() {
+    everywhere(&[1, 2], |mode, workers| {
+        let (sink, rows) = io::collect::<u64>();
+        let job = Job::new("job", pipeline).wait(stream_core::run::Wait::Spin);
+        let numbers = vec![(0..50).collect(), (50..100_u64).collect()];
+        let job = job
+            .source("numbers", io::partitions(numbers))
+            .sink("out", sink);
+        job.workers(workers).run(mode).unwrap();
+        assert_eq!(sorted(rows.take()), (0..100).collect::<Vec<_>>());
+    });
+}
