@@ -1,28 +1,63 @@
-//! The attribute macros of `stream-core`.
+//! The attribute macro of `stream-core`: `#[pipeline]`.
 //!
-//! This crate has no items yet. A pipeline is written today with the fluent API of `stream-core`.
+//! A definition's way: [`parse`] reads the function in the language of pipelines, [`model`] finds
+//! out who reads what, what is fused, and what each stage is called, [`check`] holds it against the
+//! rules, and [`expand`] writes the fluent API of `stream-core`.
 //!
-//! # What it will be
+//! The macro decides what depends on the structure of a function: the identity of each stage, the
+//! ports, that every stream is used, clones, fusion. What depends on types (event time before a
+//! window, a key before keyed state) stays with the traits of `stream-core`, so that it holds with
+//! and without the macro.
 //!
-//! `#[pipeline]` will turn a plain function from streams to streams into a pipeline: `let`
-//! bindings, method chains and a final expression, which expand to the same fluent API. It is to
-//! decide what depends on the structure of that function and on nothing else:
+//! All mistakes of a function are reported at once, on the tokens that the user wrote, and a
+//! pipeline with a mistake still expands to well-typed items, so that one mistake is not followed
+//! by others.
 //!
-//! - the identity of each operator, taken from the names of bindings, so that stored state finds
-//!   its operator again after an edit;
-//! - the ports: which streams go in and which come out, and under which names;
-//! - that every stream is used, with a clone where one is read twice;
-//! - the fusion of stateless stages into one operator, across bindings.
-//!
-//! What depends on types (event time before a window, a key before keyed state) stays with the
-//! traits of `stream-core`, so that it holds with and without the macro.
-//!
-//! # How it will be laid out
-//!
-//! Parse, model, check, expand: one file each. All mistakes are reported at once, on the tokens
-//! that the user wrote, and a pipeline with a mistake still expands to a well-typed item, so that
-//! one mistake is not followed by others.
-//!
-//! # What it leaves out
-//!
-//! Runtime logic. The crate does not depend on `stream-core`; the code that it generates names it.
+//! It leaves out all runtime logic. The crate does not depend on `stream-core`; the code that it
+//! writes names it, through `stream_core::__private`.
+
+mod check;
+mod errors;
+mod expand;
+mod model;
+mod names;
+mod parse;
+mod refuse;
+mod signature;
+
+use proc_macro::TokenStream;
+
+use errors::Errors;
+use model::Model;
+
+/// Makes a pipeline of a function from streams to streams.
+///
+/// See `stream_core::pipeline`.
+#[proc_macro_attribute]
+pub fn pipeline(attr: TokenStream, item: TokenStream) -> TokenStream {
+    pipeline_tokens(attr.into(), item.into()).into()
+}
+
+fn pipeline_tokens(
+    attr: proc_macro2::TokenStream,
+    item: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let function = match syn::parse2::<syn::ItemFn>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let mut errors = Errors::default();
+            errors.push(error);
+            let errors = errors.into_tokens();
+            return quote::quote!(#errors #item);
+        }
+    };
+    let mut errors = Errors::default();
+    let definition = parse::parse(attr, function, &mut errors);
+    let understood = errors.is_empty();
+    let model = Model::new(definition);
+    check::check(&model, &mut errors);
+    expand::expand(&model, understood, errors)
+}
+
+#[cfg(test)]
+mod tests;

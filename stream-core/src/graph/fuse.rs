@@ -5,13 +5,15 @@
 //! chain of one step: a row of those still costs one timely operator, but hands batches from step
 //! to step.
 
-use std::marker::PhantomData;
+use std::fmt::Display;
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::Stamp;
+use super::handles::{Keyed, Kind, Stream};
 use super::node::{Port, Render};
 use super::render::{Context, Each, Flow, Open, Pull, Segment};
+use super::spec::PortSpec;
+use super::{Key, Record, Stamp};
 use crate::run::guard::Guard;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
@@ -25,43 +27,55 @@ pub trait Step<A>: 'static {
 
 /// Stateless stages that run as one loop over the records; see
 /// [`Stream::fuse`](super::Stream::fuse).
-pub struct Chain<A, P> {
-    pub(super) step: P,
-    pub(super) kinds: Vec<&'static str>,
-    record: PhantomData<fn(A)>,
+///
+/// Its methods are those of a stream. Each adds its stage to the graph at once, so the graph does
+/// not show what is fused.
+#[must_use = "a chain that nobody ends computes nothing"]
+pub struct Chain<T, K: Kind, P> {
+    /// The stream that the chain reads.
+    input: Port<K::Stamp, T>,
+    /// The stage that was added last.
+    last: PortSpec,
+    step: P,
 }
 
-impl<A: 'static> Chain<A, Pass> {
-    pub(super) fn head() -> Self {
+impl<T: 'static, K: Kind> Chain<T, K, Pass> {
+    pub(super) fn open(input: Port<K::Stamp, T>) -> Self {
         Chain {
+            last: input.spec(),
+            input,
             step: Pass(()),
-            kinds: Vec::new(),
-            record: PhantomData,
         }
     }
 }
 
-impl<A: 'static, P: Step<A>> Chain<A, P> {
-    /// As [`Stream::map`](super::Stream::map).
-    pub fn map<B: 'static, F: Fn(P::Out) -> B + 'static>(self, f: F) -> Chain<A, Then<P, Map<F>>> {
+impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
+    /// As [`Stream::map`].
+    pub fn map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, Map<F>>>
+    where
+        F: Fn(P::Out) -> B + 'static,
+    {
         self.then("map", Map(f))
     }
 
-    /// As [`Stream::filter`](super::Stream::filter).
-    pub fn filter<F: Fn(&P::Out) -> bool + 'static>(self, f: F) -> Chain<A, Then<P, Filter<F>>> {
+    /// As [`Stream::filter`].
+    pub fn filter<F>(self, f: F) -> Chain<T, K, Then<P, Filter<F>>>
+    where
+        F: Fn(&P::Out) -> bool + 'static,
+    {
         self.then("filter", Filter(f))
     }
 
-    /// As [`Stream::filter_map`](super::Stream::filter_map).
-    pub fn filter_map<B: 'static, F: Fn(P::Out) -> Option<B> + 'static>(
-        self,
-        f: F,
-    ) -> Chain<A, Then<P, FilterMap<F>>> {
+    /// As [`Stream::filter_map`].
+    pub fn filter_map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, FilterMap<F>>>
+    where
+        F: Fn(P::Out) -> Option<B> + 'static,
+    {
         self.then("filter_map", FilterMap(f))
     }
 
-    /// As [`Stream::flat_map`](super::Stream::flat_map).
-    pub fn flat_map<I, F>(self, f: F) -> Chain<A, Then<P, FlatMap<F>>>
+    /// As [`Stream::flat_map`].
+    pub fn flat_map<I, F>(self, f: F) -> Chain<T, K, Then<P, FlatMap<F>>>
     where
         I: IntoIterator<Item: 'static>,
         F: Fn(P::Out) -> I + 'static,
@@ -69,17 +83,52 @@ impl<A: 'static, P: Step<A>> Chain<A, P> {
         self.then("flat_map", FlatMap(f))
     }
 
-    /// As [`Stream::inspect`](super::Stream::inspect).
-    pub fn inspect<F: Fn(&P::Out) + 'static>(self, f: F) -> Chain<A, Then<P, Inspect<F>>> {
+    /// As [`Stream::inspect`].
+    pub fn inspect<F>(self, f: F) -> Chain<T, K, Then<P, Inspect<F>>>
+    where
+        F: Fn(&P::Out) + 'static,
+    {
         self.then("inspect", Inspect(f))
     }
 
-    fn then<Q: Step<P::Out>>(mut self, kind: &'static str, step: Q) -> Chain<A, Then<P, Q>> {
-        self.kinds.push(kind);
+    /// As [`Stream::key_by`]; it ends the chain.
+    pub fn key_by<Q: Key>(self, f: impl Fn(&P::Out) -> Q + 'static) -> Keyed<Q, P::Out, K>
+    where
+        P::Out: Record,
+    {
+        let key = move |record: P::Out| (f(&record), record);
+        Keyed {
+            port: self.then("key_by", Map(key)).end().port,
+        }
+    }
+
+    /// As [`Stream::named`], for the stage that was added last.
+    pub fn named(self, name: impl Display) -> Self {
+        let graph = self.input.graph();
+        graph.rename(self.last.node, &name.to_string());
+        self
+    }
+
+    /// Ends the chain: what comes out of its last stage is a stream again.
+    pub fn end(mut self) -> Stream<P::Out, K> {
+        let graph = self.input.graph().clone();
+        if self.last == self.input.spec() {
+            self.last = graph.push_stage("pass", self.last);
+        }
+        let node = self.last.node;
+        let render = Stateless {
+            input: self.input,
+            step: self.step,
+        };
+        graph.set_render(node, render);
+        Stream::from_port(graph.port(node, 0))
+    }
+
+    fn then<Q: Step<P::Out>>(self, kind: &'static str, step: Q) -> Chain<T, K, Then<P, Q>> {
         Chain {
+            last: self.input.graph().push_stage(kind, self.last),
+            input: self.input,
             step: Then(self.step, step),
-            kinds: self.kinds,
-            record: PhantomData,
         }
     }
 }

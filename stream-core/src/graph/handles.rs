@@ -164,24 +164,16 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// ```
     pub fn fuse<P: Step<T>>(
         self,
-        chain: impl FnOnce(Chain<T, Pass>) -> Chain<T, P>,
+        chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P>,
     ) -> Stream<P::Out, K> {
-        let chain = chain(Chain::head());
-        let graph = self.port.graph().clone();
-        let mut from = self.port.spec();
-        let (last, before) = match chain.kinds.split_last() {
-            Some((last, before)) => (*last, before),
-            None => ("pass", &[][..]),
-        };
-        for kind in before {
-            from.node = graph.push(stage(kind, vec![from]), None);
-            from.port = 0;
-        }
-        let render = Stateless {
-            input: self.port,
-            step: chain.step,
-        };
-        Stream::from_port(graph.add(stage(last, vec![from]), render))
+        chain(self.chain()).end()
+    }
+
+    /// Begins a chain that is fused until it is [ended](Chain::end): what `#[pipeline]` writes
+    /// where a chain goes on in another binding.
+    #[doc(hidden)]
+    pub fn chain(self) -> Chain<T, K, Pass> {
+        Chain::open(self.port)
     }
 
     fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
@@ -242,7 +234,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 }
 
-impl<T: 'static, K: Kind<Stamp = ()>> Stream<T, K> {
+impl<T: 'static, K: Kind> Stream<T, K> {
     /// Reads each record's event time, and divides the records that are on time from the late
     /// ones.
     ///
@@ -270,6 +262,14 @@ impl<T: 'static, K: Kind<Stamp = ()>> Stream<T, K> {
 #[must_use = "a stream that nobody reads computes nothing"]
 pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
+}
+
+impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+    /// Names the stage that gave the key; see [`Stream::named`].
+    pub fn named(self, name: impl Display) -> Self {
+        self.port.graph().rename(self.port.node, &name.to_string());
+        self
+    }
 }
 
 impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
@@ -327,6 +327,11 @@ impl<Q: Key, V: Record> Table<Q, V> {
 }
 
 /// What can be bound to an output port.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an output",
+    label = "an output is a stream, a table or the changes of a table",
+    note = "records by key become a table by `.count()` or `.fold(…)`, and a stream by a window"
+)]
 pub trait Output: output::Sealed {
     /// What a sink of the port is given.
     type Row: 'static;

@@ -8,17 +8,26 @@
 //! Stateless stages render to no operator of their own. They stay *lazy* until something that
 //! must be an operator pulls its input through them, so a chain of them costs one operator.
 
+mod again;
 mod fuse;
 mod handles;
 pub(crate) mod node;
+mod outline;
+mod refusals;
 pub(crate) mod render;
+mod scope;
 mod spec;
 
+pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{
     Changes, EventTimed, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream, Table, Timed,
 };
 pub use node::Graph;
+pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};
+pub use refusals::{HasKey, HasNoKey};
+#[doc(hidden)]
+pub use scope::{Handle, Scope};
 pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec};
 
 use serde::Serialize;
@@ -36,6 +45,7 @@ use crate::time::EventTime;
 )]
 pub trait Record: Clone + Send + Serialize + DeserializeOwned + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Serialize + DeserializeOwned + 'static> Record for T {}
 
 /// What a key must be: a record that can be compared, hashed and ordered.
@@ -46,7 +56,22 @@ impl<T: Clone + Send + Serialize + DeserializeOwned + 'static> Record for T {}
 )]
 pub trait Key: Record + Eq + std::hash::Hash + Ord {}
 
+#[diagnostic::do_not_recommend]
 impl<K: Record + Eq + std::hash::Hash + Ord> Key for K {}
+
+/// What a setting of a pipeline must be: every worker has a copy.
+///
+/// It is implemented for every type that has the parts; nobody implements it by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a setting of a pipeline",
+    label = "a setting must be `Clone + Send + Sync + 'static`",
+    note = "every worker builds its own copy of the graph, with its own copy of the settings",
+    note = "what is meant to be a stream is written as `Stream<…>`, by this name"
+)]
+pub trait Setting: Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> Setting for T {}
 
 /// What travels beside a record: nothing, or its event time. The engine's own; nothing to call.
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::render::{Context, Edge};
+use super::scope::Scopes;
 use super::spec::{GraphSpec, NodeSpec, PortSpec};
 use super::{Output, Stamp, Stream};
 use crate::error::Problem;
@@ -37,6 +38,7 @@ struct Inner {
     name: String,
     nodes: RefCell<Vec<Node>>,
     ids: RefCell<BTreeSet<String>>,
+    scopes: RefCell<Scopes>,
     problems: RefCell<Vec<Problem>>,
     /// By (node, port): how to clone the edge, noted when a handle to it is cloned.
     cloners: RefCell<BTreeMap<(usize, usize), Box<dyn Any>>>,
@@ -109,6 +111,7 @@ impl Graph {
             name: name.to_owned(),
             nodes: RefCell::default(),
             ids: RefCell::default(),
+            scopes: RefCell::new(Scopes::new(name)),
             problems: RefCell::default(),
             cloners: RefCell::default(),
         }));
@@ -128,7 +131,9 @@ impl Graph {
     /// A [`Table`](super::Table) is written as its final content, [`Changes`](super::Changes) as
     /// they come.
     pub fn output<O: Output>(&self, name: &str, output: O) {
+        let before = self.scopes_mut(|scopes| scopes.bind(name, None));
         output.connect(name);
+        self.scopes_mut(|scopes| scopes.restore(before));
     }
 
     /// Adds a node with one output.
@@ -143,12 +148,29 @@ impl Graph {
 
     /// Adds a node and gives its number.
     pub(crate) fn push(&self, mut spec: NodeSpec, render: Option<Box<dyn Render>>) -> usize {
-        if spec.id.is_empty() {
-            spec.id = self.free_id(&format!("{}/{}", self.0.name, spec.default_name()));
-        }
+        let place = self.scopes_mut(|scopes| scopes.place(&spec));
+        spec.id = self.free_id(&place.id);
+        let number = &spec.id[place.id.len()..];
+        spec.was = place.was.map(|was| was + number);
         let mut nodes = self.0.nodes.borrow_mut();
         nodes.push(Node { spec, render });
         nodes.len() - 1
+    }
+
+    /// Adds a stateless stage that is rendered along with a later one.
+    pub(crate) fn push_stage(&self, kind: &'static str, input: PortSpec) -> PortSpec {
+        let node = self.push(stage(kind, vec![input]), None);
+        PortSpec { node, port: 0 }
+    }
+
+    /// Gives a node that was pushed without it the step that renders it.
+    pub(crate) fn set_render(&self, node: usize, render: impl Render + 'static) {
+        self.0.nodes.borrow_mut()[node].render = Some(Box::new(render));
+    }
+
+    /// Does something with the names of what is being built.
+    pub(super) fn scopes_mut<R>(&self, f: impl FnOnce(&mut Scopes) -> R) -> R {
+        f(&mut self.0.scopes.borrow_mut())
     }
 
     /// The port of a node that has been added.
@@ -166,7 +188,7 @@ impl Graph {
         let mut nodes = self.0.nodes.borrow_mut();
         let id = &mut nodes[node].spec.id;
         self.0.ids.borrow_mut().remove(id);
-        let wanted = format!("{}/{name}", self.0.name);
+        let wanted = self.scopes_mut(|scopes| scopes.named(name));
         if !self.0.ids.borrow_mut().insert(wanted.clone()) {
             self.problem(
                 Problem::new(format!("two stages are named `{wanted}`"))
@@ -182,7 +204,7 @@ impl Graph {
     }
 
     /// The id that the next node with this default would get; ids are `…`, `…#2`, `…#3`.
-    fn free_id(&self, wanted: &str) -> String {
+    pub(super) fn free_id(&self, wanted: &str) -> String {
         let mut ids = self.0.ids.borrow_mut();
         let numbered = (2..).map(|n| format!("{wanted}#{n}"));
         let id = std::iter::once(wanted.to_owned())

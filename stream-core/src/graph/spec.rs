@@ -20,6 +20,10 @@ pub struct GraphSpec {
 pub struct NodeSpec {
     /// What its state is found by: pipeline, name, `#2` for repeats.
     pub id: String,
+    /// What it was found by before it was renamed; its state is taken from there when there is
+    /// none under [`id`](NodeSpec::id).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
     /// The method that made it: `map`, `session`, `input`.
     pub kind: String,
     /// Where its records come from.
@@ -77,6 +81,7 @@ impl NodeSpec {
     pub(crate) fn new(kind: &str, inputs: Vec<PortSpec>) -> Self {
         NodeSpec {
             id: String::new(),
+            was: None,
             kind: kind.to_owned(),
             inputs,
             parameters: Vec::new(),

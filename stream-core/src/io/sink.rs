@@ -55,6 +55,12 @@ pub struct SinkInfo {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no sink of `{T}`",
+    label = "the output is written as rows of type `{T}`",
+    note = "a stream is written as its records, a table as `Entry<key, value>`, changes as \
+            `Change<key, value>`"
+)]
 pub trait Sink<T>: Send + Sync + 'static {
     /// Says what this sink is.
     fn info(&self) -> SinkInfo;

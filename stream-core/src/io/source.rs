@@ -91,6 +91,11 @@ pub struct SourceInfo {
 ///
 /// stream_core::testing::contract::source(|| Ten, &[(0..10).collect()]);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of `{T}`",
+    label = "the input carries records of type `{T}`",
+    note = "a source says the type of its records where it is made, or where its codec is"
+)]
 pub trait Source<T>: Send + Sync + 'static {
     /// Says what this source is.
     fn info(&self) -> SourceInfo;

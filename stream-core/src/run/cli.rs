@@ -17,6 +17,9 @@ use crate::error::Error;
     args_conflicts_with_subcommands = true
 )]
 struct Line {
+    /// Gives a setting of the pipeline its value
+    #[arg(long, value_name = "name=value", value_parser = parse_setting, global = true)]
+    set: Vec<(String, String)>,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -67,11 +70,13 @@ impl Job {
     pub fn main(self) -> ExitCode {
         let command = Line::command().name(self.name().to_owned());
         let line = Line::from_arg_matches(&command.get_matches()).unwrap_or_else(|e| e.exit());
-        let done = match line.command {
+        let set = |(name, text): &(String, String)| self.set_by_text(name, text);
+        let done = line.set.iter().try_for_each(set);
+        let done = done.and_then(|()| match line.command {
             Some(Command::Explain { format }) => self.print_graph(format),
             Some(Command::Run(run)) => self.run_line(&run),
             None => self.run_line(&line.run),
-        };
+        });
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -103,6 +108,14 @@ impl Job {
         eprintln!("{report}");
         Ok(())
     }
+}
+
+/// Reads `name=value`.
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected name=value, like gap=45m")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Lets ctrl-c, and the signal that asks a process to terminate, stop the job.

@@ -55,11 +55,16 @@ pub struct Job {
     wait: Wait,
     clock: Clock,
     start: Snapshot,
+    /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
+    set_text: Option<Arc<SetText>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
 }
 
 pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
+
+/// What gives a setting, told by name, a value, told by text.
+pub(crate) type SetText = dyn Fn(&str, &str) -> Result<(), Problem> + Send + Sync;
 
 /// The pipeline, and the description that every worker's copy must have.
 pub(crate) struct Plan {
@@ -80,8 +85,33 @@ impl Job {
             wait: Wait::Park,
             clock: Clock::machine(),
             start: Snapshot::default(),
+            set_text: None,
             mistake: None,
         }
+    }
+
+    /// Lets settings be given by text.
+    pub(crate) fn settings_by_text(
+        mut self,
+        set: impl Fn(&str, &str) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.set_text = Some(Arc::new(set));
+        self
+    }
+
+    /// Gives a setting of the pipeline its value by text, as `--set name=value` does.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the text is no value of it.
+    pub fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
+        let done = match &self.set_text {
+            Some(set) => set(name, text),
+            None => Err(
+                Problem::new(format!("the pipeline has no setting `{name}`"))
+                    .hint("settings are the parameters of a function with `#[pipeline]`"),
+            ),
+        };
+        done.map_err(Error::Plan)
     }
 
     /// Binds a source to an input port.

@@ -16,6 +16,7 @@ pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod worker;
 
+pub use crate::expanded::{Bound, NotBound, RunsAlone};
 pub use handle::{Handle, Stop};
 pub use job::Job;
 pub use mode::{BatchCut, Mode, ParseModeError, Wait};

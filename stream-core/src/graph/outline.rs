@@ -1,0 +1,89 @@
+//! What is known of a pipeline before types are: the `GRAPH` of a `#[pipeline]`.
+
+use std::fmt;
+
+/// A pipeline as its function is written: ports, settings, stages. A constant.
+///
+/// The ids are those of the [`GraphSpec`](super::GraphSpec), which the job's `explain` gives. What
+/// only types or values can tell (parameters, exchanges, the stages of a pipeline that is called)
+/// stands there alone.
+///
+/// ```
+/// use stream_core::prelude::*;
+///
+/// #[pipeline]
+/// fn lengths(words: Stream<String>) -> Table<usize, u64> {
+///     let counts = words.key_by(|word| word.len()).count();
+///     counts
+/// }
+///
+/// let ids: Vec<_> = lengths::GRAPH.stages.iter().map(|stage| stage.id).collect();
+/// assert_eq!(ids, ["lengths/counts/key_by", "lengths/counts/count"]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The pipeline's name.
+    pub name: &'static str,
+    /// The inputs.
+    pub inputs: &'static [OutlinePort],
+    /// The settings.
+    pub settings: &'static [OutlineSetting],
+    /// The stages; what a stage reads stands before it.
+    pub stages: &'static [OutlineStage],
+    /// The outputs.
+    pub outputs: &'static [OutlinePort],
+}
+
+/// An input or an output of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutlinePort {
+    /// The port's name.
+    pub name: &'static str,
+    /// The id of the input, or of the stage that the output comes out of.
+    pub id: &'static str,
+    /// The type of an input's records, or of the stream at an output, as written.
+    pub stream: &'static str,
+}
+
+/// A setting of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutlineSetting {
+    /// The setting's name.
+    pub name: &'static str,
+    /// Its type, as written.
+    pub of: &'static str,
+    /// Whether it has no default.
+    pub required: bool,
+}
+
+/// A stage of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutlineStage {
+    /// What its state is found by.
+    pub id: &'static str,
+    /// The binding that it is written in.
+    pub binding: &'static str,
+    /// The method that makes it.
+    pub method: &'static str,
+    /// The ids of the stages and inputs that it reads.
+    pub reads: &'static [&'static str],
+}
+
+impl fmt::Display for Outline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pipeline {}", self.name)?;
+        for OutlinePort { name, stream, .. } in self.inputs {
+            writeln!(f, "  input {name}: {stream}")?;
+        }
+        for OutlineSetting { name, of, .. } in self.settings {
+            writeln!(f, "  setting {name}: {of}")?;
+        }
+        for OutlineStage { id, reads, .. } in self.stages {
+            writeln!(f, "  {id} <- {}", reads.join(", "))?;
+        }
+        for OutlinePort { name, id, stream } in self.outputs {
+            writeln!(f, "  output {name}: {stream} <- {id}")?;
+        }
+        Ok(())
+    }
+}

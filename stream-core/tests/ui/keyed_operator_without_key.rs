@@ -1,0 +1,23 @@
+//! What works key by key needs a key.
+//! Errors: 2
+
+use serde::{Deserialize, Serialize};
+use stream_core::prelude::*;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Click {
+    user: u64,
+    at: EventTime,
+    price: f64,
+}
+
+#[pipeline]
+fn counted(clicks: Stream<Click>, gap: Gap) -> (Table<u64, u64>, Timed<Windowed<u64, u64>>) {
+    let counts = clicks.count();
+    let (timed, late) = clicks.event_time(|click| click.at, Lateness::secs(30));
+    late.discard();
+    let sessions = timed.session(gap).count();
+    (counts, sessions)
+}
+
+fn main() {}

@@ -1,0 +1,256 @@
+//! The rules that hold for a whole pipeline: every stream is used, every name is used once, every
+//! output has a name and a type.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::Ident;
+use quote::ToTokens;
+
+use crate::errors::Errors;
+use crate::model::Model;
+use crate::names;
+use crate::parse::{Bind, Chain, Head, Role, Statement};
+
+/// The methods of a job and of its test, which no port and no setting can be named like.
+pub(crate) const RESERVED: [&str; 17] = [
+    "clock",
+    "compare",
+    "explain",
+    "into_job",
+    "job",
+    "main",
+    "mode",
+    "modes",
+    "rows",
+    "run",
+    "set",
+    "start",
+    "start_from",
+    "test",
+    "wait",
+    "workers",
+    "check_modes",
+];
+
+/// Notes what is wrong with a pipeline.
+pub(crate) fn check(model: &Model, errors: &mut Errors) {
+    names_are_used_once(model, errors);
+    streams_are_used(model, errors);
+    chains_lead_somewhere(model, errors);
+    outputs_match(model, errors);
+    ports_have_free_names(model, errors);
+    old_names_are_gone(model, errors);
+}
+
+fn binds(model: &Model) -> impl Iterator<Item = &Bind> {
+    let statements = model.definition.body.statements.iter();
+    statements.filter_map(|statement| match statement {
+        Statement::Bind(bind) => Some(bind),
+        _ => None,
+    })
+}
+
+/// All names in the order in which they are bound.
+fn all_names(model: &Model) -> Vec<Ident> {
+    let parameters = model.definition.parameters.iter();
+    let mut all: Vec<_> = parameters
+        .map(|parameter| parameter.ident.clone())
+        .collect();
+    for statement in &model.definition.body.statements {
+        match statement {
+            Statement::Bind(bind) => all.extend(bind.names.iter().cloned()),
+            Statement::Plain(stmt, _) => {
+                if let syn::Stmt::Local(local) = &**stmt {
+                    all.extend(names::bound_by(&local.pat));
+                }
+            }
+            Statement::End(_) => {}
+        }
+    }
+    all
+}
+
+fn names_are_used_once(model: &Model, errors: &mut Errors) {
+    let mut seen = BTreeMap::new();
+    for name in all_names(model) {
+        if seen.insert(name.to_string(), ()).is_some() {
+            let what = format!("the name `{name}` is taken");
+            let help = "the state of a stage is found by the name of its binding: give this one \
+                        another";
+            errors.add(name, what, help);
+        }
+    }
+}
+
+fn streams_are_used(model: &Model, errors: &mut Errors) {
+    let is_read = |name: &Ident| model.reads.contains_key(&name.to_string());
+    for parameter in &model.definition.parameters {
+        let name = &parameter.ident;
+        if !matches!(parameter.role, Role::Setting(_)) && !is_read(name) {
+            let what = format!("the input `{name}` is never read");
+            let help =
+                format!("read it, leave it out, or say that it is meant: `{name}.discard();`");
+            errors.add(name, what, help);
+        }
+    }
+    for bind in binds(model) {
+        for name in bind.names.iter().filter(|name| !is_read(name)) {
+            let (what, help) = if is_late(bind, name) {
+                (
+                    format!("the late records in `{name}` are never read"),
+                    format!(
+                        "return them as an output, or say that they may be lost: \
+                         `{name}.discard();`"
+                    ),
+                )
+            } else {
+                (
+                    format!("the stream `{name}` is never read"),
+                    format!("read it, return it, or say that it is meant: `{name}.discard();`"),
+                )
+            };
+            errors.add(name, what, help);
+        }
+    }
+}
+
+/// Whether a name is the second of what `event_time` gives.
+fn is_late(bind: &Bind, name: &Ident) -> bool {
+    let last = bind.chain.calls.last();
+    last.is_some_and(|call| call.method == "event_time")
+        && names::bound_by(&bind.pat).len() <= 2
+        && bind.names.last() == Some(name)
+        && matches!(&bind.pat, syn::Pat::Tuple(_))
+}
+
+fn chains_lead_somewhere(model: &Model, errors: &mut Errors) {
+    for statement in &model.definition.body.statements {
+        let Statement::End(chain) = statement else {
+            continue;
+        };
+        let ends = chain
+            .calls
+            .last()
+            .is_some_and(|call| call.method == "discard");
+        if ends || matches!(chain.head, Head::Broken(_)) {
+            continue;
+        }
+        let what = "what comes out of this chain is thrown away";
+        let help = "bind it with `let`, or say that it is meant: end the chain with `.discard()`";
+        errors.add(end_of(chain, &model.definition.ident), what, help);
+    }
+}
+
+/// The last token of a chain that an error can point at.
+fn end_of(chain: &Chain, function: &Ident) -> proc_macro2::TokenStream {
+    match (&chain.head, chain.calls.last()) {
+        (_, Some(call)) => call.method.to_token_stream(),
+        (Head::Read(read), None) => read.ident.to_token_stream(),
+        (Head::Function { function, .. }, None) => function.to_token_stream(),
+        _ => function.to_token_stream(),
+    }
+}
+
+fn outputs_match(model: &Model, errors: &mut Errors) {
+    let definition = &model.definition;
+    let (types, streams) = (definition.returns.len(), model.outputs.len());
+    if types == 0 || streams == 0 || types == streams {
+        return;
+    }
+    let function_call = definition
+        .body
+        .returned
+        .iter()
+        .any(|chain| matches!(chain.head, Head::Function { .. }) && chain.calls.is_empty());
+    let help = if streams == 1 && function_call {
+        "name the outputs: `let (first, second) = …;`, and return `(first, second)`"
+    } else {
+        "say one type for each stream that the last expression returns, in the same order; a tuple \
+         type is said here and not by another name"
+    };
+    let what = format!(
+        "`{}` returns {}, but its type says {}",
+        definition.ident,
+        counted(streams, "stream"),
+        counted(types, "output"),
+    );
+    errors.add(&definition.output, what, help);
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
+fn ports_have_free_names(model: &Model, errors: &mut Errors) {
+    let mut taken = BTreeMap::new();
+    for parameter in &model.definition.parameters {
+        let kind = match parameter.role {
+            Role::Input(_) => "input",
+            Role::Handle => continue,
+            Role::Setting(_) => "setting",
+        };
+        taken.insert(parameter.ident.to_string(), kind);
+        if is_reserved(&parameter.ident.to_string()) {
+            reserved(&parameter.ident, kind, errors);
+        }
+    }
+    for output in &model.outputs {
+        let ident = Ident::new_raw_or_plain(&output.name, output.span);
+        if is_reserved(&output.name) {
+            reserved(&ident, "output", errors);
+        }
+        if let Some(kind) = taken.insert(output.name.clone(), "output") {
+            let what = format!("`{}` names an output and also an {kind}", output.name);
+            let what = what.replace("an setting", "a setting");
+            let help = "each port is a method of the job: return another binding, \
+                        `let name = …;`";
+            errors.add(&ident, what, help);
+        }
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+fn reserved(name: &Ident, kind: &str, errors: &mut Errors) {
+    let what = format!("an {kind} cannot be named `{name}`").replace("an setting", "a setting");
+    let help = format!(
+        "each port and each setting is a method of the job, and a job has a method `{name}` \
+         already: take another name"
+    );
+    errors.add(name, what, help);
+}
+
+fn old_names_are_gone(model: &Model, errors: &mut Errors) {
+    let current: Vec<_> = all_names(model).iter().map(Ident::to_string).collect();
+    let mut claimed = Vec::new();
+    for was in binds(model).filter_map(|bind| bind.was.as_ref()) {
+        let name = was.value();
+        let what = if current.contains(&name) {
+            format!("`{name}` is still the name of another binding")
+        } else if claimed.contains(&name) {
+            format!("two bindings say that they were `{name}`")
+        } else {
+            claimed.push(name);
+            continue;
+        };
+        let help = "the state that is kept under a name can go to one binding only";
+        errors.add(was, what, help);
+    }
+}
+
+/// Makes an identifier of a name that may be a keyword.
+trait RawOrPlain {
+    fn new_raw_or_plain(name: &str, span: proc_macro2::Span) -> Ident;
+}
+
+impl RawOrPlain for Ident {
+    fn new_raw_or_plain(name: &str, span: proc_macro2::Span) -> Ident {
+        match name.strip_prefix("r#") {
+            Some(name) => Ident::new_raw(name, span),
+            None => Ident::new(name, span),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The function's body: the user's chains, with clones, fused chains and names.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Expr;
+use syn::spanned::Spanned;
+use syn::token::Paren;
+
+use super::{at, own};
+use crate::model::{Model, end_name, output_name};
+use crate::parse::{Arg, Bind, Call, Chain, Head, Read, Role, Statement};
+
+/// Writes the body.
+pub(super) fn block(model: &Model) -> TokenStream {
+    let definition = &model.definition;
+    let scope = own("scope");
+    let name = &definition.name;
+    let is_stream = |p: &&crate::parse::Parameter| !matches!(p.role, Role::Setting(_));
+    let first = definition
+        .parameters
+        .iter()
+        .find(is_stream)
+        .map(|p| &p.ident);
+    let enter = first.map(|first| {
+        let first = Ident::new(&first.to_string(), first.span());
+        quote!(let #scope = ::stream_core::__private::Scope::enter(&#first, #name);)
+    });
+    let statements = definition.body.statements.iter().map(statement);
+    let result = result(model);
+    quote!({ #enter #(#statements)* #result })
+}
+
+fn statement(statement: &Statement) -> TokenStream {
+    match statement {
+        Statement::Plain(stmt, _) => stmt.to_token_stream(),
+        Statement::Bind(Bind {
+            attrs,
+            pat,
+            names,
+            was,
+            chain,
+            ..
+        }) => {
+            let name = names.first().map(Ident::to_string).unwrap_or_default();
+            let said = match was {
+                Some(was) => renamed_binding(&name, was),
+                None => binding(&name),
+            };
+            let chain = chain_tokens(chain);
+            quote!(#said #(#attrs)* let #pat = #chain;)
+        }
+        Statement::End(chain) => {
+            let said = binding(&end_name(chain));
+            let chain = chain_tokens(chain);
+            quote!(#said #chain;)
+        }
+    }
+}
+
+fn binding(name: &str) -> TokenStream {
+    let scope = own("scope");
+    quote!(#scope.binding(#name);)
+}
+
+fn renamed_binding(name: &str, was: &syn::LitStr) -> TokenStream {
+    let scope = own("scope");
+    quote!(#scope.renamed_binding(#name, #was);)
+}
+
+/// The last expression. A chain is bound first, so that a wrong type is told of its last method.
+fn result(model: &Model) -> TokenStream {
+    let returned = &model.definition.body.returned;
+    let is_name = |chain: &Chain| matches!(chain.head, Head::Read(_)) && chain.calls.is_empty();
+    if let [chain] = &returned[..]
+        && !is_name(chain)
+    {
+        let said = binding(&output_name(chain));
+        let span = match (chain.calls.last(), &chain.head) {
+            (Some(call), _) => call.method.span(),
+            (None, Head::Function { function, .. }) => function.span(),
+            _ => model.definition.ident.span(),
+        };
+        let chain = chain_tokens(chain);
+        let output = Ident::new("output", span);
+        return quote!(#said let #output = #chain; #output);
+    }
+    let outputs = returned.iter().map(chain_tokens);
+    match &model.definition.body.result {
+        Some(Expr::Tuple(tuple)) => {
+            let mut tokens = TokenStream::new();
+            tuple.paren_token.surround(&mut tokens, |inside| {
+                inside.extend(quote!(#(#outputs),*));
+                if returned.len() == 1 {
+                    inside.extend(quote!(,));
+                }
+            });
+            tokens
+        }
+        _ => quote!(#(#outputs)*),
+    }
+}
+
+fn chain_tokens(chain: &Chain) -> TokenStream {
+    let head = match &chain.head {
+        Head::Read(read) => stream(read),
+        Head::Function {
+            function,
+            paren,
+            args,
+        } => {
+            let args = args_tokens(paren, args);
+            quote!(#function #args)
+        }
+        Head::Plain(expr) => expr.to_token_stream(),
+        Head::Broken(_) => quote!(::core::unreachable!()),
+    };
+    chain.calls.iter().fold(head, call)
+}
+
+/// Reads a stream: itself, or a clone when it is read again.
+fn stream(read: &Read) -> TokenStream {
+    let ident = &read.ident;
+    if !read.again {
+        return ident.to_token_stream();
+    }
+    quote_spanned!(ident.span()=> #ident.again())
+}
+
+/// Arguments in the user's own parentheses.
+fn args_tokens(paren: &Paren, args: &[Arg]) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    let args = args.iter().map(arg);
+    paren.surround(&mut tokens, |inside| inside.extend(quote!(#(#args),*)));
+    tokens
+}
+
+fn call(receiver: TokenStream, call: &Call) -> TokenStream {
+    let Call {
+        dot,
+        method,
+        turbofish,
+        args,
+        opens,
+        ends,
+    } = call;
+    let span = method.span();
+    let open = opens.then(|| quote_spanned!(span=> .chain()));
+    let end = ends.then(|| quote_spanned!(span=> .end()));
+    match args {
+        Some((paren, args)) => {
+            let args = args_tokens(paren, args);
+            quote!(#receiver #open #dot #method #turbofish #args #end)
+        }
+        None => quote!(#receiver #dot #method),
+    }
+}
+
+/// An argument. Settings are moved into it, or clones of them when they are read again.
+fn arg(arg: &Arg) -> TokenStream {
+    let (expr, reads) = match arg {
+        Arg::Stream(chain) => return chain_tokens(chain),
+        Arg::Value(expr, reads) => (expr, reads),
+    };
+    let mut expr = (**expr).clone();
+    if let (Expr::Closure(closure), false) = (&mut expr, reads.is_empty()) {
+        let span = closure.inputs_begin.span();
+        closure.capture.get_or_insert(syn::Token![move](span));
+    }
+    // The last read of each setting in here tells whether another place reads it after.
+    let mut last = Vec::<&Read>::new();
+    for read in reads {
+        last.retain(|other| other.ident != read.ident);
+        last.push(read);
+    }
+    let cloned: Vec<_> = last
+        .iter()
+        .filter(|read| read.again)
+        .map(|read| &read.ident)
+        .collect();
+    if cloned.is_empty() {
+        return expr.to_token_stream();
+    }
+    if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
+        return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
+    }
+    let clones = cloned.iter().map(
+        |name| quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);),
+    );
+    quote!({ #(#clones)* #expr })
+}

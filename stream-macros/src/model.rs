@@ -1,0 +1,488 @@
+//! What a pipeline is, once it is known who reads what: plain data, to be printed and compared.
+//!
+//! 1. **Reads.** Each read of a name knows whether the name is read again; then it takes a clone.
+//! 2. **Fusion.** Stateless stages that follow one another become one chain. A chain goes on in
+//!    another binding where its name is read there and nowhere else.
+//! 3. **Stages.** Each gets the id that it has in the graph, and the ids of what it reads.
+//! 4. **Outputs.** Each is named by the binding that is returned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use proc_macro2::{Ident, Span};
+use quote::ToTokens;
+use syn::{Expr, Lit, Type};
+
+use crate::parse::{Arg, Body, Call, Chain, Definition, Head, Parameter, Read, Role, Statement};
+use crate::signature;
+
+/// The methods that are one loop with those around them.
+const STATELESS: [&str; 6] = ["map", "filter", "filter_map", "flat_map", "inspect", KEY_BY];
+/// The one of them that ends the loop, for what it makes is no stream.
+const KEY_BY: &str = "key_by";
+/// How many stages are fused at most, so that types stay short and compile time linear.
+const FUSED_MAX: usize = 16;
+/// Methods that only begin a stage; the next one completes it.
+const WINDOWS: [&str; 4] = ["tumbling", "session", "sliding", "hopping"];
+/// Methods that are no stage.
+const SILENT: [&str; 4] = ["discard", "changes", "clone", "named"];
+/// The name of an output that no binding names.
+const UNNAMED: &str = "output";
+
+/// A pipeline, resolved.
+pub(crate) struct Model {
+    pub(crate) definition: Definition,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) stages: Vec<Stage>,
+    /// How often each name is read.
+    pub(crate) reads: BTreeMap<String, usize>,
+}
+
+/// An output port.
+pub(crate) struct Output {
+    pub(crate) name: String,
+    /// What an error about it points at.
+    pub(crate) span: Span,
+    /// `None` when the return type has too few.
+    pub(crate) ty: Option<Type>,
+    /// The id of the stage that it comes out of.
+    pub(crate) reads: String,
+}
+
+/// One stage, as far as it is known before types are.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Stage {
+    pub(crate) id: String,
+    pub(crate) binding: String,
+    pub(crate) method: String,
+    /// The ids of the stages and inputs that it reads.
+    pub(crate) reads: Vec<String>,
+}
+
+impl Model {
+    /// Resolves a definition.
+    pub(crate) fn new(mut definition: Definition) -> Model {
+        let reads = mark_reads(&mut definition.body);
+        fuse(&mut definition.body, &reads);
+        let (stages, origins) = Stages::of(&definition);
+        let outputs = outputs(&definition, &origins);
+        Model {
+            definition,
+            outputs,
+            stages,
+            reads,
+        }
+    }
+
+    /// The parameters that are input ports, with the type of their records.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (&Parameter, &Type)> {
+        self.definition
+            .parameters
+            .iter()
+            .filter_map(|parameter| match &parameter.role {
+                Role::Input(record) => Some((parameter, &**record)),
+                _ => None,
+            })
+    }
+
+    /// The parameters that are settings, with their defaults.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&Parameter, Option<&Expr>)> {
+        self.definition
+            .parameters
+            .iter()
+            .filter_map(|parameter| match &parameter.role {
+                Role::Setting(default) => Some((parameter, default.as_deref())),
+                _ => None,
+            })
+    }
+
+    /// Whether sources and sinks can be bound to it; else only other pipelines can call it.
+    pub(crate) fn runs_alone(&self) -> bool {
+        let is_handle = |parameter: &Parameter| matches!(parameter.role, Role::Handle);
+        let returns = &self.definition.returns;
+        !self.definition.parameters.iter().any(is_handle)
+            && !returns.iter().any(signature::is_unfinished)
+    }
+}
+
+/// A read of a name, met on a walk.
+enum Met<'a> {
+    /// It can take a clone.
+    Read(&'a mut Read),
+    /// It stands in plain Rust, or in what was not understood.
+    Other(&'a Ident),
+}
+
+/// Meets all reads in the order in which they happen.
+fn walk(body: &mut Body, meet: &mut dyn FnMut(Met<'_>)) {
+    for statement in &mut body.statements {
+        match statement {
+            Statement::Plain(_, reads) => reads.iter().for_each(|ident| meet(Met::Other(ident))),
+            Statement::Bind(bind) => walk_chain(&mut bind.chain, meet),
+            Statement::End(chain) => walk_chain(chain, meet),
+        }
+    }
+    body.returned
+        .iter_mut()
+        .for_each(|chain| walk_chain(chain, meet));
+}
+
+fn walk_chain(chain: &mut Chain, meet: &mut dyn FnMut(Met<'_>)) {
+    match &mut chain.head {
+        Head::Read(read) => meet(Met::Read(read)),
+        Head::Function { args, .. } => args.iter_mut().for_each(|arg| walk_arg(arg, meet)),
+        Head::Broken(idents) => idents.iter().for_each(|ident| meet(Met::Other(ident))),
+        Head::Plain(_) => {}
+    }
+    for call in &mut chain.calls {
+        call.args_mut()
+            .iter_mut()
+            .for_each(|arg| walk_arg(arg, meet));
+    }
+}
+
+fn walk_arg(arg: &mut Arg, meet: &mut dyn FnMut(Met<'_>)) {
+    match arg {
+        Arg::Stream(chain) => walk_chain(chain, meet),
+        Arg::Value(_, reads) => reads.iter_mut().for_each(|read| meet(Met::Read(read))),
+    }
+}
+
+/// Counts the reads of each name, and tells each whether it is followed by another.
+fn mark_reads(body: &mut Body) -> BTreeMap<String, usize> {
+    let mut reads = BTreeMap::<String, usize>::new();
+    walk(body, &mut |met| {
+        let ident = match met {
+            Met::Read(read) => &read.ident,
+            Met::Other(ident) => ident,
+        };
+        *reads.entry(ident.to_string()).or_default() += 1;
+    });
+    let mut left = reads.clone();
+    walk(body, &mut |met| {
+        let (ident, again) = match met {
+            Met::Read(read) => (&read.ident, Some(&mut read.again)),
+            Met::Other(ident) => (ident, None),
+        };
+        let left = left.get_mut(&ident.to_string()).expect("it was counted");
+        *left -= 1;
+        if let Some(again) = again {
+            *again = *left > 0;
+        }
+    });
+    reads
+}
+
+/// Joins stateless stages into chains, across bindings that are read once.
+fn fuse(body: &mut Body, reads: &BTreeMap<String, usize>) {
+    let mut continued = BTreeSet::new();
+    each_chain(body, &mut |chain, _| {
+        if let (Head::Read(read), Some(true)) = (&chain.head, chain.calls.first().map(is_stateless))
+        {
+            let name = read.ident.to_string();
+            if reads[&name] == 1 {
+                continued.insert(name);
+            }
+        }
+    });
+    // The stages of a chain that a binding leaves open, by the binding's name.
+    let mut open = BTreeMap::new();
+    each_chain(body, &mut |chain, bound_to| {
+        let inherited = match &chain.head {
+            Head::Read(read) => open.remove(&read.ident.to_string()).unwrap_or(0),
+            _ => 0,
+        };
+        let onward = bound_to.filter(|name| continued.contains(*name));
+        let left_open = fuse_chain(&mut chain.calls, inherited, onward.is_some());
+        if let (Some(name), 1..) = (onward, left_open) {
+            open.insert(name.to_owned(), left_open);
+        }
+    });
+}
+
+/// Calls back for each chain, those in its arguments before it, with the one plain name that it is
+/// bound to.
+fn each_chain(body: &mut Body, back: &mut dyn FnMut(&mut Chain, Option<&str>)) {
+    for statement in &mut body.statements {
+        match statement {
+            Statement::Plain(..) => {}
+            Statement::Bind(bind) => {
+                let plain = matches!(bind.pat, syn::Pat::Ident(_));
+                let name = bind.names.first().filter(|_| plain).map(Ident::to_string);
+                each_inside(&mut bind.chain, name.as_deref(), back);
+            }
+            Statement::End(chain) => each_inside(chain, None, back),
+        }
+    }
+    body.returned
+        .iter_mut()
+        .for_each(|chain| each_inside(chain, None, back));
+}
+
+fn each_inside(
+    chain: &mut Chain,
+    bound_to: Option<&str>,
+    back: &mut dyn FnMut(&mut Chain, Option<&str>),
+) {
+    let of_head = match &mut chain.head {
+        Head::Function { args, .. } => args.iter_mut(),
+        _ => [].iter_mut(),
+    };
+    let of_calls = chain.calls.iter_mut().flat_map(Call::args_mut);
+    for arg in of_head.chain(of_calls) {
+        if let Arg::Stream(chain) = arg {
+            each_inside(chain, None, back);
+        }
+    }
+    back(chain, bound_to);
+}
+
+fn is_stateless(call: &Call) -> bool {
+    let one_value = matches!(call.args(), [Arg::Value(..)]);
+    one_value && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
+}
+
+/// Marks where fused chains begin and end. `inherited` stages are open before the first call. Gives
+/// the number of stages that are left open behind the last call, if that is allowed.
+fn fuse_chain(calls: &mut [Call], inherited: usize, may_stay_open: bool) -> usize {
+    let (mut begin, mut stages, mut is_inherited) = (0, inherited, inherited > 0);
+    for at in 0..calls.len() {
+        if stages > 0 && calls[at].method == "named" {
+            continue;
+        }
+        if !is_stateless(&calls[at]) || stages == FUSED_MAX {
+            mark(&mut calls[begin..at], stages, is_inherited, true);
+            (stages, is_inherited) = (0, false);
+        }
+        if is_stateless(&calls[at]) {
+            if stages == 0 {
+                begin = at;
+            }
+            stages += 1;
+        }
+        if calls[at].method == KEY_BY {
+            mark(&mut calls[begin..=at], stages, is_inherited, false);
+            (stages, is_inherited) = (0, false);
+        }
+    }
+    if may_stay_open && stages > 0 && stages < FUSED_MAX {
+        if let (Some(first), false) = (calls[begin..].first_mut(), is_inherited) {
+            first.opens = true;
+        }
+        return stages;
+    }
+    let rest = calls.get_mut(begin..).unwrap_or_default();
+    mark(rest, stages, is_inherited, true);
+    0
+}
+
+/// Marks one fused chain, if there is anything to fuse.
+fn mark(calls: &mut [Call], stages: usize, is_inherited: bool, ends: bool) {
+    if !is_inherited && stages < 2 {
+        return;
+    }
+    if let Some(first) = calls.first_mut() {
+        first.opens = !is_inherited;
+    }
+    if let Some(last) = calls.last_mut() {
+        last.ends = ends;
+    }
+}
+
+/// Gathers the stages.
+struct Stages<'d> {
+    pipeline: &'d str,
+    stages: Vec<Stage>,
+    /// How often each id was wanted.
+    ids: BTreeMap<String, usize>,
+    /// By name of a stream: the id of what it comes out of.
+    origins: BTreeMap<String, String>,
+}
+
+impl<'d> Stages<'d> {
+    fn of(definition: &'d Definition) -> (Vec<Stage>, Vec<String>) {
+        let mut this = Stages {
+            pipeline: &definition.name,
+            stages: Vec::new(),
+            ids: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        };
+        for parameter in &definition.parameters {
+            if !matches!(parameter.role, Role::Setting(_)) {
+                let name = parameter.ident.to_string();
+                let id = this.id(None, &name);
+                this.origins.insert(name, id);
+            }
+        }
+        for statement in &definition.body.statements {
+            match statement {
+                Statement::Plain(..) => {}
+                Statement::Bind(bind) => {
+                    let binding = bind.names.first().map(Ident::to_string).unwrap_or_default();
+                    let origin = this.chain(&bind.chain, &binding);
+                    for name in &bind.names {
+                        this.origins.insert(name.to_string(), origin.clone());
+                    }
+                }
+                Statement::End(chain) => drop(this.chain(chain, &end_name(chain))),
+            }
+        }
+        let returned = definition.body.returned.iter();
+        let outputs = returned
+            .map(|chain| this.chain(chain, &output_name(chain)))
+            .collect();
+        (this.stages, outputs)
+    }
+
+    /// Adds the stages of a chain, and gives the id of the last.
+    fn chain(&mut self, chain: &Chain, binding: &str) -> String {
+        let mut origin = match &chain.head {
+            Head::Read(read) => self.origins.get(&read.ident.to_string()).cloned(),
+            Head::Function { function, args, .. } => {
+                let reads = self.args(args, binding);
+                Some(self.stage(binding, &function_name(function), reads))
+            }
+            Head::Plain(_) | Head::Broken(_) => None,
+        };
+        let mut begun = None;
+        for call in &chain.calls {
+            let method = call.method.to_string();
+            if method == "named" {
+                self.name_last(call);
+            }
+            let mut reads: Vec<_> = origin.clone().into_iter().collect();
+            reads.extend(self.args(call.args(), binding));
+            if SILENT.contains(&&*method) {
+                continue;
+            }
+            if WINDOWS.contains(&&*method) {
+                begun = Some(method);
+                continue;
+            }
+            let method = begun.take().unwrap_or(method);
+            origin = Some(self.stage(binding, &method, reads));
+        }
+        origin.unwrap_or_default()
+    }
+
+    fn args(&mut self, args: &[Arg], binding: &str) -> Vec<String> {
+        let chains = args.iter().filter_map(|arg| match arg {
+            Arg::Stream(chain) => Some(chain),
+            Arg::Value(..) => None,
+        });
+        chains.map(|chain| self.chain(chain, binding)).collect()
+    }
+
+    fn stage(&mut self, binding: &str, method: &str, reads: Vec<String>) -> String {
+        let id = self.id(Some(binding), method);
+        self.stages.push(Stage {
+            id: id.clone(),
+            binding: binding.to_owned(),
+            method: method.to_owned(),
+            reads,
+        });
+        id
+    }
+
+    fn id(&mut self, binding: Option<&str>, name: &str) -> String {
+        let wanted = match binding {
+            Some(binding) => format!("{}/{binding}/{name}", self.pipeline),
+            None => format!("{}/{name}", self.pipeline),
+        };
+        let number = self.ids.entry(wanted.clone()).or_default();
+        *number += 1;
+        match number {
+            1 => wanted,
+            number => format!("{wanted}#{number}"),
+        }
+    }
+
+    fn name_last(&mut self, call: &Call) {
+        let [Arg::Value(expr, _)] = call.args() else {
+            return;
+        };
+        if let (Expr::Lit(literal), Some(last)) = (&**expr, self.stages.last_mut())
+            && let Lit::Str(name) = &literal.lit
+        {
+            let before =
+                std::mem::replace(&mut last.id, format!("{}/{}", self.pipeline, name.value()));
+            let id = last.id.clone();
+            let renamed = self
+                .origins
+                .values_mut()
+                .filter(|origin| **origin == before);
+            renamed.for_each(|origin| origin.clone_from(&id));
+        }
+    }
+}
+
+/// The last name of the path of a function.
+fn function_name(function: &Expr) -> String {
+    match function {
+        Expr::Path(path) => {
+            let last = path.path.segments.last().expect("a path has a segment");
+            last.ident.to_string()
+        }
+        other => other.to_token_stream().to_string(),
+    }
+}
+
+/// What the stages of `name.….discard()` are written in.
+pub(crate) fn end_name(chain: &Chain) -> String {
+    match &chain.head {
+        Head::Read(read) => read.ident.to_string(),
+        _ => "discard".to_owned(),
+    }
+}
+
+/// The port of a chain that is returned.
+pub(crate) fn output_name(chain: &Chain) -> String {
+    match &chain.head {
+        Head::Read(read) if chain.calls.is_empty() => read.ident.to_string(),
+        _ => UNNAMED.to_owned(),
+    }
+}
+
+fn outputs(definition: &Definition, origins: &[String]) -> Vec<Output> {
+    let returned = definition.body.returned.iter().zip(origins).enumerate();
+    let output = |(index, (chain, reads)): (usize, (&Chain, &String))| Output {
+        name: output_name(chain),
+        span: match (&chain.head, chain.calls.last()) {
+            (_, Some(call)) => call.method.span(),
+            (Head::Read(read), None) => read.ident.span(),
+            _ => definition.ident.span(),
+        },
+        ty: definition.returns.get(index).cloned(),
+        reads: reads.clone(),
+    };
+    returned.map(output).collect()
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pipeline {}", self.definition.name)?;
+        for (parameter, record) in self.inputs() {
+            writeln!(
+                f,
+                "  input {}: {}",
+                parameter.ident,
+                record.to_token_stream()
+            )?;
+        }
+        for (parameter, _) in self.settings() {
+            writeln!(
+                f,
+                "  setting {}: {}",
+                parameter.ident,
+                parameter.ty.to_token_stream()
+            )?;
+        }
+        for stage in &self.stages {
+            writeln!(f, "  {} <- {}", stage.id, stage.reads.join(", "))?;
+        }
+        for output in &self.outputs {
+            writeln!(f, "  output {} <- {}", output.name, output.reads)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Which of the names in scope a piece of Rust reads.
+//!
+//! Names that a closure, a `let`, a match arm or a loop binds inside of the piece hide those
+//! outside. Macros are opaque, so every identifier in one counts, and so do the names in the format
+//! strings of `format!("{gap}")` and its kin. To count one name too many costs a clone, to miss
+//! one a compile error; so where it is in doubt, it counts.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprWhile, Local, Macro};
+use syn::{Pat, PatIdent, Stmt};
+
+/// Names that can be read.
+pub(crate) type Names = BTreeSet<String>;
+
+/// The reads of `names` in an expression, in the order of the text.
+pub(crate) fn read_by(expr: &Expr, names: &Names) -> Vec<Ident> {
+    let mut finder = Finder::new(names);
+    finder.visit_expr(expr);
+    finder.found
+}
+
+/// The reads of `names` in a statement.
+pub(crate) fn read_by_stmt(stmt: &Stmt, names: &Names) -> Vec<Ident> {
+    let mut finder = Finder::new(names);
+    finder.visit_stmt(stmt);
+    finder.found
+}
+
+/// The names that a pattern binds.
+pub(crate) fn bound_by(pat: &Pat) -> Vec<Ident> {
+    struct Bound(Vec<Ident>);
+    impl<'a> Visit<'a> for Bound {
+        fn visit_pat_ident(&mut self, pat: &'a PatIdent) {
+            self.0.push(pat.ident.clone());
+            visit::visit_pat_ident(self, pat);
+        }
+    }
+    let mut bound = Bound(Vec::new());
+    bound.visit_pat(pat);
+    bound.0
+}
+
+struct Finder<'n> {
+    names: &'n Names,
+    /// What hides the names at this place, the innermost last.
+    hidden: Vec<String>,
+    found: Vec<Ident>,
+}
+
+impl<'n> Finder<'n> {
+    fn new(names: &'n Names) -> Self {
+        Finder {
+            names,
+            hidden: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    fn meet(&mut self, ident: &Ident) {
+        let name = ident.to_string();
+        if self.names.contains(&name) && !self.hidden.contains(&name) {
+            self.found.push(ident.clone());
+        }
+    }
+
+    fn hide(&mut self, pat: &Pat) {
+        let bound = bound_by(pat);
+        self.hidden.extend(bound.iter().map(Ident::to_string));
+    }
+
+    /// Visits a piece whose bindings end with it.
+    fn inside(&mut self, visit: impl FnOnce(&mut Self)) {
+        let outside = self.hidden.len();
+        visit(self);
+        self.hidden.truncate(outside);
+    }
+
+    fn meet_tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => self.meet(&ident),
+                TokenTree::Group(group) => self.meet_tokens(group.stream()),
+                TokenTree::Literal(literal) => {
+                    self.meet_format(&literal.to_string(), literal.span());
+                }
+                TokenTree::Punct(_) => {}
+            }
+        }
+    }
+
+    /// Meets the names in the braces of what may be a format string.
+    fn meet_format(&mut self, text: &str, span: Span) {
+        for piece in text.split('{').skip(1) {
+            let name = piece.split(['}', ':']).next().unwrap_or_default().trim();
+            if let Ok(mut ident) = syn::parse_str::<Ident>(name) {
+                ident.set_span(span);
+                self.meet(&ident);
+            }
+        }
+    }
+}
+
+impl<'a> Visit<'a> for Finder<'_> {
+    fn visit_expr_path(&mut self, path: &'a syn::ExprPath) {
+        if let (None, Some(ident)) = (&path.qself, path.path.get_ident()) {
+            self.meet(ident);
+        }
+        visit::visit_expr_path(self, path);
+    }
+
+    fn visit_macro(&mut self, mac: &'a Macro) {
+        self.meet_tokens(mac.tokens.clone());
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'a ExprClosure) {
+        self.inside(|this| {
+            closure.inputs.iter().for_each(|pat| this.hide(pat));
+            this.visit_expr(&closure.body);
+        });
+    }
+
+    fn visit_block(&mut self, block: &'a Block) {
+        self.inside(|this| visit::visit_block(this, block));
+    }
+
+    fn visit_local(&mut self, local: &'a Local) {
+        visit::visit_local(self, local);
+        self.hide(&local.pat);
+    }
+
+    fn visit_arm(&mut self, arm: &'a Arm) {
+        self.inside(|this| {
+            this.hide(&arm.pat);
+            visit::visit_arm(this, arm);
+        });
+    }
+
+    fn visit_expr_if(&mut self, branch: &'a ExprIf) {
+        self.inside(|this| {
+            this.visit_expr(&branch.cond);
+            this.visit_block(&branch.then_branch);
+        });
+        if let Some((_, otherwise)) = &branch.else_branch {
+            self.visit_expr(otherwise);
+        }
+    }
+
+    fn visit_expr_while(&mut self, repeated: &'a ExprWhile) {
+        self.inside(|this| visit::visit_expr_while(this, repeated));
+    }
+
+    fn visit_expr_let(&mut self, binding: &'a ExprLet) {
+        self.visit_expr(&binding.expr);
+        self.hide(&binding.pat);
+    }
+
+    fn visit_expr_for_loop(&mut self, repeated: &'a ExprForLoop) {
+        self.visit_expr(&repeated.expr);
+        self.inside(|this| {
+            this.hide(&repeated.pat);
+            this.visit_block(&repeated.body);
+        });
+    }
+
+    /// What an item says is of no concern to it: it cannot read what is around it.
+    fn visit_item(&mut self, _: &'a syn::Item) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    fn reads(expr: &Expr) -> Vec<String> {
+        let names = ["gap", "min"].map(String::from).into();
+        let reads = read_by(expr, &names);
+        reads.iter().map(Ident::to_string).collect()
+    }
+
+    #[test]
+    fn what_a_piece_binds_itself_is_no_read() {
+        assert_eq!(reads(&parse_quote!(|x| x > min)), ["min"]);
+        assert_eq!(reads(&parse_quote!(|min| min > 0)), Vec::<String>::new());
+        assert_eq!(
+            reads(&parse_quote!(|x| {
+                let min = min + x;
+                min
+            })),
+            ["min"]
+        );
+        let arm: Expr = parse_quote!(|x| match x {
+            Some(min) if min > 0 => min,
+            _ => gap,
+        });
+        assert_eq!(reads(&arm), ["gap"]);
+        assert_eq!(
+            reads(&parse_quote!(|x| if let Some(min) = x { min } else { min })),
+            ["min"]
+        );
+        assert_eq!(reads(&parse_quote!(a.min(b.gap))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn macros_and_their_format_strings_are_searched() {
+        assert_eq!(
+            reads(&parse_quote!(|x| format!("{gap:?} {} {x}", min))),
+            ["gap", "min"]
+        );
+    }
+}

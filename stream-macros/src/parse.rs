@@ -1,0 +1,478 @@
+//! From Rust to the language of pipelines: what a function says, and what is not in the language.
+//!
+//! The language is small: parameters, `let` bindings, method chains, calls of other pipelines, and
+//! the outputs at the end. What names no stream is plain Rust and passes as it is, and so is all
+//! that stands in the closures. What is not understood is told once, and leaves a
+//! [broken](Head::Broken) chain that still knows what it read, so that no other rule speaks up.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
+use syn::punctuated::Punctuated;
+use syn::token::Paren;
+use syn::{
+    Attribute, Block, Expr, FnArg, Generics, ItemFn, LitStr, Local, Member, Pat, ReturnType,
+};
+use syn::{Stmt, Token, Type, Visibility};
+
+use crate::errors::Errors;
+use crate::names::{self, Names};
+use crate::{refuse, signature};
+
+/// A pipeline's function, as written.
+pub(crate) struct Definition {
+    /// Its documentation, and attributes that are none of ours.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) ident: Ident,
+    /// The receiver that a pipeline must not have.
+    pub(crate) receiver: Option<syn::Receiver>,
+    /// What ids begin with: the function's name, or the one in the attribute.
+    pub(crate) name: String,
+    pub(crate) generics: Generics,
+    pub(crate) parameters: Vec<Parameter>,
+    /// The return type as written, and one type an output.
+    pub(crate) output: Type,
+    pub(crate) returns: Vec<Type>,
+    pub(crate) body: Body,
+}
+
+/// A parameter and what it is for.
+pub(crate) struct Parameter {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    pub(crate) role: Role,
+}
+
+/// What a parameter is for.
+pub(crate) enum Role {
+    /// A `Stream<T>`: an input port that carries `T`.
+    Input(Box<Type>),
+    /// Another handle (`Timed<T>`, `Keyed<…>`, …), which only a pipeline can give.
+    Handle,
+    /// A setting, with its default.
+    Setting(Option<Box<Expr>>),
+}
+
+/// What a function does.
+#[derive(Default)]
+pub(crate) struct Body {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) returned: Vec<Chain>,
+    /// The last expression, as written.
+    pub(crate) result: Option<Expr>,
+}
+
+/// One statement.
+pub(crate) enum Statement {
+    /// Plain Rust, with the settings that it reads.
+    Plain(Box<Stmt>, Vec<Ident>),
+    /// `let name = chain;`
+    Bind(Bind),
+    /// `chain.discard();`
+    End(Chain),
+}
+
+/// A `let` of streams.
+pub(crate) struct Bind {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) pat: Pat,
+    /// The names that it binds, without `_`.
+    pub(crate) names: Vec<Ident>,
+    pub(crate) was: Option<LitStr>,
+    pub(crate) chain: Chain,
+}
+
+/// A stream, and the methods called on it one after another.
+pub(crate) struct Chain {
+    pub(crate) head: Head,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// Where a chain begins.
+pub(crate) enum Head {
+    /// A name.
+    Read(Read),
+    /// Another pipeline, or any function that is given streams.
+    Function {
+        function: Expr,
+        paren: Paren,
+        args: Vec<Arg>,
+    },
+    /// Plain Rust that a method with streams is called on.
+    Plain(Expr),
+    /// What was not understood, with the streams that it names.
+    Broken(Vec<Ident>),
+}
+
+/// A read of a name.
+pub(crate) struct Read {
+    pub(crate) ident: Ident,
+    /// Whether it is read again later, so that this read takes a clone.
+    pub(crate) again: bool,
+}
+
+/// One method call.
+pub(crate) struct Call {
+    pub(crate) dot: Token![.],
+    pub(crate) method: Ident,
+    pub(crate) turbofish: Option<TokenStream>,
+    /// `None` for a field, which a half-typed call looks like.
+    pub(crate) args: Option<(Paren, Vec<Arg>)>,
+    /// Whether a fused chain begins before it.
+    pub(crate) opens: bool,
+    /// Whether a fused chain ends behind it.
+    pub(crate) ends: bool,
+}
+
+/// An argument of a method or a function.
+pub(crate) enum Arg {
+    Stream(Chain),
+    /// Plain Rust, with the settings that it reads.
+    Value(Box<Expr>, Vec<Read>),
+}
+
+impl Read {
+    fn new(ident: Ident) -> Self {
+        Read {
+            ident,
+            again: false,
+        }
+    }
+}
+
+/// Reads a function. What is wrong with it is noted; what could be read is given.
+pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Definition {
+    let name = signature::name(attr, &item.sig.ident, errors);
+    signature::check(&item.sig, errors);
+    let parameters = signature::parameters(&item.sig.inputs, errors);
+    let (output, returns) = signature::returns(&item.sig, errors);
+    let body = BodyParser::new(&parameters, errors).body(&item.block, &item.sig.ident);
+    Definition {
+        attrs: item.attrs,
+        vis: item.vis,
+        receiver: item.sig.receiver().cloned(),
+        ident: item.sig.ident,
+        name,
+        generics: item.sig.generics,
+        parameters,
+        output,
+        returns,
+        body,
+    }
+}
+
+struct BodyParser<'e> {
+    streams: Names,
+    values: Names,
+    errors: &'e mut Errors,
+}
+
+impl<'e> BodyParser<'e> {
+    fn new(parameters: &[Parameter], errors: &'e mut Errors) -> Self {
+        let named = |setting: bool| {
+            let is_setting = |parameter: &&Parameter| matches!(parameter.role, Role::Setting(_));
+            let chosen = parameters.iter().filter(|p| is_setting(p) == setting);
+            chosen.map(|p| p.ident.to_string()).collect()
+        };
+        BodyParser {
+            streams: named(false),
+            values: named(true),
+            errors,
+        }
+    }
+
+    fn body(mut self, block: &Block, function: &Ident) -> Body {
+        let mut body = Body::default();
+        let (last, before) = match block.stmts.split_last() {
+            Some((Stmt::Expr(last, semi), before)) => (Some((last, semi)), before),
+            _ => (None, &block.stmts[..]),
+        };
+        for stmt in before {
+            body.statements.extend(self.statement(stmt));
+        }
+        match last {
+            Some((Expr::Return(last), _)) => refuse::last_return(last, self.errors),
+            Some((last, None)) => body.result = Some(last.clone()),
+            Some((last, Some(semi))) if !names::read_by(last, &self.streams).is_empty() => {
+                let what = format!("`{function}` ends with a `;` and returns no stream");
+                let help = "leave it out: the last expression says the outputs";
+                self.errors.add(semi, what, help);
+            }
+            _ => {
+                let what = format!("`{function}` returns no stream");
+                let help = "end it with the streams that are its outputs: a name, a chain, or a \
+                            tuple of names";
+                self.errors.add(function, what, help);
+            }
+        }
+        let last = last.map(|(last, _)| match last {
+            Expr::Return(returned) => returned.expr.as_deref().unwrap_or(last),
+            last => last,
+        });
+        body.returned = last.map(|last| self.result(last)).unwrap_or_default();
+        body
+    }
+
+    fn statement(&mut self, stmt: &Stmt) -> Option<Statement> {
+        match stmt {
+            Stmt::Item(item) => {
+                refuse::item(item, self.errors);
+                None
+            }
+            Stmt::Local(local) if self.names_stream(&Stmt::Local(local.clone())) => {
+                Some(Statement::Bind(self.bind(local)?))
+            }
+            Stmt::Expr(expr, _) if self.names_stream(stmt) => {
+                Some(Statement::End(self.chain(expr)))
+            }
+            Stmt::Macro(mac) if self.names_stream(stmt) => {
+                refuse::macro_call(&mac.mac, self.errors);
+                let read = names::read_by_stmt(stmt, &self.streams);
+                Some(Statement::End(Chain::broken(read)))
+            }
+            plain => {
+                let reads = names::read_by_stmt(plain, &self.values);
+                if let Stmt::Local(local) = plain {
+                    let bound = names::bound_by(&local.pat);
+                    self.values.extend(bound.iter().map(Ident::to_string));
+                }
+                Some(Statement::Plain(Box::new(plain.clone()), reads))
+            }
+        }
+    }
+
+    fn bind(&mut self, local: &Local) -> Option<Bind> {
+        let init = local.init.as_ref()?;
+        if let Some((otherwise, _)) = &init.diverge {
+            let help = "a stream is always there: write `let name = …;`";
+            self.errors.add(
+                otherwise,
+                "`let … else` cannot choose between streams",
+                help,
+            );
+        }
+        let chain = self.chain(&init.expr);
+        let names = refuse::pattern(&local.pat, self.errors);
+        self.streams.extend(names.iter().map(Ident::to_string));
+        let (was, attrs) = self.was(&local.attrs);
+        Some(Bind {
+            attrs,
+            pat: local.pat.clone(),
+            names,
+            was,
+            chain,
+        })
+    }
+
+    /// Takes `#[was("…")]` out of the attributes of a binding.
+    fn was(&mut self, attrs: &[Attribute]) -> (Option<LitStr>, Vec<Attribute>) {
+        let (ours, others): (Vec<_>, Vec<_>) = attrs
+            .iter()
+            .cloned()
+            .partition(|attr| attr.path().is_ident("was"));
+        let mut was = None;
+        for attr in ours {
+            match attr.parse_args::<LitStr>() {
+                Ok(name) if was.is_none() => was = Some(name),
+                _ => {
+                    let what = "`#[was]` says one name that the binding had before";
+                    self.errors.add(attr, what, "write `#[was(\"old_name\")]`");
+                }
+            }
+        }
+        let known = ["allow", "expect", "warn", "doc"];
+        for attr in &others {
+            if !known.iter().any(|known| attr.path().is_ident(known)) {
+                let what = "this attribute has no meaning on a stream";
+                let help = "a binding may have `#[was(\"old_name\")]`; every worker must build the \
+                            same graph, so nothing of it can be left out";
+                self.errors.add(attr, what, help);
+            }
+        }
+        (was, others)
+    }
+
+    fn result(&mut self, last: &Expr) -> Vec<Chain> {
+        match last {
+            Expr::Tuple(tuple) if !tuple.elems.is_empty() => {
+                let outputs = tuple.elems.iter();
+                outputs.map(|output| self.output_of_tuple(output)).collect()
+            }
+            Expr::Paren(paren) => self.result(&paren.expr),
+            last if names::read_by(last, &self.streams).is_empty() => {
+                if !self.errors.is_empty() {
+                    // What it reads may be what was not understood.
+                    return vec![Chain::broken(Vec::new())];
+                }
+                let what = "this returns no stream of the pipeline";
+                let help = "return streams: a name, a chain, or a tuple of names";
+                self.errors.add(last, what, help);
+                vec![Chain::broken(Vec::new())]
+            }
+            last => vec![self.chain(last)],
+        }
+    }
+
+    fn output_of_tuple(&mut self, output: &Expr) -> Chain {
+        if names::read_by(output, &self.streams).is_empty() {
+            let what = "this is no stream of the pipeline";
+            let help = "outputs are named by the bindings returned: `(sessions, late)`";
+            self.errors.add(output, what, help);
+            return Chain::broken(Vec::new());
+        }
+        let chain = self.chain(output);
+        let named = matches!(chain.head, Head::Read(_)) && chain.calls.is_empty();
+        if !named && !matches!(chain.head, Head::Broken(_)) {
+            let what = "an output among several needs a name";
+            let help = "bind it before: `let name = …;`, and return `name`";
+            self.errors.add(output, what, help);
+        }
+        chain
+    }
+
+    fn names_stream(&self, stmt: &Stmt) -> bool {
+        !names::read_by_stmt(stmt, &self.streams).is_empty()
+    }
+
+    /// Reads an expression that names streams.
+    fn chain(&mut self, expr: &Expr) -> Chain {
+        match expr {
+            Expr::Paren(paren) => self.chain(&paren.expr),
+            Expr::Group(group) => self.chain(&group.expr),
+            Expr::Path(path) => match path.path.get_ident() {
+                Some(ident) => Chain::from(Head::Read(Read::new(ident.clone()))),
+                None => Chain::from(Head::Plain(expr.clone())),
+            },
+            Expr::MethodCall(call) => {
+                let mut chain = self.receiver(&call.receiver);
+                let args = self.args(&call.args);
+                let turbofish = call.turbofish.as_ref().map(ToTokens::to_token_stream);
+                let args = Some((call.paren_token, args));
+                let call = Call::new(call.dot_token, call.method.clone(), turbofish, args);
+                chain.calls.push(call);
+                chain
+            }
+            Expr::Call(call) => Chain::from(Head::Function {
+                function: (*call.func).clone(),
+                paren: call.paren_token,
+                args: self.args(&call.args),
+            }),
+            Expr::Field(field) => match &field.member {
+                Member::Named(name) => {
+                    let mut chain = self.receiver(&field.base);
+                    chain
+                        .calls
+                        .push(Call::new(field.dot_token, name.clone(), None, None));
+                    chain
+                }
+                Member::Unnamed(_) => self.refuse(expr),
+            },
+            _ => self.refuse(expr),
+        }
+    }
+
+    fn receiver(&mut self, expr: &Expr) -> Chain {
+        if names::read_by(expr, &self.streams).is_empty() {
+            return Chain::from(Head::Plain(expr.clone()));
+        }
+        self.chain(expr)
+    }
+
+    fn args(&mut self, args: &Punctuated<Expr, Token![,]>) -> Vec<Arg> {
+        args.iter().map(|arg| self.arg(arg)).collect()
+    }
+
+    fn arg(&mut self, arg: &Expr) -> Arg {
+        let streams = names::read_by(arg, &self.streams);
+        match arg {
+            Expr::Closure(_) if !streams.is_empty() => {
+                streams
+                    .iter()
+                    .for_each(|name| refuse::captured(name, self.errors));
+                Arg::Stream(Chain::broken(streams))
+            }
+            _ if !streams.is_empty() => Arg::Stream(self.chain(arg)),
+            _ => {
+                let reads = names::read_by(arg, &self.values);
+                let reads = reads.into_iter().map(Read::new).collect();
+                Arg::Value(Box::new(arg.clone()), reads)
+            }
+        }
+    }
+
+    fn refuse(&mut self, expr: &Expr) -> Chain {
+        refuse::expr(expr, self.errors);
+        Chain::broken(names::read_by(expr, &self.streams))
+    }
+}
+
+impl Chain {
+    fn broken(streams: Vec<Ident>) -> Self {
+        Chain::from(Head::Broken(streams))
+    }
+}
+
+impl From<Head> for Chain {
+    fn from(head: Head) -> Self {
+        Chain {
+            head,
+            calls: Vec::new(),
+        }
+    }
+}
+
+impl Call {
+    fn new(
+        dot: Token![.],
+        method: Ident,
+        turbofish: Option<TokenStream>,
+        args: Option<(Paren, Vec<Arg>)>,
+    ) -> Self {
+        Call {
+            dot,
+            method,
+            turbofish,
+            args,
+            opens: false,
+            ends: false,
+        }
+    }
+
+    /// The arguments; a field has none.
+    pub(crate) fn args(&self) -> &[Arg] {
+        self.args.as_ref().map_or(&[], |(_, args)| args)
+    }
+
+    /// The arguments, to be changed.
+    pub(crate) fn args_mut(&mut self) -> &mut [Arg] {
+        self.args.as_mut().map_or(&mut [], |(_, args)| args)
+    }
+}
+
+/// The types of a return type, one an output.
+pub(crate) fn outputs_of(output: &ReturnType) -> Option<(Type, Vec<Type>)> {
+    let ReturnType::Type(_, ty) = output else {
+        return None;
+    };
+    let mut inner = &**ty;
+    while let Type::Paren(paren) = inner {
+        inner = &paren.elem;
+    }
+    let returns = match inner {
+        Type::Tuple(tuple) => tuple.elems.iter().cloned().collect(),
+        single => vec![single.clone()],
+    };
+    (!returns.is_empty()).then(|| ((**ty).clone(), returns))
+}
+
+/// A parameter's name and type, when it is a plain one.
+pub(crate) fn plain_parameter(arg: &FnArg) -> Option<(&Ident, &Type)> {
+    let FnArg::Typed(typed) = arg else {
+        return None;
+    };
+    match &*typed.pat {
+        Pat::Ident(pat) => Some((&pat.ident, &typed.ty)),
+        _ => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! Models as text, and mistakes as text.
