@@ -191,8 +191,13 @@ impl<T: 'static> Input<T> {
         if self.lanes.iter().all(|lane| lane.reader.is_none()) {
             return true;
         }
-        if local.epochs.has_room() && self.next_lane(local.clock.elapsed()).is_some() {
+        let now = local.clock.elapsed();
+        if local.epochs.has_room() && self.next_lane(now).is_some() {
             self.activator.activate();
+        }
+        // Each time, for whatever woke the sources has taken the alarm away.
+        if let Some(time) = self.next_time(now) {
+            local.wake_at(time);
         }
         false
     }
@@ -261,7 +266,6 @@ impl<T: 'static> Input<T> {
             ReadStatus::Until(time) => {
                 lane.until = time;
                 lane.is_ready.store(true, Ordering::Release);
-                local.wake_at(time);
             }
             ReadStatus::Ended => lane.reader = None,
         }
@@ -322,6 +326,16 @@ impl<T: 'static> Input<T> {
         lanes
             .min_by_key(|(_, lane)| order(lane))
             .map(|(index, _)| index)
+    }
+
+    /// When the next of the lanes that wait for the clock is to be read.
+    fn next_time(&self, now: Duration) -> Option<Duration> {
+        let waiting = |lane: &&OpenLane<T>| lane.reader.is_some() && lane.until > now;
+        self.lanes
+            .iter()
+            .filter(waiting)
+            .map(|lane| lane.until)
+            .min()
     }
 
     fn record_positions(&mut self) {
