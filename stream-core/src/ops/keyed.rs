@@ -177,12 +177,10 @@ fn shuffle<'s, S: Stamp, T: 'static, L: Logic>(
             let _entered = guard.enter();
             let (mut records, mut promises) = (records.activate(), promises.activate());
             pull.pull(&mut |capability, segment| {
-                let mut session = records.session(capability);
-                let buffer = session.builder();
-                for (stamp, record) in segment.records.drain(..) {
-                    timely::container::PushInto::push_into(buffer, to_record(stamp, record));
-                }
-                session.extract_and_send();
+                // The length is known, so nothing is asked of a buffer record by record.
+                let of = |(stamp, record)| to_record(stamp, record);
+                let mut made = segment.records.drain(..).map(of).collect::<Vec<_>>();
+                records.session(capability).give_container(&mut made);
                 let (lane, progress) = (segment.lane, segment.progress);
                 if told.insert(lane, progress) != Some(progress) {
                     let all = (0..workers).map(|worker| (worker, lane, progress));
