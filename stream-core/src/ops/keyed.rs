@@ -335,8 +335,8 @@ impl<L: Logic> Operator<L> {
                 .min(reached);
             self.save_if_between(self.run, next);
             self.run = next;
-            for (kept, records) in self.waiting.remove(&next).unwrap_or_default() {
-                self.fold(records.into_iter());
+            for (kept, mut records) in self.waiting.remove(&next).unwrap_or_default() {
+                self.fold(records.drain(..));
                 self.send(
                     out,
                     &kept.emitted,
@@ -353,13 +353,16 @@ impl<L: Logic> Operator<L> {
         }
     }
 
-    fn fold(&mut self, records: impl Iterator<Item = L::Record>) {
+    /// The loop over records; the logic becomes a part of it.
+    #[inline(never)]
+    fn fold(&mut self, records: std::vec::Drain<'_, L::Record>) {
         let withholds = self.emission == Emission::BatchClose;
+        let (logic, shards, emit) = (&mut self.logic, &mut self.shards[..], &mut self.emit);
         for record in records {
             let hash = L::hash(&record);
             let index = hash::shard_of(hash, SHARDS);
-            let shard = self.shards[index].get_or_insert_with(|| self.logic.empty());
-            self.logic.fold(shard, hash, record, &mut self.emit);
+            let shard = shards[index].get_or_insert_with(|| logic.empty());
+            logic.fold(shard, hash, record, emit);
             if withholds && !self.is_touched[index] {
                 self.is_touched[index] = true;
                 self.touched.push(index);
