@@ -42,7 +42,7 @@ use crate::time::epoch::Align;
 use crate::time::lane::{Lane, Lanes, Progress};
 
 /// How many records an operator gathers before it sends them.
-const FULL: usize = 4_096;
+pub(crate) const FULL: usize = 4_096;
 
 /// What an operator does with the records of one shard.
 pub(crate) trait Logic: 'static {
@@ -78,8 +78,11 @@ pub(crate) trait Logic: 'static {
     /// Notes the watermark that all shards are about to be advanced to, or were restored at.
     fn begin_advance(&mut self, _watermark: EventTime) {}
 
-    /// Emits what is complete at the watermark.
-    fn advance(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
+    /// Emits what is complete at the watermark, or as much as is [`FULL`]; tells whether there is
+    /// more.
+    fn advance(&mut self, _shards: &mut [Option<Self::Shard>], _emit: &mut Emit<Self>) -> bool {
+        false
+    }
 
     /// Emits what a table has withheld.
     fn close(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
@@ -419,12 +422,12 @@ impl<L: Logic> Operator<L> {
         let ended = progress == Progress::End;
         let fires = ended || watermark >= self.logic.due();
         self.logic.begin_advance(watermark);
-        for index in 0..if fires { SHARDS } else { 0 } {
-            let Some(shard) = &mut self.shards[index] else {
-                continue;
-            };
-            self.logic.advance(shard, &mut self.emit);
-            if ended && self.emission == Emission::End {
+        while fires && self.logic.advance(&mut self.shards, &mut self.emit) {
+            self.send_before(out, capability);
+        }
+        let closes = ended && self.emission == Emission::End;
+        for index in 0..if closes { SHARDS } else { 0 } {
+            if let Some(shard) = &mut self.shards[index] {
                 self.logic.close(shard, &mut self.emit);
             }
             if self.emit.records.len() >= FULL {
