@@ -74,8 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let waits = options
         .wait
         .map_or(vec![Wait::Spin, Wait::Park], |wait| vec![wait]);
-    let runs: [(&str, fn(Plan, Wait) -> Arrivals); 2] =
-        [("ours", ours), ("by hand", by_hand::latency)];
+    let runs: [(&str, Side); 2] = [("ours", ours), ("by hand", by_hand::latency)];
     let mut rows = Vec::new();
     println!(
         "{:<10}{:<8}{:>10}{:>10}{:>10}{:>11}{:>8}",
@@ -114,15 +113,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     write_json(options.json.as_deref(), &rows)
 }
 
+/// Runs a plan to its end.
+type Side = fn(Plan, Wait) -> Arrivals;
+
 /// What a run has given: the latencies, and the cores that it kept busy.
 type Taken = (Histogram<u64>, f64);
 
 /// Runs one side once, and checks that every record has come.
-fn measure(
-    options: &Options,
-    wait: Wait,
-    run: fn(Plan, Wait) -> Arrivals,
-) -> Result<Taken, Box<dyn Error>> {
+fn measure(options: &Options, wait: Wait, run: Side) -> Result<Taken, Box<dyn Error>> {
     let plan = Plan::new(options.rate, Duration::from_secs(options.seconds));
     let (taken, arrivals) = take(|| run(plan, wait));
     if arrivals.count != plan.records() {

@@ -110,7 +110,7 @@ fn settings(case: &str, only: &str) -> Vec<(String, usize, u64)> {
 
 fn fused(only: &str) -> Vec<Case> {
     let numbers = data::numbers(1 << 20, u64::MAX);
-    let pipelines: [(&str, fn(&stream_core::graph::Graph)); 2] =
+    let pipelines: [(&str, ours::Pipeline); 2] =
         [("fused", ours::fused), ("chained", ours::chained)];
     let mut cases = Vec::new();
     for (case, pipeline) in pipelines {

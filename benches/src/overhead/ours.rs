@@ -14,8 +14,11 @@ use super::data::{Click, GAP_MINS, LATENESS_SECS, Shares};
 use super::stages::*;
 use crate::measure::{Digest, Row, mix};
 
+/// A pipeline from the port `in` to the port `out`.
+pub(super) type Pipeline = fn(&Graph);
+
 /// Runs a pipeline from the port `in` to the port `out`, and digests what comes out.
-pub(super) fn run<T, O>(pipeline: fn(&Graph), shares: &Shares<T>, mode: Mode) -> Digest
+pub(super) fn run<T, O>(pipeline: Pipeline, shares: &Shares<T>, mode: Mode) -> Digest
 where
     T: Copy + Send + Sync + 'static,
     O: Row,

@@ -7,7 +7,7 @@ pub(crate) fn scale(n: u64) -> u64 {
 
 #[inline]
 pub(crate) fn most(n: &u64) -> bool {
-    n % 16 != 0
+    !n.is_multiple_of(16)
 }
 
 #[inline]
