@@ -328,14 +328,18 @@ impl<'m> Ports<'m> {
             let before = format!("give it one before this: `.{name}({remedy})`");
             let twice = format!("the {kind} `{name}` has a {what} already");
             let second = format!("leave out the second `.{name}(…)`");
+            let once = (port.kind != Kind::Setting).then(|| {
+                quote! {
+                    #[diagnostic::on_unimplemented(message = #twice, label = #second)]
+                    pub trait #free {}
+                    impl #free for ::stream_core::__private::NotBound {}
+                }
+            });
             quote! {
                 #[diagnostic::on_unimplemented(message = #missing, label = #before)]
                 pub trait #bound {}
                 impl #bound for ::stream_core::__private::Bound {}
-
-                #[diagnostic::on_unimplemented(message = #twice, label = #second)]
-                pub trait #free {}
-                impl #free for ::stream_core::__private::NotBound {}
+                #once
             }
         });
         quote!(#(#each)*)
