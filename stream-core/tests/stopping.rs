@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{COMMITTED, Gate, Probe, Script, Step, everywhere, sorted, until, until_read, within};
-use stream_core::ops::Entry;
+use stream_core::ops::{Change, Entry};
 use stream_core::prelude::*;
 use stream_core::run::{Handle, Outcome, Report};
 use stream_core::time::Clock;
@@ -146,15 +146,11 @@ fn of_stop_and_drain_the_first_word_counts() {
             until_read(&handle, "seconds", 15);
             let stopper = handle.stopper();
             let (stop, drain) = (|| stopper.stop(), || stopper.drain());
-            if drains {
-                drain();
-                stop();
-                drain();
-            } else {
-                stop();
-                drain();
-                stop();
-            }
+            let words: [&dyn Fn(); 3] = match drains {
+                true => [&drain, &stop, &drain],
+                false => [&stop, &drain, &stop],
+            };
+            words.iter().for_each(|word| word());
             let report = stopped(handle);
             assert_eq!(report.counts.open, u64::from(!drains));
             assert_eq!(report.snapshot.is_some(), !drains);
@@ -227,6 +223,59 @@ fn a_partition_that_had_ended_before_the_stop_is_not_read_again() {
             assert_eq!(sorted([early.1, late.1].concat()), windows);
             assert_eq!(late.2, [28]);
         }
+    });
+}
+
+/// A job of two inputs, one of which ends long before the other.
+fn two_inputs(graph: &Graph) {
+    let ended = graph.input::<i64>("ended");
+    graph.output("count", ended.clone().key_by(|_| 0_u8).count());
+    graph.output("changes", ended.clone().key_by(|_| 0_u8).count().changes());
+    let (timed, _) = ended.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    graph.output(
+        "windows",
+        timed.key_by(|_| 0_u8).tumbling(Size::secs(10)).count(),
+    );
+    graph.output("open", graph.input::<i64>("open"));
+}
+
+#[test]
+fn what_follows_from_an_input_that_had_ended_before_the_stop_is_written_once() {
+    everywhere(&[1, 2], |mode, workers| {
+        let gate = Gate::default();
+        let count = Probe::<Entry<u8, u64>>::new();
+        let windows = Probe::<Windowed<u8, u64>>::new();
+        let changes = Probe::<Change<u8, u64>>::new();
+        let open = Script::of(vec![Step::Wait(gate.clone()), Step::Give(7_i64)]);
+        let job = |workers| {
+            let job = Job::new("job", two_inputs).workers(workers);
+            let job = job.source("ended", Script::of(give(0..15)));
+            let job = job
+                .source("open", open.clone())
+                .sink::<i64>("open", io::discard());
+            let job = job
+                .sink("count", count.clone())
+                .sink("windows", windows.clone());
+            job.sink("changes", changes.clone())
+        };
+        let handle = job(workers).start(mode).unwrap();
+        until("the end is written", || {
+            count.written() + windows.written() == 3
+        });
+        handle.stop();
+        let snapshot = stopped(handle).snapshot.unwrap();
+        let changed = changes.written();
+        gate.open();
+        for mode in common::MODES {
+            for workers in [1, 2, 3] {
+                finished(
+                    job(workers).start_from(snapshot.clone()),
+                    mode.parse().unwrap(),
+                );
+            }
+        }
+        assert_eq!((count.written(), windows.written()), (1, 2));
+        assert_eq!(changes.written(), changed);
     });
 }
 

@@ -83,7 +83,7 @@ pub trait Sink<T>: Send + Sync + 'static {
     }
 
     /// Removes what was written, as far as the sink can. Called once, in place of `commit`, after
-    /// every writer has been closed or dropped.
+    /// every writer has been closed or dropped. A job that cannot be started calls neither.
     fn abort(&self) {}
 }
 

@@ -261,7 +261,7 @@ struct Operator<L: Logic> {
 #[derive(Serialize, Deserialize)]
 struct Common {
     applied: Progress,
-    /// Whether what the shards hold is emitted only at the end of input.
+    /// Whether what the shards hold waits for the end of input to be emitted.
     is_withheld: bool,
 }
 
@@ -556,7 +556,7 @@ impl<L: Logic> Operator<L> {
         }
         let common = codec::encode(&Common {
             applied: self.applied,
-            is_withheld: self.emission == Emission::End,
+            is_withheld: self.emission == Emission::End && self.applied != Progress::End,
         })?;
         self.snapshots.write(&self.id, Part::Common, common);
         Ok(())
