@@ -1,6 +1,11 @@
 //! Pipelines on real data. Each module is one idea; the programs in `src/bin` run them.
 
+pub mod alarm;
+pub mod daily;
+pub mod earthquakes;
+pub mod funnel;
 pub mod sessions;
+pub mod word_count;
 
 /// The files in `examples/data`, wherever the program is started from.
 pub fn data(path: &str) -> String {

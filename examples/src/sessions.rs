@@ -35,6 +35,7 @@ pub struct Session {
 type Tally = (u64, u64);
 
 /// Reads clicks and gives the sessions, and the clicks that came too late to count.
+#[pipeline]
 pub fn sessions(clicks: Stream<Click>, gap: Gap) -> (Timed<Session>, Stream<Click>) {
     let (timed, late) = clicks.event_time(|click| click.timestamp, Lateness::secs(30));
     let sessions = timed

@@ -328,3 +328,33 @@ fn long_chains_are_cut() {
     let spec = long::job().explain().unwrap();
     assert_eq!(spec.nodes.len(), 22);
 }
+
+/// The fingerprint of the stage that folds sessions, by gap.
+fn fingerprint(gap: Gap) -> Option<u64> {
+    let spec = sessions::job().gap(gap).explain().unwrap();
+    let stage = spec.nodes.iter().find(|node| node.kind == "session");
+    stage.and_then(|stage| stage.fingerprint())
+}
+
+#[test]
+fn a_fingerprint_covers_settings_and_types_and_no_names_of_stages() {
+    assert!(fingerprint(Gap::mins(1)).is_some());
+    assert_eq!(fingerprint(Gap::mins(1)), fingerprint(Gap::secs(60)));
+    assert_ne!(fingerprint(Gap::mins(1)), fingerprint(Gap::mins(2)));
+
+    #[pipeline]
+    fn renamed(clicks: Stream<Click>, gap: Gap) -> Timed<Windowed<u64, Session>> {
+        let (on_time, late) = clicks.event_time(|click| click.at, Lateness::secs(30));
+        late.discard();
+        let windows = on_time.key_by(|click| click.user).session(gap);
+        windows.fold(Session::start, Session::extend, Session::merge)
+    }
+    let spec = renamed::job().gap(Gap::mins(1)).explain().unwrap();
+    let stage = spec
+        .nodes
+        .iter()
+        .find(|node| node.kind == "session")
+        .unwrap();
+    assert_eq!(stage.id, "renamed/output/session");
+    assert_eq!(stage.fingerprint(), fingerprint(Gap::mins(1)));
+}

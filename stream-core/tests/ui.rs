@@ -52,3 +52,22 @@ fn messages_keep_to_what_the_user_wrote() {
 fn is_error(block: &str) -> bool {
     block.starts_with("error")
 }
+
+/// The page of errors explains every message.
+#[test]
+fn each_message_is_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/ERRORS.md")).unwrap();
+    for entry in fs::read_dir(root.join("tests/ui")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "stderr") {
+            continue;
+        }
+        let said = fs::read_to_string(&path).unwrap();
+        for block in said.split("\n\n").filter(|block| is_error(block)) {
+            let line = block.lines().next().unwrap();
+            let (_, message) = line.split_once(": ").unwrap();
+            assert!(page.contains(message), "{}: {message}", path.display());
+        }
+    }
+}

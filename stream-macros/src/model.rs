@@ -348,11 +348,13 @@ impl<'d> Stages<'d> {
         for call in &chain.calls {
             let method = call.method.to_string();
             if method == "named" {
-                self.name_last(call);
+                origin = origin.map(|id| self.name(id, call));
             }
             let mut reads: Vec<_> = origin.clone().into_iter().collect();
             reads.extend(self.args(call.args(), binding));
-            if SILENT.contains(&&*method) {
+            // What looks like a field is a method half typed. It must leave no trace in front of the
+            // function's body: an editor compares places before and behind the typing.
+            if SILENT.contains(&&*method) || call.args.is_none() {
                 continue;
             }
             if WINDOWS.contains(&&*method) {
@@ -397,22 +399,25 @@ impl<'d> Stages<'d> {
         }
     }
 
-    fn name_last(&mut self, call: &Call) {
+    /// Gives the stage that a stream comes out of the name that the user says, and gives its new id.
+    fn name(&mut self, id: String, call: &Call) -> String {
         let [Arg::Value(expr, _)] = call.args() else {
-            return;
+            return id;
         };
-        if let (Expr::Lit(literal), Some(last)) = (&**expr, self.stages.last_mut())
-            && let Lit::Str(name) = &literal.lit
-        {
-            let before =
-                std::mem::replace(&mut last.id, format!("{}/{}", self.pipeline, name.value()));
-            let id = last.id.clone();
-            let renamed = self
-                .origins
-                .values_mut()
-                .filter(|origin| **origin == before);
-            renamed.for_each(|origin| origin.clone_from(&id));
-        }
+        let Expr::Lit(syn::ExprLit {
+            lit: Lit::Str(name),
+            ..
+        }) = &**expr
+        else {
+            return id;
+        };
+        let new = format!("{}/{}", self.pipeline, name.value());
+        let of_stages = self.stages.iter_mut();
+        let told = of_stages.flat_map(|stage| stage.reads.iter_mut().chain([&mut stage.id]));
+        let told = told.chain(self.origins.values_mut());
+        told.filter(|told| **told == id)
+            .for_each(|told| told.clone_from(&new));
+        new
     }
 }
 

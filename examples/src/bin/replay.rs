@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use examples::sessions::{Click, Session, sessions};
-use stream_core::io::{SourceExt, files, stdout};
+use examples::sessions::{Click, sessions};
+use stream_core::io::{SourceExt, discard, files, stdout};
 use stream_core::prelude::*;
 
 /// How many seconds of the shop go by in one of ours.
@@ -12,15 +12,10 @@ const SPEED: f64 = 250_000.0;
 
 fn main() -> ExitCode {
     let clicks = files::csv::<Click>(examples::data("clicks/*.csv.gz"));
-    Job::new("replay", |graph| {
-        let (sessions, late) = sessions(graph.input("clicks"), Gap::mins(30));
-        graph.output("sessions", sessions);
-        late.discard();
-    })
-    .source(
-        "clicks",
-        clicks.replay(SPEED, |click: &Click| click.timestamp),
-    )
-    .sink::<Session>("sessions", stdout::json())
-    .main()
+    sessions::job()
+        .clicks(clicks.replay(SPEED, |click: &Click| click.timestamp))
+        .gap(Gap::mins(30))
+        .sessions(stdout::json())
+        .late(discard())
+        .main()
 }

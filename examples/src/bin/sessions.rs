@@ -2,20 +2,15 @@
 
 use std::process::ExitCode;
 
-use examples::sessions::{Click, Session, sessions};
-use stream_core::io::{files, stdout};
+use examples::sessions::sessions;
+use stream_core::io::{discard, files, stdout};
 use stream_core::prelude::*;
 
 fn main() -> ExitCode {
-    Job::new("sessions", |graph| {
-        let (sessions, late) = sessions(graph.input("clicks"), Gap::mins(30));
-        graph.output("sessions", sessions);
-        late.discard();
-    })
-    .source(
-        "clicks",
-        files::csv::<Click>(examples::data("clicks/*.csv.gz")),
-    )
-    .sink::<Session>("sessions", stdout::json())
-    .main()
+    sessions::job()
+        .clicks(files::csv(examples::data("clicks/*.csv.gz")))
+        .gap(Gap::mins(30))
+        .sessions(stdout::json())
+        .late(discard())
+        .main()
 }

@@ -28,7 +28,7 @@ pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};
 pub use refusals::{HasKey, HasNoKey};
 #[doc(hidden)]
 pub use scope::{Handle, Scope};
-pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec};
+pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec, StateSpec};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -36,6 +36,18 @@ pub struct NodeSpec {
     pub exchange: bool,
     /// The Rust type of the records, for an input and an output.
     pub record: String,
+    /// What is kept for the stage, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateSpec>,
+}
+
+/// What a stage keeps: the Rust types of its keys, and of what is kept for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateSpec {
+    /// The type of the keys.
+    pub key: String,
+    /// The type of what is kept for a key.
+    pub value: String,
 }
 
 /// A setting of a stage.
@@ -88,6 +100,7 @@ impl NodeSpec {
             class: Class::Exact,
             exchange: false,
             record: String::new(),
+            state: None,
         }
     }
 
@@ -107,6 +120,48 @@ impl NodeSpec {
     pub(crate) fn exchanged(mut self) -> Self {
         self.exchange = true;
         self
+    }
+
+    /// Says what is kept for the stage.
+    pub(crate) fn keeps<K, V>(mut self) -> Self {
+        self.state = Some(StateSpec {
+            key: std::any::type_name::<K>().to_owned(),
+            value: std::any::type_name::<V>().to_owned(),
+        });
+        self
+    }
+
+    /// Tells whether state that was kept for one stage can be given to another: two stages with
+    /// the same fingerprint do the same kind of work on the same types.
+    ///
+    /// It covers the kind of the stage, its settings (gap, size, lateness), and the *names* of the
+    /// Rust types of its keys and of what it keeps. It does not cover the fields of those types:
+    /// one that keeps its name and changes its fields has the same fingerprint. Nor does it cover
+    /// closures: a `fold` that adds up something else has the same fingerprint too. A stage that
+    /// keeps nothing has none.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn counts(words: Stream<String>) -> Table<String, u64> {
+    ///     let counts = words.key_by(|word| word.clone()).count();
+    ///     counts
+    /// }
+    ///
+    /// let graph = counts::job().explain()?;
+    /// let stage = |id| graph.nodes.iter().find(|node| node.id == id).unwrap();
+    /// assert!(stage("counts/counts/key_by").fingerprint().is_none());
+    /// assert!(stage("counts/counts/count").fingerprint().is_some());
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
+    pub fn fingerprint(&self) -> Option<u64> {
+        let StateSpec { key, value } = self.state.as_ref()?;
+        let mut text = format!("{}\n{key}\n{value}\n", self.kind);
+        for parameter in &self.parameters {
+            let _ = writeln!(text, "{}={}", parameter.name, parameter.value);
+        }
+        Some(crate::state::hash::hash_of(&text))
     }
 
     /// The value of a setting.

@@ -15,7 +15,7 @@ use crate::observe::Counter;
 use crate::run::worker::{Local, least};
 use crate::state::snapshot::LaneState;
 use crate::time::epoch::FOREVER;
-use crate::time::lane::Progress;
+use crate::time::lane::{Lane, Progress};
 use crate::time::{EventTime, Lateness};
 
 /// A record further ahead of its lane than this is bad, not early: ten years.
@@ -27,7 +27,9 @@ pub(crate) fn event_time<T: 'static>(
     lateness: Lateness,
 ) -> (Port<EventTime, T>, Port<(), T>) {
     let graph = input.graph().clone();
-    let spec = stage("event_time", vec![input.spec()]).with("lateness", lateness);
+    let spec = stage("event_time", vec![input.spec()])
+        .with("lateness", lateness)
+        .keeps::<Lane, EventTime>();
     let node = graph.push(spec, Some(Box::new(AssignTime { input, f, lateness })));
     (graph.port(node, 0), graph.port(node, 1))
 }

@@ -38,6 +38,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
         let graph = self.port.graph().clone();
         let spec = stage("scan", vec![self.port.spec()])
             .class(Class::ExactIfKeyInOneLane)
+            .keeps::<Q, A>()
             .exchanged();
         let render = Scan {
             input: self.port,

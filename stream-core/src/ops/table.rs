@@ -98,7 +98,9 @@ pub(crate) fn final_content<Q: Key, V: Record>(
     input: Port<(), Change<Q, V>>,
 ) -> Port<(), Entry<Q, V>> {
     let graph = input.graph().clone();
-    let spec = stage("final_content", vec![input.spec()]).exchanged();
+    let spec = stage("final_content", vec![input.spec()])
+        .keeps::<Q, Option<V>>()
+        .exchanged();
     let functions = Functions {
         record: |change: Change<Q, V>| (change.key, change.value),
         init: || None,
@@ -124,7 +126,10 @@ fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
     finish: impl Fn(&Q, &A) -> V + 'static,
 ) -> Table<Q, V> {
     let graph = input.graph().clone();
-    let spec = stage(kind, vec![input.spec()]).class(class).exchanged();
+    let spec = stage(kind, vec![input.spec()])
+        .class(class)
+        .keeps::<Q, A>()
+        .exchanged();
     let functions = Functions {
         record: move |(key, record)| (key, project(record)),
         init,

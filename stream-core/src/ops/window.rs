@@ -161,6 +161,7 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
             .with(name, length)
             .with("fold", fold)
             .class(class)
+            .keeps::<Q, A>()
             .exchanged();
         let Windows { input, assign } = self;
         let step = WindowStep {

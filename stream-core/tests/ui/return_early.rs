@@ -1,4 +1,4 @@
-//! The last expression says the outputs.
+//! The last expression says the outputs, without `return`.
 //! Errors: 1
 
 use stream_core::prelude::*;

@@ -1,4 +1,4 @@
-//! A pipeline is a plain function.
+//! A pipeline needs no `unsafe`.
 //! Errors: 1
 
 use stream_core::prelude::*;

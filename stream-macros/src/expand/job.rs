@@ -199,7 +199,7 @@ impl<'m> Ports<'m> {
         let (draft, settings) = (own("draft"), self.default_settings());
         let inputs = self.each(Kind::Input).map(|port| &port.name);
         let inputs = quote!(#(#inputs: ::std::vec::Vec::new(),)*);
-        let bounds = self.settings_bounds();
+        let bounds = self.ports_bounds();
         quote! {
             /// Begins a job: bind a source to each input and a sink to each output, then run it.
             pub fn job<#(#declared),*>() -> #job<#(#named,)* #(#of_job),*>
@@ -293,6 +293,15 @@ impl<'m> Ports<'m> {
             .collect()
     }
 
+    /// As [`settings_bounds`](Self::settings_bounds), and that each output can be one: what it
+    /// lacks is told in the function.
+    fn ports_bounds(&self) -> Vec<TokenStream> {
+        let mut bounds = self.settings_bounds();
+        let types = self.each(Kind::Output).map(|port| port.ty);
+        bounds.extend(types.map(|ty| quote!(for<'any> #ty: ::stream_core::__private::Output)));
+        bounds
+    }
+
     /// Tells of each setting that cannot be one.
     fn settings_checks(&self) -> TokenStream {
         let (declared, _, clauses) = self.generics();
@@ -319,14 +328,18 @@ impl<'m> Ports<'m> {
             let before = format!("give it one before this: `.{name}({remedy})`");
             let twice = format!("the {kind} `{name}` has a {what} already");
             let second = format!("leave out the second `.{name}(…)`");
+            let once = (port.kind != Kind::Setting).then(|| {
+                quote! {
+                    #[diagnostic::on_unimplemented(message = #twice, label = #second)]
+                    pub trait #free {}
+                    impl #free for ::stream_core::__private::NotBound {}
+                }
+            });
             quote! {
                 #[diagnostic::on_unimplemented(message = #missing, label = #before)]
                 pub trait #bound {}
                 impl #bound for ::stream_core::__private::Bound {}
-
-                #[diagnostic::on_unimplemented(message = #twice, label = #second)]
-                pub trait #free {}
-                impl #free for ::stream_core::__private::NotBound {}
+                #once
             }
         });
         quote!(#(#each)*)
@@ -340,17 +353,17 @@ impl<'m> Ports<'m> {
             own("draft"),
             self.item("Settings"),
         );
-        let settings_bounds = self.settings_bounds();
+        let bounds = self.ports_bounds();
         let name = &self.model.definition.name;
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
-        let graph = own("graph");
+        let (graph, values_given) = (own("graph"), own("settings"));
         let given = self.ports.iter().filter(|port| port.parameter.is_some());
         let arguments = self.in_order(given).map(|port| {
             let (ident, text) = (&port.name, plain(&port.name));
             let ty = port.ty;
             match port.kind {
                 Kind::Input => quote!(#graph.input::<#ty>(#text)),
-                _ => quote!(match settings.#ident {
+                _ => quote!(match #values_given.#ident {
                         ::core::option::Option::Some(value) => value,
                         ::core::option::Option::None => {
                             return ::stream_core::__private::missing_setting(#graph, #text);
@@ -374,9 +387,9 @@ impl<'m> Ports<'m> {
             fn #draft<#(#declared),*>(
                 settings: #settings<#(#named),*>,
             ) -> ::stream_core::__private::Draft<#settings<#(#named),*>>
-            where #(#clauses,)* #(#settings_bounds),*
+            where #(#clauses,)* #(#bounds),*
             {
-                ::stream_core::__private::Draft::new(#name, settings, |#graph, settings| {
+                ::stream_core::__private::Draft::new(#name, settings, |#graph, #values_given| {
                     ::stream_core::__private::begin(#graph);
                     let #pattern = #function #turbofish(#(#arguments),*);
                     #(#connect)*
@@ -391,6 +404,7 @@ impl<'m> Ports<'m> {
         let (job, settings) = (self.item("Job"), self.item("Settings"));
         let states: Vec<_> = self.required().map(Port::state).collect();
         let about = format!("A job of the pipeline `{}`.", self.model.definition.ident);
+        let bounds = self.ports_bounds();
         let binders = self.ports.iter().map(|port| self.binder_of_job(port));
         let complete: Vec<_> = self.required().map(bound_by_state).collect();
         let set: Vec<_> = self
@@ -412,7 +426,7 @@ impl<'m> Ports<'m> {
             }
 
             impl<#(#declared,)* #(#states),*> #job<#(#named,)* #(#states),*>
-            where #(#clauses),*
+            where #(#clauses,)* #(#bounds),*
             {
                 #(#binders)*
 
@@ -576,6 +590,7 @@ impl<'m> Ports<'m> {
         let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
         let records: Vec<_> = self.each(Kind::Input).map(|port| port.ty).collect();
         let about = format!("A test of the pipeline `{}`.", self.model.definition.ident);
+        let bounds = self.ports_bounds();
         let binders = self.ports.iter().filter(|port| port.kind != Kind::Output);
         let binders = binders.map(|port| self.binder_of_test(port));
         let (rows, run) = self.run_of_test();
@@ -592,7 +607,7 @@ impl<'m> Ports<'m> {
             #rows
 
             impl<#(#declared,)* #(#states),*> #test<#(#named,)* #(#states),*>
-            where #(#clauses),*
+            where #(#clauses,)* #(#bounds),*
             {
                 #(#binders)*
                 #run
@@ -650,6 +665,8 @@ impl<'m> Ports<'m> {
         let texts: Vec<_> = names.iter().map(|name| plain(name)).collect();
         let types: Vec<_> = outputs.iter().map(|port| port.row()).collect();
         let params: Vec<_> = outputs.iter().map(|port| port.state()).collect();
+        let gathered = (0..outputs.len()).map(|n| own(&format!("rows{n}")));
+        let gathered: Vec<_> = gathered.collect();
         let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
         let input_texts: Vec<_> = inputs.iter().map(|name| plain(name)).collect();
         let bounds = self.bounds_of_test(quote!(::core::marker::Send));
@@ -683,10 +700,10 @@ impl<'m> Ports<'m> {
                 let draft = #draft(self.settings);
                 #(let source = ::stream_core::__private::vec(self.#inputs);
                   let draft = draft.map(|job| job.source(#input_texts, source));)*
-                #(let (sink, #names) = ::stream_core::__private::collect::<#types>();
+                #(let (sink, #gathered) = ::stream_core::__private::collect::<#types>();
                   let draft = draft.map(|job| job.sink(#texts, sink));)*
                 ::stream_core::__private::run_test(draft.into_job(), mode);
-                #rows { #(#names: #names.take(),)* }
+                #rows { #(#names: #gathered.take(),)* }
             }
         };
         (structure, methods)
@@ -700,7 +717,6 @@ impl<'m> Ports<'m> {
             let ty = port.ty;
             quote!(for<'any> #ty: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync)
         }));
-        bounds.extend(self.settings_bounds());
         bounds.extend(self.each(Kind::Output).map(|port| {
             let ty = port.row();
             quote!(for<'any> #ty: #row)
@@ -718,18 +734,27 @@ impl<'m> Ports<'m> {
         let bounds = self.bounds_of_test(quote!(::core::fmt::Debug + ::core::marker::Send));
         let (_, named, _) = self.generics();
         let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
-        let function = &self.model.definition.ident;
+        let (function, values_given) = (&self.model.definition.ident, own("settings"));
         let given = self.ports.iter().filter(|port| port.parameter.is_some());
         let arguments = self.in_order(given).map(|port| {
             let (ident, text) = (&port.name, plain(&port.name));
             match port.kind {
-                Kind::Setting => quote!(::stream_core::__private::given(&settings.#ident, #text)),
-                _ => quote!(#ident),
+                Kind::Setting => {
+                    quote!(::stream_core::__private::given(&#values_given.#ident, #text))
+                }
+                _ => {
+                    let stream = own(&format!("stream_{text}"));
+                    quote!(#stream)
+                }
             }
         });
-        let (vectors, pattern) = match &inputs[..] {
-            [one] => (quote!(self.#one), quote!(#one)),
-            several => (quote!((#(self.#several),*)), quote!((#(#several),*))),
+        let streams = inputs
+            .iter()
+            .map(|name| own(&format!("stream_{}", plain(name))));
+        let streams: Vec<_> = streams.collect();
+        let (vectors, pattern) = match (&inputs[..], &streams[..]) {
+            ([input], [stream]) => (quote!(self.#input), quote!(#stream)),
+            _ => (quote!((#(self.#inputs),*)), quote!((#(#streams),*))),
         };
         quote! {
             /// Checks that the pipeline gives the same in every mode, for every cut, number of
@@ -740,7 +765,7 @@ impl<'m> Ports<'m> {
             pub fn check_modes(self)
             where #(#bounds),*
             {
-                let settings = self.settings;
+                let #values_given = self.settings;
                 ::stream_core::__private::check_modes(#vectors, move |#pattern| {
                     #function #turbofish(#(#arguments),*)
                 });

@@ -1,0 +1,14 @@
+//! Prints how far the users of a shop get.
+
+use std::process::ExitCode;
+
+use examples::funnel::funnel;
+use stream_core::io::{discard, files, stdout};
+
+fn main() -> ExitCode {
+    funnel::job()
+        .clicks(files::csv(examples::data("clicks/*.csv.gz")))
+        .steps(stdout::json())
+        .buyers(discard())
+        .main()
+}
