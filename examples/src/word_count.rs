@@ -11,7 +11,7 @@ pub fn word_count(lines: Stream<String>, #[default(1)] shortest: usize) -> Table
     });
     let counts = words
         .filter(|word| word.len() >= shortest)
-        .key_by(|word| word.clone())
+        .key_by(String::clone)
         .count();
     counts
 }

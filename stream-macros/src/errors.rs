@@ -25,7 +25,7 @@ impl Errors {
 
     /// One `compile_error!` a mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        let each = self.0.into_iter().map(|error| error.into_compile_error());
+        let each = self.0.into_iter().map(syn::Error::into_compile_error);
         each.collect()
     }
 
