@@ -1,6 +1,9 @@
 //! What `#[pipeline]` gives: ports, settings, ids, the same graph as the fluent API.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use serde::{Deserialize, Serialize};
+use stream_core::graph::NodeSpec;
 use stream_core::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -333,7 +336,7 @@ fn long_chains_are_cut() {
 fn fingerprint(gap: Gap) -> Option<u64> {
     let spec = sessions::job().gap(gap).explain().unwrap();
     let stage = spec.nodes.iter().find(|node| node.kind == "session");
-    stage.and_then(|stage| stage.fingerprint())
+    stage.and_then(NodeSpec::fingerprint)
 }
 
 #[test]
