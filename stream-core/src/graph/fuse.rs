@@ -23,6 +23,17 @@ pub trait Step<A>: 'static {
 
     /// Takes one record and hands on what becomes of it.
     fn step(&self, record: A, next: &mut impl FnMut(Self::Out));
+
+    /// Takes the records of a batch and puts what becomes of them into an empty one, or exchanges
+    /// the two. A step on its own does this where it is faster than record by record.
+    #[doc(hidden)]
+    #[inline]
+    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, Self::Out)>) {
+        made.reserve(records.len());
+        for (stamp, record) in records.drain(..) {
+            self.step(record, &mut |record| made.push((stamp, record)));
+        }
+    }
 }
 
 /// Stateless stages that run as one loop over the records; see
@@ -167,6 +178,12 @@ impl<A, B: 'static, F: Fn(A) -> B + 'static> Step<A> for Map<F> {
     fn step(&self, record: A, next: &mut impl FnMut(B)) {
         next((self.0)(record));
     }
+
+    #[inline]
+    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, B)>) {
+        let records = records.drain(..);
+        made.extend(records.map(|(stamp, record)| (stamp, (self.0)(record))));
+    }
 }
 
 /// The step of `filter`.
@@ -180,6 +197,12 @@ impl<A: 'static, F: Fn(&A) -> bool + 'static> Step<A> for Filter<F> {
         if (self.0)(&record) {
             next(record);
         }
+    }
+
+    #[inline]
+    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, A)>) {
+        std::mem::swap(records, made);
+        made.retain(|(_, record)| (self.0)(record));
     }
 }
 
@@ -279,12 +302,8 @@ impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
             made.lane = segment.lane;
             made.progress = segment.progress;
             made.records.clear();
-            made.records.reserve(segment.records.len());
-            let records = &mut made.records;
             let entered = guard.enter();
-            for (stamp, record) in segment.records.drain(..) {
-                step.step(record, &mut |record| records.push((stamp, record)));
-            }
+            step.batch(&mut segment.records, &mut made.records);
             drop(entered);
             each(capability, made);
         });

@@ -45,7 +45,7 @@ use crate::time::epoch::Align;
 use crate::time::lane::{Lane, Lanes, Progress};
 
 /// How many records an operator gathers before it sends them.
-const FULL: usize = 4_096;
+pub(crate) const FULL: usize = 4_096;
 
 /// What an operator does with the records of one shard.
 pub(crate) trait Logic: 'static {
@@ -81,8 +81,11 @@ pub(crate) trait Logic: 'static {
     /// Notes the watermark that all shards are about to be advanced to, or were restored at.
     fn begin_advance(&mut self, _watermark: EventTime) {}
 
-    /// Emits what is complete at the watermark.
-    fn advance(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
+    /// Emits what is complete at the watermark, or as much as is [`FULL`]; tells whether there is
+    /// more.
+    fn advance(&mut self, _shards: &mut [Option<Self::Shard>], _emit: &mut Emit<Self>) -> bool {
+        false
+    }
 
     /// Emits what a table has withheld.
     fn close(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
@@ -184,12 +187,10 @@ fn shuffle<'s, S: Stamp, T: 'static, L: Logic>(
             let _entered = guard.enter();
             let (mut records, mut promises) = (records.activate(), promises.activate());
             pull.pull(&mut |capability, segment| {
-                let mut session = records.session(capability);
-                let buffer = session.builder();
-                for (stamp, record) in segment.records.drain(..) {
-                    timely::container::PushInto::push_into(buffer, to_record(stamp, record));
-                }
-                session.extract_and_send();
+                // The length is known, so nothing is asked of a buffer record by record.
+                let of = |(stamp, record)| to_record(stamp, record);
+                let mut made = segment.records.drain(..).map(of).collect::<Vec<_>>();
+                records.session(capability).give_container(&mut made);
                 let (lane, progress) = (segment.lane, segment.progress);
                 if told.insert(lane, progress) != Some(progress) {
                     let all = (0..workers).map(|worker| (worker, lane, progress));
@@ -386,8 +387,8 @@ impl<L: Logic> Operator<L> {
                 .min(reached);
             self.save_if_between(self.run, next);
             self.run = next;
-            for (kept, records) in self.waiting.remove(&next).unwrap_or_default() {
-                self.fold(records.into_iter());
+            for (kept, mut records) in self.waiting.remove(&next).unwrap_or_default() {
+                self.fold(records.drain(..));
                 self.send(
                     out,
                     &kept.emitted,
@@ -404,13 +405,16 @@ impl<L: Logic> Operator<L> {
         }
     }
 
-    fn fold(&mut self, records: impl Iterator<Item = L::Record>) {
+    /// The loop over records; the logic becomes a part of it.
+    #[inline(never)]
+    fn fold(&mut self, records: std::vec::Drain<'_, L::Record>) {
         let withholds = self.emission == Emission::BatchClose;
+        let (logic, shards, emit) = (&mut self.logic, &mut self.shards[..], &mut self.emit);
         for record in records {
             let hash = L::hash(&record);
             let index = hash::shard_of(hash, SHARDS);
-            let shard = self.shards[index].get_or_insert_with(|| self.logic.empty());
-            self.logic.fold(shard, hash, record, &mut self.emit);
+            let shard = shards[index].get_or_insert_with(|| logic.empty());
+            logic.fold(shard, hash, record, emit);
             if withholds && !self.is_touched[index] {
                 self.is_touched[index] = true;
                 self.touched.push(index);
@@ -470,12 +474,12 @@ impl<L: Logic> Operator<L> {
         let ended = progress == Progress::End;
         let fires = ended || watermark >= self.logic.due();
         self.logic.begin_advance(watermark);
-        for index in 0..if fires { SHARDS } else { 0 } {
-            let Some(shard) = &mut self.shards[index] else {
-                continue;
-            };
-            self.logic.advance(shard, &mut self.emit);
-            if ended && self.emission == Emission::End {
+        while fires && self.logic.advance(&mut self.shards, &mut self.emit) {
+            self.send_before(out, capability);
+        }
+        let closes = ended && self.emission == Emission::End;
+        for index in 0..if closes { SHARDS } else { 0 } {
+            if let Some(shard) = &mut self.shards[index] {
                 self.logic.close(shard, &mut self.emit);
             }
             if self.emit.records.len() >= FULL {

@@ -4,23 +4,24 @@
 //! window. So a session is `[first, last + gap)`, a distance of exactly the gap begins a new one,
 //! and a record between two sessions may join them.
 //!
-//! A shard keeps the open sessions of each key, and a heap of timers, one or more a session. A
-//! timer is not moved when its session grows: when it falls due too early, it is set anew.
+//! A shard keeps the open sessions of each key. There is one heap of timers, one or more a session,
+//! for all shards. A timer is not moved when its session grows: when it falls due too early, it is
+//! set anew.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
-use super::keyed::{Emit, Logic};
+use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
-use crate::state::codec;
-use crate::state::hash::hash_of;
+use crate::state::hash::{hash_of, shard_of};
+use crate::state::{SHARDS, codec};
 use crate::time::{EventTime, Gap};
 
 /// Windows that end after a silence; made by [`Keyed::session`](crate::graph::Keyed::session).
@@ -43,13 +44,12 @@ impl Assign for SessionWindows {
         counts: Counts,
     ) -> Sessions<Q, P, A, F> {
         let watermark = EventTime::MIN;
-        let due = EventTime::MAX;
         Sessions {
             gap: self.gap,
             fold,
             counts,
             watermark,
-            due,
+            timers: BinaryHeap::new(),
             records: PhantomData,
         }
     }
@@ -60,8 +60,8 @@ pub(crate) struct Sessions<Q, P, A, F> {
     fold: F,
     counts: Counts,
     watermark: EventTime,
-    /// No timer of any shard falls due before this.
-    due: EventTime,
+    /// When to look at the keys with a hash.
+    timers: BinaryHeap<Reverse<(EventTime, u64)>>,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
@@ -75,16 +75,15 @@ pub(crate) struct Session<A> {
     value: A,
 }
 
-pub(crate) struct Shard<Q, A> {
-    /// The sessions of a key do not overlap; they stand in no order.
-    keys: HashTable<(Q, Vec<Session<A>>)>,
-    /// When to look at the keys with a hash.
-    timers: BinaryHeap<Reverse<(EventTime, u64)>>,
-}
+/// The open sessions of a key. They do not overlap and stand in no order. There is nearly always
+/// one, which stands here without an allocation.
+type Open<A> = SmallVec<[Session<A>; 1]>;
+
+type Shard<Q, A> = HashTable<(Q, Open<A>)>;
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type Shard = Shard<Q, A>;
+    type Shard = HashTable<(Q, Open<A>)>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -93,98 +92,64 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         hash_of(key)
     }
 
-    fn empty(&self) -> Shard<Q, A> {
-        Shard {
-            keys: HashTable::new(),
-            timers: BinaryHeap::new(),
-        }
+    fn empty(&self) -> Self::Shard {
+        HashTable::new()
     }
 
-    #[inline]
+    #[inline(always)]
     fn fold(
         &mut self,
-        shard: &mut Shard<Q, A>,
+        shard: &mut Self::Shard,
         hash: u64,
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
         let end = time.plus(self.gap);
-        let slot = shard
-            .keys
-            .entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key));
-        let open = match &slot {
-            Slot::Occupied(slot) => slot.get().1.iter().position(|s| s.overlaps(time, end)),
-            Slot::Vacant(_) => None,
-        };
-        match (open, slot) {
-            (Some(open), Slot::Occupied(mut slot)) => {
-                let sessions = &mut slot.get_mut().1;
-                self.join(sessions, open, time, end);
-                self.fold.extend(&mut sessions[open].value, record);
+        match shard.find_mut(hash, |(other, _)| *other == key) {
+            // Nearly always: the key has one session, and the record falls into it.
+            Some((_, sessions)) if sessions.len() == 1 && sessions[0].overlaps(time, end) => {
+                sessions[0].stretch(time, end);
+                self.fold.extend(&mut sessions[0].value, record);
             }
-            (None, slot) if end > self.watermark => {
-                let value = self.fold.start(record);
-                let session = Session {
-                    start: time,
-                    end,
-                    timer: end,
-                    value,
-                };
-                match slot {
-                    Slot::Occupied(mut slot) => slot.get_mut().1.push(session),
-                    Slot::Vacant(slot) => drop(slot.insert((key, vec![session]))),
-                }
-                shard.timers.push(Reverse((end, hash)));
-                self.due = self.due.min(end);
-                self.counts.open.add(1);
-            }
-            _ => {
-                self.counts.overtaken.add(1);
-                if emit.wants_overtaken {
-                    emit.overtaken.push(((), (time, key, record)));
-                }
-            }
+            _ => self.fold_apart(shard, hash, (time, key, record), emit),
         }
     }
 
     fn due(&self) -> EventTime {
-        self.due
+        let first = self.timers.peek();
+        first.map_or(EventTime::MAX, |Reverse((time, _))| *time)
     }
 
     fn begin_advance(&mut self, watermark: EventTime) {
         self.watermark = watermark;
-        if watermark >= self.due {
-            self.due = EventTime::MAX;
-        }
     }
 
-    fn advance(&mut self, shard: &mut Shard<Q, A>, emit: &mut Emit<Self>) {
-        while let Some(Reverse((time, hash))) = shard.timers.peek().copied() {
-            if time > self.watermark {
-                self.due = self.due.min(time);
-                return;
+    fn advance(&mut self, shards: &mut [Option<Self::Shard>], emit: &mut Emit<Self>) -> bool {
+        while let Some(Reverse((time, hash))) = self.timers.peek().copied() {
+            if time > self.watermark || emit.records.len() >= FULL {
+                return time <= self.watermark;
             }
-            shard.timers.pop();
-            self.ring(shard, time, hash, emit);
+            self.timers.pop();
+            if let Some(shard) = &mut shards[shard_of(hash, SHARDS)] {
+                self.ring(shard, time, hash, emit);
+            }
         }
+        false
     }
 
-    fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {
-        codec::encode(&shard.keys.iter().collect::<Vec<_>>())
+    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
+        codec::encode(&shard.iter().collect::<Vec<_>>())
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<Shard<Q, A>, Problem> {
+    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
         let mut shard = self.empty();
-        for (key, sessions) in codec::decode::<Vec<(Q, Vec<Session<A>>)>>(bytes)? {
+        for (key, sessions) in codec::decode::<Vec<(Q, Open<A>)>>(bytes)? {
             let hash = hash_of(&key);
             self.counts.open.add(sessions.len());
             for session in &sessions {
-                shard.timers.push(Reverse((session.timer, hash)));
-                self.due = self.due.min(session.timer);
+                self.timers.push(Reverse((session.timer, hash)));
             }
-            shard
-                .keys
-                .insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
+            shard.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
         }
         Ok(shard)
     }
@@ -194,12 +159,60 @@ impl<A> Session<A> {
     fn overlaps(&self, start: EventTime, end: EventTime) -> bool {
         start < self.end && self.start < end
     }
+
+    fn stretch(&mut self, start: EventTime, end: EventTime) {
+        self.start = self.start.min(start);
+        self.end = self.end.max(end);
+    }
 }
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
+    /// Takes in a record that begins a session, joins two, or comes too late.
+    #[inline(never)]
+    fn fold_apart(
+        &mut self,
+        shard: &mut Shard<Q, A>,
+        hash: u64,
+        (time, key, record): (EventTime, Q, P),
+        emit: &mut Emit<Self>,
+    ) {
+        let end = time.plus(self.gap);
+        let mut entry = shard.find_mut(hash, |(other, _)| *other == key);
+        let open = entry.as_mut().and_then(|(_, sessions)| {
+            let open = sessions.iter().position(|s| s.overlaps(time, end))?;
+            Some((sessions, open))
+        });
+        if let Some((sessions, open)) = open {
+            self.join(sessions, open, time, end);
+            return self.fold.extend(&mut sessions[open].value, record);
+        }
+        if end <= self.watermark {
+            self.counts.overtaken.add(1);
+            if emit.wants_overtaken {
+                emit.overtaken.push(((), (time, key, record)));
+            }
+            return;
+        }
+        let session = Session {
+            start: time,
+            end,
+            timer: end,
+            value: self.fold.start(record),
+        };
+        self.timers.push(Reverse((end, hash)));
+        self.counts.open.add(1);
+        match entry {
+            Some((_, sessions)) => sessions.push(session),
+            None => {
+                let new = (key, smallvec![session]);
+                shard.insert_unique(hash, new, |(key, _)| hash_of(key));
+            }
+        }
+    }
+
     /// Stretches one session over `[start, end)`, with every other session that lies there. The
     /// values are merged in the order of time.
-    fn join(&self, sessions: &mut Vec<Session<A>>, open: usize, start: EventTime, end: EventTime) {
+    fn join(&self, sessions: &mut Open<A>, open: usize, start: EventTime, end: EventTime) {
         while let Some(other) =
             (open + 1..sessions.len()).find(|other| sessions[*other].overlaps(start, end))
         {
@@ -213,26 +226,24 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
             session.timer = session.timer.min(other.timer);
             self.counts.open.sub(1);
         }
-        let session = &mut sessions[open];
-        session.start = session.start.min(start);
-        session.end = session.end.max(end);
+        sessions[open].stretch(start, end);
     }
 
     /// Looks at the sessions that set a timer at `time`: those that are complete are emitted, the
     /// others set it anew.
     fn ring(&mut self, shard: &mut Shard<Q, A>, time: EventTime, hash: u64, emit: &mut Emit<Self>) {
         let watermark = self.watermark;
-        let has_timer = |(key, sessions): &(Q, Vec<Session<A>>)| {
+        let has_timer = |(key, sessions): &(Q, Open<A>)| {
             sessions.iter().any(|session| session.timer == time) && hash_of(key) == hash
         };
-        let Ok(mut slot) = shard.keys.find_entry(hash, has_timer) else {
+        let Ok(mut slot) = shard.find_entry(hash, has_timer) else {
             return;
         };
         let (key, sessions) = slot.get_mut();
-        for session in sessions.extract_if(.., |session| session.end <= watermark) {
+        while let Some(complete) = sessions.iter().position(|s| s.end <= watermark) {
             let Session {
                 start, end, value, ..
-            } = session;
+            } = sessions.swap_remove(complete);
             emit.records.push((
                 end.minus(1),
                 Windowed {
@@ -246,7 +257,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
         }
         for session in sessions.iter_mut().filter(|session| session.timer == time) {
             session.timer = session.end;
-            shard.timers.push(Reverse((session.end, hash)));
+            self.timers.push(Reverse((session.end, hash)));
         }
         if sessions.is_empty() {
             slot.remove();

@@ -6,7 +6,6 @@
 use std::marker::PhantomData;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 use serde::{Deserialize, Serialize};
 
 use super::keyed::{self, Emission, Emit, Logic};
@@ -214,10 +213,50 @@ struct Values<Q, P, A, O, I, F, E> {
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
 
+impl<Q, P, A, O, I, F, E> Values<Q, P, A, O, I, F, E>
+where
+    Self: Logic<Record = (Q, P), Shard = Shard<Q, A>, Stamp = (), Out = O>,
+    Q: Key,
+    I: Fn() -> A,
+    F: Fn(&mut A, P),
+    E: Fn(Q, &A) -> Option<O>,
+{
+    /// Takes in the first record of a key.
+    #[cold]
+    #[inline(never)]
+    fn add(&self, shard: &mut Shard<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
+        let mut state = (self.init)();
+        (self.step)(&mut state, record);
+        match self.emission {
+            Emission::AtOnce => {
+                let emitted = (self.emit)(key.clone(), &state);
+                out.records.extend(emitted.map(|row| ((), row)));
+            }
+            Emission::BatchClose => shard.touch(hash),
+            Emission::End => {}
+        }
+        let values = &mut shard.values;
+        values.insert_unique(hash, (key, state), |(key, _)| hash_of(key));
+    }
+}
+
 struct Shard<Q, A> {
     values: HashTable<(Q, A)>,
-    /// The hashes of the keys that changed since the last close.
-    touched: HashTable<u64>,
+    /// The hashes of the keys that changed since the last close, some more than once.
+    touched: Vec<u64>,
+}
+
+impl<Q, A> Shard<Q, A> {
+    /// Notes that a key has changed. What is noted twice is told apart at the close, or when there
+    /// is more than twice as much as there are keys: so the list is bounded, and cheap.
+    #[inline]
+    fn touch(&mut self, hash: u64) {
+        if self.touched.len() >= 64 + 2 * self.values.len() {
+            self.touched.sort_unstable();
+            self.touched.dedup();
+        }
+        self.touched.push(hash);
+    }
 }
 
 impl<Q, P, A, O, I, F, E> Logic for Values<Q, P, A, O, I, F, E>
@@ -243,11 +282,11 @@ where
     fn empty(&self) -> Shard<Q, A> {
         Shard {
             values: HashTable::new(),
-            touched: HashTable::new(),
+            touched: Vec::new(),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fold(
         &mut self,
         shard: &mut Shard<Q, A>,
@@ -255,36 +294,18 @@ where
         (key, record): (Q, P),
         out: &mut Emit<Self>,
     ) {
-        let at_once = self.emission == Emission::AtOnce;
+        // Most keys are there already, and to find one is faster than to make ready for one more.
         let same = |(other, _): &(Q, A)| *other == key;
-        let emitted = match shard.values.entry(hash, same, |(key, _)| hash_of(key)) {
-            Slot::Occupied(mut slot) => {
-                let state = &mut slot.get_mut().1;
-                (self.step)(state, record);
-                if at_once {
-                    (self.emit)(key, state)
-                } else {
-                    None
-                }
-            }
-            Slot::Vacant(slot) => {
-                let mut state = (self.init)();
-                (self.step)(&mut state, record);
-                let emitted = if at_once {
-                    (self.emit)(key.clone(), &state)
-                } else {
-                    None
-                };
-                slot.insert((key, state));
-                emitted
-            }
+        let Some((_, state)) = shard.values.find_mut(hash, same) else {
+            return self.add(shard, hash, key, record, out);
         };
-        out.records.extend(emitted.map(|row| ((), row)));
-        if self.emission == Emission::BatchClose {
-            let _ = shard
-                .touched
-                .entry(hash, |other| *other == hash, |hash| *hash)
-                .or_insert(hash);
+        (self.step)(state, record);
+        match self.emission {
+            Emission::AtOnce => out
+                .records
+                .extend((self.emit)(key, state).map(|row| ((), row))),
+            Emission::BatchClose => shard.touch(hash),
+            Emission::End => {}
         }
     }
 
@@ -296,23 +317,21 @@ where
         if self.emission == Emission::End {
             return shard.values.iter().for_each(row);
         }
-        for hash in shard.touched.drain() {
-            shard
-                .values
-                .iter_hash(hash)
-                .filter(|(key, _)| hash_of(key) == hash)
-                .for_each(&mut row);
+        shard.touched.sort_unstable();
+        shard.touched.dedup();
+        for hash in shard.touched.drain(..) {
+            // A search that is never satisfied passes all keys with the hash.
+            shard.values.find(hash, |entry| {
+                if hash_of(&entry.0) == hash {
+                    row(entry);
+                }
+                false
+            });
         }
     }
 
     fn withhold(&mut self, shard: &mut Shard<Q, A>) {
-        for (key, _) in &shard.values {
-            let hash = hash_of(key);
-            let _ = shard
-                .touched
-                .entry(hash, |other| *other == hash, |hash| *hash)
-                .or_insert(hash);
-        }
+        shard.touched = shard.values.iter().map(|(key, _)| hash_of(key)).collect();
     }
 
     fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
-use super::keyed::{Emit, Logic};
+use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
@@ -62,6 +62,29 @@ pub(crate) struct Tumbling<Q, P, A, F> {
 impl<Q, P, A, F> Tumbling<Q, P, A, F> {
     fn end(&self, start: i64) -> EventTime {
         EventTime::micros(start).plus(self.size)
+    }
+}
+
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
+    /// Emits the windows of a shard that are complete.
+    fn complete(&mut self, shard: &mut <Self as Logic>::Shard, emit: &mut Emit<Self>) {
+        while let Some(first) = shard.first_entry() {
+            let (start, end) = (*first.key(), self.end(*first.key()));
+            if end > self.watermark {
+                self.due = self.due.min(end);
+                return;
+            }
+            let window = first.remove();
+            self.counts.open.sub(window.len());
+            let start = EventTime::micros(start);
+            let rows = window.into_iter().map(|(key, value)| Windowed {
+                key,
+                start,
+                end,
+                value,
+            });
+            emit.records.extend(rows.map(|row| (end.minus(1), row)));
+        }
     }
 }
 
@@ -122,24 +145,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         }
     }
 
-    fn advance(&mut self, shard: &mut Self::Shard, emit: &mut Emit<Self>) {
-        while let Some(first) = shard.first_entry() {
-            let (start, end) = (*first.key(), self.end(*first.key()));
-            if end > self.watermark {
-                self.due = self.due.min(end);
-                return;
+    fn advance(&mut self, shards: &mut [Option<Self::Shard>], emit: &mut Emit<Self>) -> bool {
+        for shard in shards.iter_mut().flatten() {
+            self.complete(shard, emit);
+            if emit.records.len() >= FULL {
+                return true;
             }
-            let window = first.remove();
-            self.counts.open.sub(window.len());
-            let start = EventTime::micros(start);
-            let rows = window.into_iter().map(|(key, value)| Windowed {
-                key,
-                start,
-                end,
-                value,
-            });
-            emit.records.extend(rows.map(|row| (end.minus(1), row)));
         }
+        false
     }
 
     fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {

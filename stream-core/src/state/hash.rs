@@ -46,9 +46,10 @@ impl ShardHasher {
 }
 
 impl Hasher for ShardHasher {
+    /// The last word was folded in already; one multiplication a number is enough to spread it.
     #[inline]
     fn finish(&self) -> u64 {
-        fold(self.0, SEED)
+        self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -116,16 +117,16 @@ mod tests {
             hash_of(&()),
         ];
         let expected = [
-            0x501ce46aa4bc33eb,
-            0xe87b0e4d746a281e,
-            0xe87b0e4d746a281e,
-            0xba3c6858e651eca6,
-            0xad2eac29da0d6ea6,
-            0xb5f6d6e22aa18f06,
-            0x6a00c29402e246e9,
-            0x3491863971ebc23b,
-            0xa9a81b0006d0036b,
-            0xbe8cab644efdda51,
+            0x0850f9794d5108b4,
+            0x5f4a65edaf4c9626,
+            0x5f4a65edaf4c9626,
+            0x26f3da37d4b99767,
+            0x8beda0908443066c,
+            0x68534b325a68499d,
+            0xb88e7c96bbcdaea8,
+            0xa48804b4dbef739d,
+            0x7a61ad410e3430cf,
+            0x9e3779b97f4a7c15,
         ];
         assert_eq!(hashes, expected);
     }

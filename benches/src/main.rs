@@ -1,0 +1,44 @@
+//! Two questions, each answered in one run against hand-written timely dataflow: what the pipelines
+//! cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]).
+//!
+//! Every result is checked before its time counts. A timing never decides a test.
+
+mod by_hand;
+mod latency;
+mod measure;
+mod overhead;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Compares pipelines with hand-written timely dataflow.
+#[derive(Parser)]
+#[command(name = "benches")]
+struct Arguments {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Subcommand)]
+enum Question {
+    /// Throughput: stateless stages, keyed counts, sessions.
+    Overhead(overhead::Options),
+    /// Latency of single records at a fixed rate, from the planned time to the sink.
+    Latency(latency::Options),
+}
+
+fn main() -> ExitCode {
+    let answer: Result<(), Box<dyn Error>> = match Arguments::parse().question {
+        Question::Overhead(options) => overhead::run(&options),
+        Question::Latency(options) => latency::run(&options),
+    };
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
