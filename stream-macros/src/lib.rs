@@ -1,8 +1,8 @@
 //! The attribute macro of `stream-core`: `#[pipeline]`.
 //!
-//! A definition's way: [`parse`] reads the function in the language of pipelines, [`model`] finds
-//! out who reads what, what is fused, and what each stage is called, [`check`] holds it against the
-//! rules, and [`expand`] writes the fluent API of `stream-core`.
+//! A definition's way: `parse` reads the function in the language of pipelines, `model` finds
+//! out who reads what, what is fused, and what each stage is called, `check` holds it against the
+//! rules, and `expand` writes the fluent API of `stream-core`.
 //!
 //! The macro decides what depends on the structure of a function: the identity of each stage, the
 //! ports, that every stream is used, clones, fusion. What depends on types (event time before a
@@ -30,7 +30,10 @@ use proc_macro::TokenStream;
 use errors::Errors;
 use model::Model;
 
-#[allow(missing_docs, reason = "`stream_core`, which exports it, has the documentation")]
+#[allow(
+    missing_docs,
+    reason = "`stream_core`, which exports it, has the documentation"
+)]
 #[proc_macro_attribute]
 pub fn pipeline(attr: TokenStream, item: TokenStream) -> TokenStream {
     pipeline_tokens(attr.into(), item.into()).into()

@@ -64,7 +64,6 @@ pub(crate) struct Body {
 }
 
 /// One statement.
-#[expect(clippy::large_enum_variant, reason = "a function has few statements")]
 pub(crate) enum Statement {
     /// Plain Rust, with the settings that it reads.
     Plain(Box<Stmt>, Vec<Ident>),
