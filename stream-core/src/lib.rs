@@ -18,6 +18,66 @@ pub mod time;
 pub use error::{Error, Problem};
 pub use run::{Job, Mode};
 pub use state::Snapshot;
+/// Makes a pipeline of a function from streams to streams.
+///
+/// The function stays a function, which other pipelines can call. Beside it, under the same name,
+/// stands a type with three things: `job()`, which is given sources, sinks and settings and is run;
+/// `test()`, which is given vectors and gives rows; and `GRAPH`, the stages as a constant.
+///
+/// ```
+/// use stream_core::io;
+/// use stream_core::prelude::*;
+///
+/// /// Counts words, apart from those that are too short.
+/// #[pipeline]
+/// fn words(lines: Stream<String>, #[default(1)] shortest: usize) -> (Table<String, u64>, Stream<String>) {
+///     let words = lines.flat_map(|line| line.split(' ').map(String::from).collect::<Vec<_>>());
+///     let (long, short) = words.split(|word| word.len() >= shortest);
+///     let counts = long.key_by(|word| word.clone()).count();
+///     (counts, short)
+/// }
+///
+/// // A job has a method for each port and each setting. Outputs are named by what is returned.
+/// let (rows, counts) = io::collect();
+/// words::job()
+///     .lines(io::vec(vec!["to be or not to be".to_string()]))
+///     .shortest(3)
+///     .counts(rows)
+///     .short(io::discard())
+///     .run(Mode::PerRecord)?;
+/// assert_eq!(counts.take().len(), 1);
+///
+/// // A test has vectors in place of sources, and rows in place of sinks.
+/// let rows = words::test().lines(["a rose is a rose".to_string()]).shortest(3).rows();
+/// assert_eq!(rows.short, ["a", "is", "a"]);
+/// # Ok::<(), stream_core::Error>(())
+/// ```
+///
+/// # What a function may say
+/// `let` bindings of a name or a tuple of names, method chains, calls of other pipelines, and at
+/// the end the outputs: a name, a tuple of names, or a chain, whose port is called `output`. What
+/// names no stream is plain Rust, and so is everything in the closures. Type parameters, `where`
+/// clauses, visibility and documentation are as for any function.
+///
+/// A parameter of the type `Stream<T>` is an input. One of another handle ([`Timed`](graph::Timed),
+/// [`Keyed`](graph::Keyed) …) makes the function a part, which only other pipelines can call. All
+/// others are settings. A setting is given by a method of the job, or on the command line, as
+/// `--set name=value`, if its type can be read from text; `#[default(…)]` says what it is otherwise.
+/// A closure that names a setting is given a copy of it.
+///
+/// # What the attribute does
+/// * Stateless stages that follow one another are fused into one loop, from one binding to the next
+///   where a name is read once. The graph does not show it.
+/// * A name that is read twice is cloned, and one that is never read is an error. `.discard()` ends
+///   a stream on purpose.
+/// * Each stage has an id that stays: `pipeline/binding/method`, with `#2` for a second one. State
+///   is found by it, so a name is bound only once. `.named("x")` gives a stage the id
+///   `pipeline/x`. A binding that is renamed says its old name, `#[was("old")]`, and a pipeline that
+///   is renamed keeps its name by `#[pipeline(name = "old")]`. What a pipeline calls has a place of
+///   its own: `outer/binding/inner/binding/method`.
+/// * The documentation of the function gets a picture of the graph, in the language of Mermaid.
+///
+/// What it refuses, and why, is told in `docs/ERRORS.md`.
 pub use stream_macros::pipeline;
 pub use time::{EventTime, Gap, Lateness, Size};
 

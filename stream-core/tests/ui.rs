@@ -3,6 +3,8 @@
 //! `tests/ui` has one file a rule, with the message beside it. `TRYBUILD=overwrite` writes the
 //! messages anew; read each as the one who gets it.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::fs;
 use std::path::Path;
 

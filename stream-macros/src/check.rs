@@ -45,7 +45,7 @@ pub(crate) fn check(model: &Model, errors: &mut Errors) {
 fn binds(model: &Model) -> impl Iterator<Item = &Bind> {
     let statements = model.definition.body.statements.iter();
     statements.filter_map(|statement| match statement {
-        Statement::Bind(bind) => Some(bind),
+        Statement::Bind(bind) => Some(&**bind),
         _ => None,
     })
 }

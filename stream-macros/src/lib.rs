@@ -30,9 +30,10 @@ use proc_macro::TokenStream;
 use errors::Errors;
 use model::Model;
 
-/// Makes a pipeline of a function from streams to streams.
-///
-/// See `stream_core::pipeline`.
+#[allow(
+    missing_docs,
+    reason = "`stream_core`, which exports it, has the documentation"
+)]
 #[proc_macro_attribute]
 pub fn pipeline(attr: TokenStream, item: TokenStream) -> TokenStream {
     pipeline_tokens(attr.into(), item.into()).into()

@@ -64,12 +64,11 @@ pub(crate) struct Body {
 }
 
 /// One statement.
-#[expect(clippy::large_enum_variant, reason = "a function has few statements")]
 pub(crate) enum Statement {
     /// Plain Rust, with the settings that it reads.
     Plain(Box<Stmt>, Vec<Ident>),
     /// `let name = chain;`
-    Bind(Bind),
+    Bind(Box<Bind>),
     /// `chain.discard();`
     End(Chain),
 }
@@ -222,7 +221,7 @@ impl<'e> BodyParser<'e> {
                 None
             }
             Stmt::Local(local) if self.names_stream(&Stmt::Local(local.clone())) => {
-                Some(Statement::Bind(self.bind(local)?))
+                Some(Statement::Bind(Box::new(self.bind(local)?)))
             }
             Stmt::Expr(expr, _) if self.names_stream(stmt) => {
                 Some(Statement::End(self.chain(expr)))

@@ -33,14 +33,14 @@ pub(super) fn block(model: &Model) -> TokenStream {
 fn statement(statement: &Statement) -> TokenStream {
     match statement {
         Statement::Plain(stmt, _) => stmt.to_token_stream(),
-        Statement::Bind(Bind {
-            attrs,
-            pat,
-            names,
-            was,
-            chain,
-            ..
-        }) => {
+        Statement::Bind(bind) => {
+            let Bind {
+                attrs,
+                pat,
+                names,
+                was,
+                chain,
+            } = &**bind;
             let name = names.first().map(Ident::to_string).unwrap_or_default();
             let said = match was {
                 Some(was) => renamed_binding(&name, was),
