@@ -227,35 +227,42 @@ where
     fn add(&self, shard: &mut Shard<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
         let mut state = (self.init)();
         (self.step)(&mut state, record);
+        let is_withheld = self.emission == Emission::BatchClose;
         match self.emission {
             Emission::AtOnce => {
                 let emitted = (self.emit)(key.clone(), &state);
                 out.records.extend(emitted.map(|row| ((), row)));
             }
-            Emission::BatchClose => shard.touch(hash),
+            Emission::BatchClose => shard.withheld.push(hash),
             Emission::End => {}
         }
-        let values = &mut shard.values;
-        values.insert_unique(hash, (key, state), |(key, _)| hash_of(key));
+        shard.insert(
+            hash,
+            Row {
+                key,
+                state,
+                is_withheld,
+            },
+        );
     }
 }
 
 struct Shard<Q, A> {
-    values: HashTable<(Q, A)>,
-    /// The hashes of the keys that changed since the last close, some more than once.
-    touched: Vec<u64>,
+    rows: HashTable<Row<Q, A>>,
+    /// The hashes of the rows that are withheld, one for each.
+    withheld: Vec<u64>,
 }
 
-impl<Q, A> Shard<Q, A> {
-    /// Notes that a key has changed. What is noted twice is told apart at the close, or when there
-    /// is more than twice as much as there are keys: so the list is bounded, and cheap.
-    #[inline]
-    fn touch(&mut self, hash: u64) {
-        if self.touched.len() >= 64 + 2 * self.values.len() {
-            self.touched.sort_unstable();
-            self.touched.dedup();
-        }
-        self.touched.push(hash);
+struct Row<Q, A> {
+    key: Q,
+    state: A,
+    /// Whether it has changed since the last close, in a table that emits at a batch's close.
+    is_withheld: bool,
+}
+
+impl<Q: Key, A> Shard<Q, A> {
+    fn insert(&mut self, hash: u64, row: Row<Q, A>) {
+        self.rows.insert_unique(hash, row, |row| hash_of(&row.key));
     }
 }
 
@@ -281,8 +288,8 @@ where
 
     fn empty(&self) -> Shard<Q, A> {
         Shard {
-            values: HashTable::new(),
-            touched: Vec::new(),
+            rows: HashTable::new(),
+            withheld: Vec::new(),
         }
     }
 
@@ -295,55 +302,64 @@ where
         out: &mut Emit<Self>,
     ) {
         // Most keys are there already, and to find one is faster than to make ready for one more.
-        let same = |(other, _): &(Q, A)| *other == key;
-        let Some((_, state)) = shard.values.find_mut(hash, same) else {
+        let Some(row) = shard.rows.find_mut(hash, |row| row.key == key) else {
             return self.add(shard, hash, key, record, out);
         };
-        (self.step)(state, record);
+        (self.step)(&mut row.state, record);
         match self.emission {
-            Emission::AtOnce => out
-                .records
-                .extend((self.emit)(key, state).map(|row| ((), row))),
-            Emission::BatchClose => shard.touch(hash),
-            Emission::End => {}
+            Emission::AtOnce => {
+                out.records
+                    .extend((self.emit)(key, &row.state).map(|row| ((), row)));
+            }
+            Emission::BatchClose if !row.is_withheld => {
+                row.is_withheld = true;
+                shard.withheld.push(hash);
+            }
+            Emission::BatchClose | Emission::End => {}
         }
     }
 
     fn close(&mut self, shard: &mut Shard<Q, A>, out: &mut Emit<Self>) {
-        let mut row = |(key, state): &(Q, A)| {
-            out.records
-                .extend((self.emit)(key.clone(), state).map(|row| ((), row)));
+        let mut emit = |row: &Row<Q, A>| {
+            let emitted = (self.emit)(row.key.clone(), &row.state);
+            out.records.extend(emitted.map(|row| ((), row)));
         };
         if self.emission == Emission::End {
-            return shard.values.iter().for_each(row);
+            return shard.rows.iter().for_each(emit);
         }
-        shard.touched.sort_unstable();
-        shard.touched.dedup();
-        for hash in shard.touched.drain(..) {
-            // A search that is never satisfied passes all keys with the hash.
-            shard.values.find(hash, |entry| {
-                if hash_of(&entry.0) == hash {
-                    row(entry);
-                }
-                false
-            });
+        for hash in shard.withheld.drain(..) {
+            // Keys whose hashes are equal are withheld once each, so each search finds another.
+            let is_due = |row: &Row<Q, A>| row.is_withheld && hash_of(&row.key) == hash;
+            if let Some(row) = shard.rows.find_mut(hash, is_due) {
+                row.is_withheld = false;
+                emit(row);
+            }
         }
     }
 
     fn withhold(&mut self, shard: &mut Shard<Q, A>) {
-        shard.touched = shard.values.iter().map(|(key, _)| hash_of(key)).collect();
+        for row in shard.rows.iter_mut().filter(|row| !row.is_withheld) {
+            row.is_withheld = true;
+            shard.withheld.push(hash_of(&row.key));
+        }
     }
 
     fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {
-        codec::encode(&shard.values.iter().collect::<Vec<_>>())
+        let rows = shard.rows.iter().map(|row| (&row.key, &row.state));
+        codec::encode(&rows.collect::<Vec<_>>())
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<Shard<Q, A>, Problem> {
         let mut shard = self.empty();
         for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            shard
-                .values
-                .insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
+            shard.insert(
+                hash_of(&key),
+                Row {
+                    key,
+                    state,
+                    is_withheld: false,
+                },
+            );
         }
         Ok(shard)
     }
