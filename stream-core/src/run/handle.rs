@@ -93,7 +93,7 @@ impl Handle {
     /// Waits for the end.
     ///
     /// # Errors
-    /// As [`Job::run`].
+    /// As [`Job::run`](super::Job::run).
     pub fn wait(mut self) -> Result<Report, Error> {
         let Running {
             guards,
