@@ -8,6 +8,9 @@ mod body;
 mod docs;
 mod job;
 mod outline;
+mod ports;
+mod settings;
+mod test;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
