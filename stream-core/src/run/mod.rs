@@ -7,10 +7,12 @@ mod end;
 pub(crate) mod epochs;
 pub(crate) mod guard;
 mod job;
+mod limit;
 mod mode;
 mod report;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod tap;
 pub(crate) mod worker;
 
 pub use job::{Handle, Job, Stop};

@@ -19,6 +19,7 @@ use timely::scheduling::Activator;
 
 use super::abort::Abort;
 use super::guard::Guard;
+use super::limit::Limited;
 use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
@@ -148,7 +149,12 @@ impl<T: 'static> Input<T> {
         };
         let reader = match end.ended {
             true => Ok(None),
-            false => source.open(index, opening).map(Some),
+            false => source.open(index, opening).map(|reader| {
+                Some(match self.local.limit {
+                    Some(limit) => Box::new(Limited::new(reader, limit)),
+                    None => reader,
+                })
+            }),
         };
         let reader = reader.unwrap_or_else(|problem| {
             self.fail(problem);
@@ -463,8 +469,9 @@ pub(super) fn dead_letters_of(port: &str) -> String {
 }
 
 /// A source that is bound to a port, with its record type to be found again.
+#[derive(Clone)]
 pub(crate) struct BoundSource {
-    source: Box<dyn std::any::Any + Send + Sync>,
+    source: Arc<dyn std::any::Any + Send + Sync>,
     pub(crate) record: &'static str,
     pub(crate) info: crate::io::SourceInfo,
     pub(crate) bad_records: BadRecords,
@@ -478,7 +485,7 @@ impl BoundSource {
             record: type_name::<T>(),
             info: source.info(),
             bad_records: source.bad_records(),
-            source: Box::new(source),
+            source: Arc::new(source),
             find: |bound| bound.typed::<T>().partitions(),
             partitions: Vec::new(),
         }

@@ -21,6 +21,7 @@ use super::abort::Abort;
 use super::epochs::Epochs;
 use super::job::{Bindings, Plan};
 use super::source::BadRecordPolicy;
+use super::tap::Tap;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::render;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
+    pub(crate) limit: Option<u64>,
+    pub(crate) tap: Option<Arc<dyn Tap>>,
 }
 
 /// What the operators of one worker share.
@@ -65,6 +68,10 @@ pub(crate) struct Local {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) bindings: Arc<Bindings>,
+    /// How many records of each partition are read at most.
+    pub(crate) limit: Option<u64>,
+    /// What takes the place of every sink, if anything does.
+    pub(crate) tap: Option<Arc<dyn Tap>>,
     counters: Counters,
     sources: RefCell<Vec<Activator>>,
     /// By source node: what to do with records that cannot be read.
@@ -94,6 +101,8 @@ impl Local {
             snapshots: shared.snapshots.clone(),
             abort: shared.abort.clone(),
             bindings: shared.bindings.clone(),
+            limit: shared.limit,
+            tap: shared.tap.clone(),
             counters: shared.counters.clone(),
             sources: RefCell::default(),
             policies: RefCell::default(),
