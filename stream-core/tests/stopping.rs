@@ -348,7 +348,7 @@ fn a_stop_that_races_with_a_drain_does_the_one_or_the_other() {
                 assert_eq!((report.counts.open, count), (0, vec![seconds.len() as u64]));
                 continue;
             };
-            assert!(count.is_empty());
+            assert!(count.is_empty(), "{count:?}");
             let (second, late) = job(source.clone(), workers);
             finished(second.start_from(snapshot), mode);
             let (_, rest, _) = late.committed();

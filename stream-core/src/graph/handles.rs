@@ -6,7 +6,9 @@ use std::fmt::Display;
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Stateless, Step};
 use super::node::{Port, stage};
 use super::{Key, Record, Stamp};
+use crate::io;
 use crate::ops;
+use crate::run::tap::Telling;
 use crate::time::{EventTime, Lateness};
 
 /// What is known of a stream's records besides their values.
@@ -355,7 +357,7 @@ impl<T: 'static, K: Kind> Output for Stream<T, K> {
     type Row = T;
 
     fn connect(self, name: &str) {
-        crate::run::sink::output(self.port, name, "rows");
+        crate::run::sink::output(self.port, name, "rows", Telling::by_sink());
     }
 }
 
@@ -364,7 +366,8 @@ impl<Q: Key, V: Record> Output for Table<Q, V> {
     type Row = ops::Entry<Q, V>;
 
     fn connect(self, name: &str) {
-        crate::run::sink::output(ops::table::final_content(self.port), name, "final content");
+        let content = ops::table::final_content(self.port);
+        crate::run::sink::output(content, name, "final content", Telling::rows());
     }
 }
 
@@ -373,7 +376,11 @@ impl<Q: Key, V: Record> Output for Changes<Q, V> {
     type Row = ops::Change<Q, V>;
 
     fn connect(self, name: &str) {
-        crate::run::sink::output(self.port, name, "changes");
+        let telling = Telling::changes(
+            |change: &Self::Row, into| io::canonical(&change.key, into),
+            |change| change.value.is_some(),
+        );
+        crate::run::sink::output(self.port, name, "changes", telling);
     }
 
     fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {

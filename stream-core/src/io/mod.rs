@@ -6,6 +6,7 @@
 //! succeeded. Every implementation passes the same tests: [`crate::testing::contract`].
 
 mod bad;
+mod canonical;
 mod channel;
 mod collect;
 #[cfg(feature = "files")]
@@ -26,6 +27,7 @@ mod wake;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use bad::{BadRecord, BadRecords};
+pub use canonical::{Canonical, Comparable, canonical, comparable};
 pub use channel::{ChannelSink, ChannelSource, Sender, channel, to_channel};
 pub use collect::{Collect, Discard, Rows, collect, discard};
 pub use log::MemoryLog;

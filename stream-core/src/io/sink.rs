@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use super::canonical::Canonical;
 use crate::error::Problem;
 
 /// What a sink says of itself.
@@ -85,6 +86,15 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// Removes what was written, as far as the sink can. Called once, in place of `commit`, after
     /// every writer has been closed or dropped. A job that cannot be started calls neither.
     fn abort(&self) {}
+
+    /// How a record is told as text when runs are compared row by row, if this sink can tell.
+    ///
+    /// A sink that asks for `T: Serialize` returns `Some(io::canonical)`. Of one that returns
+    /// nothing a comparison only counts the records; [`comparable`](super::comparable) around it
+    /// adds the text.
+    fn canonical(&self) -> Option<Canonical<T>> {
+        None
+    }
 }
 
 /// Writes the records of one worker.
@@ -129,5 +139,9 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
 
     fn abort(&self) {
         (**self).abort();
+    }
+
+    fn canonical(&self) -> Option<Canonical<T>> {
+        (**self).canonical()
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
+use super::canonical::{Canonical, canonical};
 use super::files::{Csv, JsonLines};
 use super::lock;
 use super::sink::{Sink, SinkInfo, Writer};
@@ -109,6 +110,10 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
         lock(&self.target)
             .finish()
             .map_err(|error| cannot_write("stdout", error))
+    }
+
+    fn canonical(&self) -> Option<Canonical<T>> {
+        Some(canonical)
     }
 }
 

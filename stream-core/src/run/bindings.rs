@@ -10,7 +10,7 @@ use crate::graph::GraphSpec;
 use crate::io::{BadRecords, Sink, Source, SourceInfo};
 
 /// What is bound to the ports.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Bindings {
     pub(super) sources: BTreeMap<String, BoundSource>,
     pub(super) sinks: BTreeMap<String, BoundSink>,
@@ -103,8 +103,9 @@ fn match_ports(
 }
 
 /// A source that is bound to a port, with its record type to be found again.
+#[derive(Clone)]
 pub(crate) struct BoundSource {
-    source: Box<dyn Any + Send + Sync>,
+    source: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
     pub(crate) info: SourceInfo,
     pub(crate) bad_records: BadRecords,
@@ -118,7 +119,7 @@ impl BoundSource {
             record: type_name::<T>(),
             info: source.info(),
             bad_records: source.bad_records(),
-            source: Box::new(source),
+            source: Arc::new(source),
             find: |bound| bound.typed::<T>().partitions(),
             partitions: Vec::new(),
         }
@@ -155,8 +156,9 @@ impl BoundSource {
 }
 
 /// A sink that is bound to a port, with its record type to be found again.
+#[derive(Clone)]
 pub(crate) struct BoundSink {
-    sink: Box<dyn Any + Send + Sync>,
+    sink: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
@@ -166,7 +168,7 @@ impl BoundSink {
     pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
         BoundSink {
             record: type_name::<T>(),
-            sink: Box::new(sink),
+            sink: Arc::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),
         }

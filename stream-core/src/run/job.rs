@@ -10,6 +10,7 @@ use super::bindings::{Bindings, BoundSink, BoundSource};
 use super::epochs::Epochs;
 use super::handle::Handle;
 use super::report::Report;
+use super::tap::Tap;
 use super::worker::{self, Shared};
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
@@ -54,9 +55,13 @@ pub struct Job {
     workers: usize,
     wait: Wait,
     clock: Clock,
+    /// How many records of each partition are read at most.
+    limit: Option<u64>,
     start: Snapshot,
     /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
     set_text: Option<Arc<SetText>>,
+    /// What takes the place of every sink.
+    tap: Option<Arc<dyn Tap>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
 }
@@ -84,8 +89,10 @@ impl Job {
             workers: 1,
             wait: Wait::Park,
             clock: Clock::machine(),
+            limit: None,
             start: Snapshot::default(),
             set_text: None,
+            tap: None,
             mistake: None,
         }
     }
@@ -160,10 +167,83 @@ impl Job {
         self
     }
 
+    /// Reads at most so many records of each partition, good and bad, and then ends as if there
+    /// were no more. Every run reads the same ones.
+    ///
+    /// ```
+    /// use stream_core::{Job, Mode, io};
+    ///
+    /// let (sink, rows) = io::collect();
+    /// Job::new("first", |graph| {
+    ///     let numbers = graph.input::<u64>("numbers");
+    ///     graph.output("numbers", numbers);
+    /// })
+    /// .source("numbers", io::partitions(vec![vec![1, 2, 3], vec![4]]))
+    /// .sink("numbers", sink)
+    /// .limit(2)
+    /// .run(Mode::Batch)?;
+    /// let mut rows = rows.take();
+    /// rows.sort();
+    /// assert_eq!(rows, [1, 2, 4]);
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
+    pub fn limit(mut self, records: u64) -> Self {
+        self.limit = Some(records);
+        self
+    }
+
     /// Starts from the state of a job that was stopped, on any number of workers.
     pub fn start_from(mut self, snapshot: Snapshot) -> Self {
         self.start = snapshot;
         self
+    }
+
+    /// The same job once more, with a tap in place of all its sinks, those of dead letters too.
+    ///
+    /// # Errors
+    /// When a setter found a mistake.
+    #[cfg(feature = "cli")]
+    pub(crate) fn tapped(&mut self, tap: Arc<dyn Tap>) -> Result<Job, Error> {
+        if let Some(mistake) = self.mistake.take() {
+            return Err(Error::Plan(mistake));
+        }
+        let mut bindings = self.bindings.clone();
+        for source in bindings.sources.values_mut() {
+            if let crate::io::BadRecords::DeadLetter(_) = source.bad_records {
+                source.bad_records = crate::io::BadRecords::Skip;
+            }
+        }
+        Ok(Job {
+            name: self.name.clone(),
+            pipeline: self.pipeline.clone(),
+            bindings,
+            workers: self.workers,
+            wait: self.wait,
+            clock: self.clock.clone(),
+            limit: self.limit,
+            start: self.start.clone(),
+            set_text: self.set_text.clone(),
+            tap: Some(tap),
+            mistake: None,
+        })
+    }
+
+    /// What is bound to the ports.
+    #[cfg(feature = "cli")]
+    pub(crate) fn bindings(&self) -> &Bindings {
+        &self.bindings
+    }
+
+    /// The number of workers.
+    #[cfg(feature = "cli")]
+    pub(crate) fn worker_count(&self) -> usize {
+        self.workers
+    }
+
+    /// Whether only a part of the input is read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// The job's name.
@@ -211,6 +291,8 @@ impl Job {
             snapshots: Snapshots::new(self.start),
             abort: Abort::default(),
             counters: Counters::default(),
+            limit: self.limit,
+            tap: self.tap,
         };
         let communication = match self.workers {
             1 => timely::CommunicationConfig::Thread,
@@ -263,7 +345,9 @@ impl Job {
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {
         let endless = |node: &NodeSpec| {
             let source = node.port().and_then(|port| self.bindings.sources.get(port));
-            let is_unbounded = |s: &BoundSource| s.info.boundedness == Boundedness::Unbounded;
+            let is_unbounded = |s: &BoundSource| {
+                s.info.boundedness == Boundedness::Unbounded && self.limit.is_none()
+            };
             node.kind == "input" && source.is_some_and(is_unbounded)
         };
         let port = |node: &NodeSpec| node.port().unwrap_or_default().to_owned();

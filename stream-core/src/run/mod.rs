@@ -10,10 +10,12 @@ pub(crate) mod epochs;
 pub(crate) mod guard;
 mod handle;
 mod job;
+mod limit;
 mod mode;
 mod report;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod tap;
 pub(crate) mod worker;
 
 pub use crate::expanded::{Bound, NotBound, RunsAlone};

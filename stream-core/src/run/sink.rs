@@ -8,16 +8,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::abort::Abort;
+use super::tap::{TapPort, Telling};
 use super::worker::{Local, least};
 use crate::error::Problem;
 use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::Context;
+use crate::graph::render::{Context, Segment, epoch_of};
 use crate::io::Writer;
 use crate::time::epoch::FOREVER;
 
 /// Ends a stream at an output port.
-pub(crate) fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, content: &str) {
+pub(crate) fn output<S: Stamp, T: 'static>(
+    input: Port<S, T>,
+    name: &str,
+    content: &str,
+    telling: Telling<T>,
+) {
     let graph = input.graph().clone();
     let mut spec = stage("output", vec![input.spec()])
         .with("port", name)
@@ -28,6 +34,7 @@ pub(crate) fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, conten
         Some(Box::new(OutputStep {
             input,
             port: name.to_owned(),
+            telling,
         })),
     );
 }
@@ -35,6 +42,19 @@ pub(crate) fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, conten
 struct OutputStep<S, T> {
     input: Port<S, T>,
     port: String,
+    telling: Telling<T>,
+}
+
+/// What takes the records at an output port: the writer of its sink, or a tap in its place.
+pub(super) trait End<S, T> {
+    /// Takes the records out of the segment, and tells how many were written.
+    fn take(&mut self, epoch: u64, segment: &mut Segment<S, T>) -> usize;
+
+    /// Hands on what is buffered.
+    fn flush(&mut self);
+
+    /// The last call.
+    fn close(&mut self);
 }
 
 impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
@@ -43,26 +63,28 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
         let (mut builder, guard) = context.operator(node);
         let mut pull = context.take(&self.input).open(&mut builder);
         let count = local.counter(&self.port, "out");
-        let writer = Rc::new(RefCell::new(PortWriter::<T>::open(&self.port, &local)));
-        let closing = writer.clone();
+        let end: Box<dyn End<S, T>> = match &local.tap {
+            None => Box::new(PortWriter::open(&self.port, &local)),
+            Some(tap) => Box::new(TapPort::open(&self.port, self.telling, &**tap, &local)),
+        };
+        let end = Rc::new(RefCell::new(end));
+        let closing = end.clone();
         let name = guard.clone();
         let acknowledged = local.add_sink(Box::new(move || {
             let _entered = name.enter();
             closing.borrow_mut().close();
         }));
-        let mut records = Vec::new();
         builder.build(move |_| {
             move |frontiers| {
                 let _entered = guard.enter();
-                let mut writer = writer.borrow_mut();
+                let mut end = end.borrow_mut();
                 let mut written = false;
-                pull.pull(&mut |_, segment| {
+                pull.pull(&mut |capability, segment| {
                     written |= !segment.records.is_empty();
-                    records.extend(segment.records.drain(..).map(|(_, record)| record));
-                    count.add(writer.write(&mut records));
+                    count.add(end.take(epoch_of(capability), segment));
                 });
                 if written {
-                    writer.flush();
+                    end.flush();
                 }
                 // A sink that has failed acknowledges nothing more.
                 if !local.abort.is_failed() {
@@ -76,6 +98,7 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
 /// The writer of one port on one worker, if it could be opened.
 struct PortWriter<T> {
     port: String,
+    records: Vec<T>,
     writer: Option<Box<dyn Writer<T>>>,
     abort: Abort,
 }
@@ -85,6 +108,7 @@ impl<T: 'static> PortWriter<T> {
         let sink = local.bindings.sink(port).typed::<T>();
         let mut writer = PortWriter {
             port: port.to_owned(),
+            records: Vec::new(),
             writer: None,
             abort: local.abort.clone(),
         };
@@ -95,28 +119,14 @@ impl<T: 'static> PortWriter<T> {
         writer
     }
 
-    /// Tells how many records were written.
-    fn write(&mut self, records: &mut Vec<T>) -> usize {
-        let count = records.len();
-        self.attempt(|writer| writer.write(records));
-        records.clear();
-        if self.writer.is_some() { count } else { 0 }
-    }
-
-    fn flush(&mut self) {
-        self.attempt(|writer| writer.flush());
-    }
-
-    fn close(&mut self) {
-        self.attempt(|writer| writer.close());
-        self.writer = None;
-    }
-
-    fn attempt(&mut self, step: impl FnOnce(&mut dyn Writer<T>) -> Result<(), Problem>) {
-        let done = self
-            .writer
-            .as_mut()
-            .map_or(Ok(()), |writer| step(&mut **writer));
+    fn attempt(
+        &mut self,
+        step: impl FnOnce(&mut dyn Writer<T>, &mut Vec<T>) -> Result<(), Problem>,
+    ) {
+        let done = match &mut self.writer {
+            Some(writer) => step(&mut **writer, &mut self.records),
+            None => Ok(()),
+        };
         done.unwrap_or_else(|problem| self.fail(problem));
     }
 
@@ -124,5 +134,25 @@ impl<T: 'static> PortWriter<T> {
     fn fail(&mut self, problem: Problem) {
         self.writer = None;
         self.abort.fail_sink(&self.port, problem);
+    }
+}
+
+impl<S: Stamp, T: 'static> End<S, T> for PortWriter<T> {
+    fn take(&mut self, _: u64, segment: &mut Segment<S, T>) -> usize {
+        let records = segment.records.drain(..).map(|(_, record)| record);
+        self.records.extend(records);
+        let count = self.records.len();
+        self.attempt(|writer, records| writer.write(records));
+        self.records.clear();
+        if self.writer.is_some() { count } else { 0 }
+    }
+
+    fn flush(&mut self) {
+        self.attempt(|writer, _| writer.flush());
+    }
+
+    fn close(&mut self) {
+        self.attempt(|writer, _| writer.close());
+        self.writer = None;
     }
 }

@@ -16,6 +16,7 @@ use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::scheduling::Activator;
 
 use super::bad_records::BadRecordPolicy;
+use super::limit::Limited;
 use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::graph::node::Render;
@@ -145,7 +146,12 @@ impl<T: 'static> Input<T> {
         };
         let reader = match end.ended {
             true => Ok(None),
-            false => source.open(index, opening).map(Some),
+            false => source.open(index, opening).map(|reader| {
+                Some(match self.local.limit {
+                    Some(limit) => Box::new(Limited::new(reader, limit)),
+                    None => reader,
+                })
+            }),
         };
         let reader = reader.unwrap_or_else(|problem| {
             self.fail(problem);

@@ -22,6 +22,7 @@ use super::bad_records::BadRecordPolicy;
 use super::bindings::Bindings;
 use super::epochs::Epochs;
 use super::job::Plan;
+use super::tap::Tap;
 use super::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::render;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
+    pub(crate) limit: Option<u64>,
+    pub(crate) tap: Option<Arc<dyn Tap>>,
 }
 
 /// What the operators of one worker share.
@@ -66,6 +69,10 @@ pub(crate) struct Local {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) bindings: Arc<Bindings>,
+    /// How many records of each partition are read at most.
+    pub(crate) limit: Option<u64>,
+    /// What takes the place of every sink, if anything does.
+    pub(crate) tap: Option<Arc<dyn Tap>>,
     counters: Counters,
     sources: RefCell<Vec<Activator>>,
     /// By source node: what to do with records that cannot be read.
@@ -95,6 +102,8 @@ impl Local {
             snapshots: shared.snapshots.clone(),
             abort: shared.abort.clone(),
             bindings: shared.bindings.clone(),
+            limit: shared.limit,
+            tap: shared.tap.clone(),
             counters: shared.counters.clone(),
             sources: RefCell::default(),
             policies: RefCell::default(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::staged::{StagedFile, cannot_create, folder_of};
 use crate::error::Problem;
+use crate::io::canonical::{Canonical, canonical};
 use crate::io::lock;
 use crate::io::sink::{Sink, SinkInfo, Writer};
 use crate::io::text::{OutputFormat, Sequence, Target, TextWriter, cannot_write};
@@ -138,5 +139,9 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
 
     fn abort(&self) {
         lock(&self.staged).clear();
+    }
+
+    fn canonical(&self) -> Option<Canonical<T>> {
+        Some(canonical)
     }
 }

@@ -1,0 +1,10 @@
+//! Every command of docs/CLI.md, run as it stands there.
+
+#[test]
+#[cfg(unix)]
+fn every_command_on_the_page_about_the_command_line_prints_what_it_says() {
+    trycmd::TestCases::new()
+        .case("../docs/CLI.md")
+        .env("NO_COLOR", "1")
+        .run();
+}

@@ -1,0 +1,162 @@
+//! `compare`: races the modes, and proves that they give equal answers.
+//!
+//! 1. Every input must give the same records in every run: bounded, and repeatable.
+//! 2. Every sink is replaced by a [digest](digest) of what it would have been given.
+//! 3. Every mode runs several times, the modes in turn, so that a machine that grows warm or busy
+//!    does so for all of them.
+//! 4. The answers are held against those of the first run. Where one differs, both runs are made
+//!    once more, to show the rows; and the stages before that output that are not *exact* are named.
+
+mod difference;
+mod digest;
+mod report;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) use difference::Difference;
+use digest::{Content, DigestTap};
+pub(super) use report::parse_modes;
+
+use crate::error::{Error, Problem};
+use crate::graph::GraphSpec;
+use crate::io::Boundedness;
+use crate::run::{Counts, Job, Mode};
+
+/// What is to be compared.
+pub(super) struct Race {
+    pub(super) modes: Vec<Mode>,
+    pub(super) runs: usize,
+}
+
+/// What has come of it.
+pub(super) struct Comparison {
+    spec: GraphSpec,
+    workers: usize,
+    modes: Vec<Mode>,
+    /// All runs, in the order in which they were made.
+    runs: Vec<Run>,
+    pub(super) differences: Vec<Difference>,
+}
+
+/// One run of one mode.
+struct Run {
+    name: RunName,
+    wall: Duration,
+    cpu: Option<Duration>,
+    memory_peak: Option<u64>,
+    slices: u64,
+    counts: Counts,
+    outputs: BTreeMap<String, Content>,
+}
+
+/// Which run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RunName {
+    mode: Mode,
+    /// 1 for the first of its mode.
+    round: usize,
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, run {}", self.mode, self.round)
+    }
+}
+
+impl Run {
+    /// All records that were read.
+    fn records(&self) -> u64 {
+        self.counts.read.values().sum()
+    }
+
+    fn records_per_second(&self) -> f64 {
+        self.records() as f64 / self.wall.as_secs_f64().max(1e-9)
+    }
+}
+
+impl Race {
+    /// Runs every mode and compares; `note` is told what begins.
+    pub(super) fn run(
+        &self,
+        job: &mut Job,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Comparison, Error> {
+        check_inputs(job).map_err(Error::Plan)?;
+        let mut runs = Vec::new();
+        for round in 1..=self.runs {
+            for mode in self.modes.iter().copied() {
+                let name = RunName { mode, round };
+                let number = runs.len() + 1;
+                note(&format!(
+                    "{number}/{}  {name}",
+                    self.runs * self.modes.len()
+                ));
+                runs.push(run(job, name, DigestTap::default())?);
+            }
+        }
+        let mut comparison = Comparison {
+            spec: job.explain()?,
+            workers: job.worker_count(),
+            modes: self.modes.clone(),
+            runs,
+            differences: Vec::new(),
+        };
+        comparison.differences = difference::find(job, &comparison, note)?;
+        Ok(comparison)
+    }
+}
+
+/// Refuses an input that would not give every run the same records.
+fn check_inputs(job: &Job) -> Result<(), Problem> {
+    for (port, source) in job.bindings().sources() {
+        let info = &source.info;
+        let name = format!("{} source of `{port}`", info.kind);
+        if !info.repeatable {
+            return Err(
+                Problem::new(format!("compare cannot read the {name} more than once"))
+                    .detail("every run has to read the same records")
+                    .hint(format!(
+                        "write its records to a file once, with `files::to_json_lines`, and bind \
+                     `{port}` to that"
+                    )),
+            );
+        }
+        if info.boundedness != Boundedness::Bounded && !job.is_limited() {
+            return Err(Problem::new(format!("the {name} does not end by itself"))
+                .detail("every run has to read the same records, to the last")
+                .hint("`--limit 100000` reads so many records of each partition, and no more"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes one run, and measures it.
+fn run(job: &mut Job, name: RunName, tap: DigestTap) -> Result<Run, Error> {
+    let job = job.tapped(Arc::new(tap.clone()))?;
+    let is_watched = usage::watch_memory();
+    let before = usage::cpu();
+    let report = job.run(name.mode)?;
+    let cpu = before
+        .zip(usage::cpu())
+        .map(|(before, after)| after.saturating_sub(before));
+    Ok(Run {
+        name,
+        wall: report.duration,
+        cpu,
+        memory_peak: if is_watched {
+            usage::memory_peak()
+        } else {
+            None
+        },
+        slices: report.slices,
+        counts: report.counts,
+        outputs: tap.contents(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

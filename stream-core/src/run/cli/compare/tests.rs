@@ -1,0 +1,204 @@
+//! Races of small jobs: one whose answers are equal, and some whose answers are not.
+
+use super::*;
+use crate::Problem;
+use crate::graph::Graph;
+use crate::io::{self, comparable};
+use crate::ops::{Change, Entry};
+
+fn modes(text: &str) -> Vec<Mode> {
+    parse_modes(text).unwrap()
+}
+
+const MODES: &str = "batch,micro-batch=3records,per-record,per-record=strict";
+
+fn race(job: &mut Job) -> Comparison {
+    let race = Race {
+        modes: modes(MODES),
+        runs: 2,
+    };
+    race.run(job, &mut |_| ()).unwrap()
+}
+
+fn told(comparison: &Comparison) -> String {
+    let told = |found: &Difference| format!("{}\n{found}", found.headline());
+    comparison.differences.iter().map(told).collect()
+}
+
+/// A job on two partitions whose records arrive in another order in every mode.
+fn job(pipeline: impl Fn(&Graph) + Send + Sync + 'static) -> Job {
+    let partition = |from: u64| (from..from + 50).collect::<Vec<_>>();
+    Job::new("raced", pipeline).source(
+        "numbers",
+        io::partitions(vec![partition(0), partition(100)]),
+    )
+}
+
+/// The records of each key, in the order of their arrival.
+fn in_order_of_arrival(graph: &Graph) {
+    let numbers = graph.input::<u64>("numbers").key_by(|n| n % 2);
+    let lists = numbers.fold(Vec::new, |list: &mut Vec<u64>, n| list.push(n));
+    graph.output("lists", lists);
+}
+
+#[test]
+fn exact_answers_are_equal_in_every_mode() {
+    let job = job(|graph| {
+        let numbers = graph.input::<u64>("numbers");
+        graph.output("counts", numbers.clone().key_by(|n| n % 7).count());
+        graph.output(
+            "changes",
+            numbers.clone().key_by(|n| n % 7).count().changes(),
+        );
+        graph.output("numbers", numbers);
+    });
+    let mut job = job
+        .sink::<Entry<u64, u64>>("counts", io::discard())
+        .sink::<Change<u64, u64>>("changes", io::discard())
+        .sink::<u64>("numbers", comparable(io::discard()))
+        .workers(2);
+    let comparison = race(&mut job);
+    assert_eq!(told(&comparison), "");
+    assert_eq!(comparison.counted_only(), [""; 0]);
+    let rows = |port| comparison.runs[0].outputs[port].rows;
+    assert_eq!(["counts", "changes", "numbers"].map(rows), [7, 7, 100]);
+}
+
+#[test]
+fn a_fold_that_depends_on_the_order_is_found_and_named() {
+    let mut job = job(in_order_of_arrival).sink::<Entry<u64, Vec<u64>>>("lists", io::discard());
+    let comparison = race(&mut job);
+    let told = told(&comparison);
+    for part in [
+        "output `lists` is not the same in every run\n  only in batch, run 1:\n    {\"key\":0,",
+        "\n  only in ",
+        "raced/fold is exact if its functions are pure and order-free",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(
+        comparison.to_string().contains("differs in "),
+        "{comparison}"
+    );
+}
+
+#[test]
+fn a_port_whose_rows_nothing_can_tell_is_never_called_equal() {
+    let mut job = job(|graph| graph.output("numbers", graph.input::<u64>("numbers")))
+        .sink::<u64>("numbers", io::discard());
+    let comparison = race(&mut job);
+    assert_eq!(comparison.counted_only(), ["numbers"]);
+    let text = comparison.to_string();
+    assert!(
+        text.contains("100  –       the same number of rows; the rows were not compared"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_impure_closure_is_told_although_every_stage_is_exact() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let mut job = job(|graph| {
+        let numbers = graph.input::<u64>("numbers");
+        graph.output(
+            "calls",
+            numbers.map(|_| CALLS.fetch_add(1, Ordering::Relaxed)),
+        );
+    })
+    .sink::<u64>("calls", comparable(io::discard()));
+    let told = told(&race(&mut job));
+    assert!(
+        told.contains("every stage before it is exact as long as its closures are pure"),
+        "{told}"
+    );
+    assert!(told.contains("and 95 more"), "{told}");
+}
+
+#[test]
+fn sinks_are_neither_opened_nor_committed() {
+    struct Untouched;
+    impl io::Sink<u64> for Untouched {
+        fn info(&self) -> io::SinkInfo {
+            panic!("asked")
+        }
+        fn open(&self, _: usize, _: usize) -> Result<Box<dyn io::Writer<u64>>, Problem> {
+            panic!("opened")
+        }
+        fn commit(&self) -> Result<(), Problem> {
+            panic!("committed")
+        }
+        fn abort(&self) {
+            panic!("aborted")
+        }
+    }
+    let mut job = job(|graph| graph.output("numbers", graph.input::<u64>("numbers")))
+        .sink("numbers", Untouched);
+    assert_eq!(told(&race(&mut job)), "");
+}
+
+#[test]
+fn inputs_that_cannot_be_read_again_are_refused_with_the_remedy() {
+    let (_sender, source) = io::channel::<u64>(1);
+    let mut once = Job::new("once", |graph| {
+        graph.output("numbers", graph.input::<u64>("numbers"));
+    })
+    .source("numbers", source)
+    .sink::<u64>("numbers", io::discard());
+    let race = Race {
+        modes: modes("batch"),
+        runs: 1,
+    };
+    let told = race.run(&mut once, &mut |_| ()).err().unwrap().to_string();
+    assert_eq!(
+        told,
+        "compare cannot read the channel source of `numbers` more than once: every run has to read \
+         the same records (hint: write its records to a file once, with `files::to_json_lines`, and \
+         bind `numbers` to that)"
+    );
+}
+
+#[test]
+fn an_endless_input_can_be_compared_up_to_a_limit() {
+    let log = io::MemoryLog::<u64>::new(2);
+    log.append(0, 0..10).unwrap();
+    log.append(1, 10..20).unwrap();
+    let job = || {
+        Job::new("endless", |graph| {
+            graph.output("numbers", graph.input::<u64>("numbers"));
+        })
+        .source("numbers", log.clone())
+        .sink::<u64>("numbers", comparable(io::discard()))
+    };
+    let refused = Race {
+        modes: modes("batch"),
+        runs: 1,
+    }
+    .run(&mut job(), &mut |_| ());
+    let refused = refused.err().unwrap().to_string();
+    assert!(
+        refused.contains("hint: `--limit 100000` reads"),
+        "{refused}"
+    );
+    let comparison = race(&mut job().limit(5));
+    assert_eq!(told(&comparison), "");
+    assert_eq!(comparison.runs[0].outputs["numbers"].rows, 10);
+}
+
+#[test]
+fn modes_are_parsed_although_micro_batches_have_commas_of_their_own() {
+    let told: Vec<_> = modes("batch, micro-batch=100ms,1000records,per-record")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        ["batch", "micro-batch=100ms,1000records", "per-record"]
+    );
+    assert_eq!(
+        parse_modes("batch,batch").unwrap_err(),
+        "`batch` is there twice"
+    );
+    assert!(parse_modes("").unwrap_err().contains("`` is no mode"));
+}

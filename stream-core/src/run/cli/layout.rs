@@ -1,0 +1,81 @@
+//! Text in columns, and numbers that can be read.
+
+use std::fmt;
+
+/// Rows of text under a header, in columns as wide as their widest cell.
+pub(super) struct Columns {
+    rows: Vec<Vec<String>>,
+    /// Which columns stand to the right.
+    right: Vec<bool>,
+}
+
+impl Columns {
+    /// Columns with these headers; those that begin with `>` stand to the right.
+    pub(super) fn new(headers: &[&str]) -> Self {
+        let names = headers
+            .iter()
+            .map(|name| name.trim_start_matches('>').to_owned());
+        Columns {
+            rows: vec![names.collect()],
+            right: headers.iter().map(|name| name.starts_with('>')).collect(),
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..self.right.len()).map(width).collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
+                line.push_str("  ");
+                line.push_str(&match right {
+                    true => format!("{cell:>width$}"),
+                    false => format!("{cell:width$}"),
+                });
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with commas between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let told = [0, 12, 999, 1_000, 31_106, 1_234_567].map(grouped);
+        assert_eq!(told, ["0", "12", "999", "1,000", "31,106", "1,234,567"]);
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut columns = Columns::new(&["mode", ">s"]);
+        columns.row(["batch".to_owned(), "10".to_owned()]);
+        assert_eq!(columns.to_string(), "  mode    s\n  batch  10\n");
+    }
+}

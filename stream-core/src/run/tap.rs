@@ -1,0 +1,221 @@
+//! Taps: what reads along at the output ports of a job, in place of all its sinks.
+//!
+//! A tap sees every record as text, with what the engine knows of it. It serves commands that ask
+//! about a pipeline rather than run it for its results; so a job with a tap opens, commits and
+//! aborts no sink.
+
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "only commands have taps")
+)]
+
+use serde::Serialize;
+
+use super::abort::Abort;
+use super::sink::End;
+use super::worker::Local;
+use crate::error::Problem;
+use crate::graph::Stamp;
+use crate::graph::render::Segment;
+use crate::io::{self, Canonical};
+use crate::time::EventTime;
+use crate::time::lane::Lane;
+
+/// Something that reads along.
+pub(crate) trait Tap: Send + Sync {
+    /// Opens what reads along at a port on one worker.
+    fn open(&self, port: &str, told: Told) -> Box<dyn TapWriter>;
+}
+
+/// Reads along at one port on one worker.
+pub(crate) trait TapWriter {
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// As those of a sink: they end the job.
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem>;
+
+    /// Hands on what is buffered. Called when there is nothing more for now.
+    fn flush(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// The last call.
+    fn close(&mut self) -> Result<(), Problem> {
+        self.flush()
+    }
+}
+
+/// One record, as a tap sees it.
+#[allow(
+    dead_code,
+    reason = "`compare` reads only the texts; where a record is from is for taps that show it"
+)]
+pub(crate) struct Row<'a> {
+    /// The epoch that it came in.
+    pub(crate) epoch: u64,
+    /// The lane that it belongs to.
+    pub(crate) lane: Lane,
+    /// Its event time, where it has one.
+    pub(crate) event_time: Option<EventTime>,
+    /// Its text, where there is any; see [`Told`].
+    pub(crate) text: &'a str,
+    /// The text of its key, of a change.
+    pub(crate) key: &'a str,
+    /// Whether the key is gone, of a change.
+    pub(crate) is_gone: bool,
+}
+
+/// What a tap is told of the records at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// That they are there; nothing can tell them as text.
+    Nothing,
+    /// Their text.
+    Rows,
+    /// Their text, their key, and whether it is gone.
+    Changes,
+}
+
+/// How the records at an output port are told.
+pub(crate) struct Telling<T> {
+    /// `None` leaves it to the sink.
+    text: Option<Canonical<T>>,
+    change: Option<Changing<T>>,
+}
+
+/// How a change tells its key, and whether the key is there from now on.
+struct Changing<T> {
+    key: Canonical<T>,
+    is_there: fn(&T) -> bool,
+}
+
+impl<T> Telling<T> {
+    /// Records that only the sink may know how to tell.
+    pub(crate) fn by_sink() -> Self {
+        Telling {
+            text: None,
+            change: None,
+        }
+    }
+
+    /// Records that can be told whatever the sink.
+    pub(crate) fn rows() -> Self
+    where
+        T: Serialize,
+    {
+        Telling {
+            text: Some(io::canonical),
+            change: None,
+        }
+    }
+
+    /// Changes, of which only the last of each key counts.
+    pub(crate) fn changes(key: Canonical<T>, is_there: fn(&T) -> bool) -> Self
+    where
+        T: Serialize,
+    {
+        Telling {
+            text: Some(io::canonical),
+            change: Some(Changing { key, is_there }),
+        }
+    }
+}
+
+/// The end of a stream at an output port that is tapped.
+pub(super) struct TapPort<T> {
+    port: String,
+    telling: Telling<T>,
+    writer: Option<Box<dyn TapWriter>>,
+    text: String,
+    key: String,
+    abort: Abort,
+}
+
+impl<T: 'static> TapPort<T> {
+    pub(super) fn open(port: &str, telling: Telling<T>, tap: &dyn Tap, local: &Local) -> Self {
+        let sink = local.bindings.sink(port).typed::<T>();
+        let text = telling.text.or_else(|| sink.canonical());
+        let told = match (text, &telling.change) {
+            (None, _) => Told::Nothing,
+            (Some(_), None) => Told::Rows,
+            (Some(_), Some(_)) => Told::Changes,
+        };
+        TapPort {
+            port: port.to_owned(),
+            telling: Telling { text, ..telling },
+            writer: Some(tap.open(port, told)),
+            text: String::new(),
+            key: String::new(),
+            abort: local.abort.clone(),
+        }
+    }
+
+    fn row(
+        &mut self,
+        epoch: u64,
+        lane: Lane,
+        event_time: Option<EventTime>,
+        record: &T,
+    ) -> Result<(), Problem> {
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        self.text.clear();
+        self.key.clear();
+        if let Some(canonical) = self.telling.text {
+            canonical(record, &mut self.text)?;
+        }
+        let mut is_gone = false;
+        if let Some(change) = &self.telling.change {
+            (change.key)(record, &mut self.key)?;
+            is_gone = !(change.is_there)(record);
+        }
+        writer.take(&Row {
+            epoch,
+            lane,
+            event_time,
+            text: &self.text,
+            key: &self.key,
+            is_gone,
+        })
+    }
+
+    fn attempt(&mut self, step: impl FnOnce(&mut dyn TapWriter) -> Result<(), Problem>) {
+        let done = match &mut self.writer {
+            Some(writer) => step(&mut **writer),
+            None => Ok(()),
+        };
+        done.unwrap_or_else(|problem| self.fail(problem));
+    }
+
+    fn fail(&mut self, problem: Problem) {
+        self.writer = None;
+        self.abort.fail_sink(&self.port, problem);
+    }
+}
+
+impl<S: Stamp, T: 'static> End<S, T> for TapPort<T> {
+    fn take(&mut self, epoch: u64, segment: &mut Segment<S, T>) -> usize {
+        let lane = segment.lane;
+        let mut count = 0;
+        for (stamp, record) in segment.records.drain(..) {
+            let stamp: &dyn std::any::Any = &stamp;
+            let event_time = stamp.downcast_ref().copied();
+            if let Err(problem) = self.row(epoch, lane, event_time, &record) {
+                self.fail(problem);
+            }
+            count += usize::from(self.writer.is_some());
+        }
+        count
+    }
+
+    fn flush(&mut self) {
+        self.attempt(|writer| writer.flush());
+    }
+
+    fn close(&mut self) {
+        self.attempt(|writer| writer.close());
+        self.writer = None;
+    }
+}
