@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use examples::sessions::sessions;
-use stream_core::io::{discard, files, stdout};
+use stream_core::io::{comparable, discard, files, stdout};
 use stream_core::prelude::*;
 
 fn main() -> ExitCode {
@@ -11,6 +11,6 @@ fn main() -> ExitCode {
         .clicks(files::csv(examples::data("clicks/*.csv.gz")))
         .gap(Gap::mins(30))
         .sessions(stdout::json())
-        .late(discard())
+        .late(comparable(discard()))
         .main()
 }
