@@ -78,7 +78,7 @@ fn state_of_a_stage_that_is_gone_is_not_lost_without_a_word() {
     let log = MemoryLog::new(1);
     let state = snapshot(&log);
     let job = Job::new("numbers", |graph| {
-        graph.output("all", graph.input::<u64>("numbers"))
+        graph.output("all", graph.input::<u64>("numbers"));
     });
     let job = job.source("numbers", log).sink::<u64>("all", io::discard());
     let error = job.start_from(state).run(Mode::PerRecord).unwrap_err();
