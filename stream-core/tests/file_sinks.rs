@@ -7,8 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use stream_core::io::{Sink, files};
+use stream_core::io::{self, Sink, files};
 use stream_core::testing::contract;
+use stream_core::{Job, Mode};
 use tempfile::TempDir;
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -206,4 +207,24 @@ fn parts_of_a_run_with_more_workers_are_not_mixed_with_new_ones() {
     let expected = "holds `part-2.csv` of another run: this one has 2 workers, and would not replace \
                     it (hint: remove the parts of the other run, or write to another folder)";
     assert!(problem.ends_with(expected), "{problem}");
+}
+
+#[test]
+fn two_sinks_on_one_file_are_refused_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.csv").display().to_string();
+    let job = Job::new("twice", |graph| {
+        let numbers = graph.input::<u64>("numbers");
+        graph.output("a", numbers.clone());
+        graph.output("b", numbers);
+    });
+    let job = job.source("numbers", io::vec(vec![1_u64]));
+    let job = job
+        .sink::<u64>("a", files::to_csv(&path))
+        .sink::<u64>("b", files::to_csv(&path));
+    let error = job.run(Mode::Batch).unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!(problem.what(), format!("two sinks write to `{path}`"));
+    assert_eq!(problem.detail_text().unwrap(), "those of `a` and `b`");
+    assert_eq!(problem.hint_text(), Some("give each a place of its own"));
 }

@@ -189,7 +189,8 @@ fn a_pipeline_that_is_called_has_a_place_of_its_own() {
         [
             "outer/users/union",
             "outer/users/key_by",
-            "outer/users/count"
+            "outer/users/count",
+            "outer/users/final_content",
         ],
     );
 }

@@ -245,7 +245,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// or read. The two streams together are the input.
     ///
     /// A record that leaps ahead of its lane (for the first one, of the wall clock) by more than
-    /// [ten years](EventTime) is a bad record, treated as its source says: one record of the year
+    /// ten years is a bad record, treated as its source says: one record of the year
     /// 9999 does not make all others late.
     pub fn event_time(
         self,

@@ -157,6 +157,28 @@ impl Graph {
         nodes.len() - 1
     }
 
+    /// Gives a stage that was added for the sake of another the old name that goes with that one's.
+    pub(crate) fn rename_with(&self, node: usize, other: usize) {
+        let mut nodes = self.0.nodes.borrow_mut();
+        let was = nodes[other]
+            .spec
+            .was
+            .as_deref()
+            .and_then(|was| was.rsplit_once('/'));
+        let place = was.map(|(place, _)| place.to_owned());
+        let id = nodes[node]
+            .spec
+            .id
+            .rsplit_once('/')
+            .map(|(_, last)| last.to_owned());
+        if let (Some(place), Some(last)) = (place, id) {
+            nodes[node]
+                .spec
+                .was
+                .get_or_insert(format!("{place}/{last}"));
+        }
+    }
+
     /// Adds a stateless stage that is rendered along with a later one.
     pub(crate) fn push_stage(&self, kind: &'static str, input: PortSpec) -> PortSpec {
         let node = self.push(stage(kind, vec![input]), None);

@@ -72,6 +72,12 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// When nothing can be written there, with what to do about it.
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem>;
 
+    /// Names what only one sink of a job may write to, where there is such a thing: a file, stdout.
+    /// A job with two sinks of one name is refused.
+    fn exclusive(&self) -> Option<String> {
+        None
+    }
+
     /// Makes everything that was written final. Called once, after every writer has closed.
     ///
     /// The sinks of a job are committed one by one, in the order of their ports.
@@ -131,6 +137,10 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
 
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
         (**self).open(worker, workers)
+    }
+
+    fn exclusive(&self) -> Option<String> {
+        (**self).exclusive()
     }
 
     fn commit(&self) -> Result<(), Problem> {

@@ -210,10 +210,19 @@ impl<T> Chunk<T> {
         self.bad.push(record);
     }
 
-    /// Notes how many bytes the records took where they came from.
+    /// Notes how many bytes the records took where they came from. How much a job holds in flight
+    /// is bounded by this; where a reader notes nothing, each record counts as its size in memory.
     #[inline]
     pub fn add_bytes(&mut self, bytes: u64) {
         self.bytes += bytes;
+    }
+
+    /// How many bytes the records count as.
+    pub(crate) fn size(&self) -> u64 {
+        match self.bytes {
+            0 => std::mem::size_of_val(&self.records[..]) as u64,
+            bytes => bytes,
+        }
     }
 
     /// How many records there are, good and bad.

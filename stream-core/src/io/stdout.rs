@@ -99,6 +99,10 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
         }
     }
 
+    fn exclusive(&self) -> Option<String> {
+        Some("stdout".to_owned())
+    }
+
     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
         Ok(Box::new(TextWriter::<F::Encoder>::new(
             self.target.clone(),

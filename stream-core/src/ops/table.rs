@@ -107,14 +107,18 @@ pub(crate) fn final_content<Q: Key, V: Record>(
         step: |state: &mut Option<V>, value| *state = value,
         emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
     };
-    graph.add(
+    let of = input.node;
+    let emission = |_: &Mode| Emission::End;
+    let rows = graph.add(
         spec,
         ByKey {
             input,
             functions,
-            emission: |_| Emission::End,
+            emission,
         },
-    )
+    );
+    graph.rename_with(rows.node, of);
+    rows
 }
 
 fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(

@@ -5,6 +5,7 @@ use std::any::{Any, type_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bad_records::dead_letters_of;
 use crate::error::Problem;
 use crate::graph::GraphSpec;
 use crate::io::{BadRecords, Sink, Source, SourceInfo};
@@ -47,6 +48,29 @@ impl Bindings {
         let sinks = self.sinks().map(|(port, s)| (port, s.record));
         match_ports(spec, "input", "source", &sources.collect())?;
         match_ports(spec, "output", "sink", &sinks.collect())
+    }
+}
+
+impl Bindings {
+    /// Refuses two sinks that would overwrite each other.
+    pub(super) fn check_sinks(&self) -> Result<(), Problem> {
+        let dead_letters = self.sources.iter().filter_map(|(port, source)| {
+            let BadRecords::DeadLetter(sink) = &source.bad_records else {
+                return None;
+            };
+            Some((dead_letters_of(port), sink.exclusive()?))
+        });
+        let outputs = self.sinks.iter();
+        let outputs = outputs.filter_map(|(port, sink)| Some((port.clone(), sink.exclusive()?)));
+        let mut taken = BTreeMap::new();
+        for (port, place) in outputs.chain(dead_letters) {
+            if let Some(other) = taken.insert(place.clone(), port.clone()) {
+                return Err(Problem::new(format!("two sinks write to {place}"))
+                    .detail(format!("those of `{other}` and `{port}`"))
+                    .hint("give each a place of its own"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -160,6 +184,7 @@ impl BoundSource {
 pub(crate) struct BoundSink {
     sink: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
+    exclusive: Option<String>,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
@@ -168,6 +193,7 @@ impl BoundSink {
     pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
         BoundSink {
             record: type_name::<T>(),
+            exclusive: sink.exclusive(),
             sink: Arc::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),
@@ -179,6 +205,11 @@ impl BoundSink {
         let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
         sink.expect("the types of ports and sinks are compared before a job starts")
             .clone()
+    }
+
+    /// What no other sink of the job may write to.
+    fn exclusive(&self) -> Option<String> {
+        self.exclusive.clone()
     }
 
     pub(crate) fn commit(&self) -> Result<(), Problem> {

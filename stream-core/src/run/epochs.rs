@@ -174,6 +174,9 @@ impl Epochs {
 
     /// When the open slice or batch will have to be cut, if it holds anything.
     pub(crate) fn deadline(&self) -> Option<Duration> {
+        if self.stop().is_some() {
+            return None; // what was sent last goes into the epoch before the boundary
+        }
         let tally = self.tally();
         let slice = (tally.slice.records > 0).then(|| tally.slice.since + SLICE_AGE);
         let batch = match self.0.mode {
@@ -286,6 +289,12 @@ mod tests {
         epochs.sent(1, 0, NOW, 0);
         epochs.tick(Duration::from_millis(10), 0);
         assert_eq!(epochs.current(), epoch::next_batch(second));
+
+        let epochs = Epochs::new("micro-batch=1KiB,5records".parse().unwrap(), 0);
+        epochs.sent(1, 1_023, NOW, 0);
+        assert_eq!(epochs.current(), epoch::FIRST);
+        epochs.sent(1, 1, NOW, 0);
+        assert_eq!(epochs.current(), second);
     }
 
     #[test]

@@ -281,6 +281,8 @@ impl Job {
                 problem,
             })?;
         }
+        self.start.rename(&plan.spec);
+        self.check_start(&plan.spec).map_err(Error::Plan)?;
         let shared = Shared {
             plan,
             bindings: Arc::new(self.bindings),
@@ -328,6 +330,7 @@ impl Job {
         }
         self.check_settings(mode).map_err(Error::Plan)?;
         self.bindings.check_ports(spec).map_err(Error::Plan)?;
+        self.bindings.check_sinks().map_err(Error::Plan)?;
         self.check_bounds(spec, mode).map_err(Error::Plan)
     }
 
@@ -340,6 +343,14 @@ impl Job {
             );
         }
         mode.check().map_err(|error| error.problem())
+    }
+
+    /// Checks that a snapshot is of this pipeline and of these sources.
+    fn check_start(&self, spec: &GraphSpec) -> Result<(), Problem> {
+        let partitions = |port: &str| self.bindings.sources.get(port).map(BoundSource::partitions);
+        self.start.check(spec, partitions).map_err(|problem| {
+            problem.hint("start from a snapshot of the same pipeline and input, or from none")
+        })
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {

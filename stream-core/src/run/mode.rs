@@ -41,7 +41,7 @@ pub enum Mode {
 /// When a micro-batch is cut: at the first condition that holds. An empty batch is never cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchCut {
-    /// So long after the last cut.
+    /// So long after the first record of the batch.
     pub interval: Option<Duration>,
     /// After so many records.
     pub records: Option<u64>,

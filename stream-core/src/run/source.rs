@@ -129,7 +129,10 @@ struct OpenLane<T> {
 impl<T: 'static> Input<T> {
     fn open(&mut self, node: usize, source: &dyn Source<T>, index: usize, name: &str, wake: Wake) {
         let start = self.local.snapshots.read_partition(&self.port, name);
-        let end = start.unwrap_or_default();
+        let end = PartitionEnd {
+            index,
+            ..start.unwrap_or_default()
+        };
         let is_ready = Arc::new(AtomicBool::new(true));
         let ready = is_ready.clone();
         let waker = Waker::new(move || {
@@ -278,6 +281,7 @@ impl<T: 'static> Input<T> {
         lane.end = PartitionEnd {
             position: reader.position(),
             ended: status == ReadStatus::Ended,
+            index: lane.end.index,
         };
         match status {
             ReadStatus::More => lane.is_ready.store(true, Ordering::Release),
@@ -305,9 +309,9 @@ impl<T: 'static> Input<T> {
         now: Duration,
     ) {
         let (epochs, acknowledged) = (&self.local.epochs, self.local.acknowledged());
-        let (records, bytes) = (self.chunk.records.len() as u64, self.chunk.bytes);
+        let (records, bytes) = (self.chunk.records.len() as u64, self.chunk.size());
         self.records.add(self.chunk.records.len());
-        self.bytes.add(self.chunk.bytes as usize);
+        self.bytes.add(bytes as usize);
         let has_ended = status == ReadStatus::Ended;
         if records == 0 && !has_ended {
             return;

@@ -1,8 +1,9 @@
 //! The hash that decides the shard of a key. Frozen: changing it orphans every snapshot, so a
 //! fixture test holds it.
 //!
-//! Multiply-and-fold over 64-bit words, after Wang Yi's wyhash; integers are widened and written
-//! in little-endian order, so the result does not depend on the machine. It keeps no secret: it is
+//! Multiply-and-fold over 64-bit words, after Wang Yi's wyhash; integers are widened. What
+//! the standard library's types hand to a hasher is theirs to choose (a slice of integers is handed
+//! over as it lies in memory), so the fixture has such keys, too, and holds on little-endian machines. It keeps no secret: it is
 //! no defence against keys chosen to collide.
 
 use std::hash::{Hash, Hasher};

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec;
 use crate::error::Problem;
+use crate::graph::GraphSpec;
 use crate::io::Position;
 use crate::time::lane::Lane;
 
@@ -28,11 +29,70 @@ pub struct Snapshot {
     pub(crate) parts: BTreeMap<(String, Part), Vec<u8>>,
 }
 
+impl Snapshot {
+    /// Gives the state of stages that were renamed to their new names.
+    pub(crate) fn rename(&mut self, spec: &GraphSpec) {
+        for node in &spec.nodes {
+            let Some(was) = &node.was else { continue };
+            let has = |id: &String| self.parts.keys().any(|(operator, _)| operator == id);
+            if has(&node.id) || !has(was) {
+                continue;
+            }
+            let parts = std::mem::take(&mut self.parts);
+            let rename = |operator| {
+                if operator == *was {
+                    node.id.clone()
+                } else {
+                    operator
+                }
+            };
+            self.parts = parts
+                .into_iter()
+                .map(|((op, part), bytes)| ((rename(op), part), bytes))
+                .collect();
+        }
+    }
+
+    /// Says what of this snapshot a job with these stages and partitions would lose.
+    pub(crate) fn check<'a>(
+        &self,
+        spec: &GraphSpec,
+        partitions: impl Fn(&str) -> Option<&'a [String]>,
+    ) -> Result<(), Problem> {
+        let misfit = || Problem::new("the snapshot does not fit the job");
+        for ((port, name), end) in &self.partitions {
+            match partitions(port).and_then(|names| names.iter().position(|other| other == name)) {
+                Some(index) if index == end.index => {}
+                None if end.ended => {}
+                None => {
+                    let detail = format!("source `{port}` has no partition `{name}` any more");
+                    return Err(misfit().detail(detail));
+                }
+                Some(index) => {
+                    let place = format!("number {}, not {}", index + 1, end.index + 1);
+                    let detail = format!("partition `{name}` of source `{port}` is now {place}");
+                    return Err(misfit().detail(detail));
+                }
+            }
+        }
+        let unknown =
+            |(operator, _): &&(String, Part)| !spec.nodes.iter().any(|node| node.id == *operator);
+        match self.parts.keys().find(unknown) {
+            Some((operator, _)) => Err(misfit().detail(format!(
+                "it has state of a stage `{operator}`, which is gone"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How far a partition has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartitionEnd {
     pub(crate) position: Position,
     pub(crate) ended: bool,
+    /// The partition's number, by which the state of its lanes is found.
+    pub(crate) index: usize,
 }
 
 /// A part of an operator's state.

@@ -4,7 +4,9 @@ pub mod contract;
 mod modes;
 mod ports;
 
-pub use modes::{Interleaving, ModeCheck, check_modes};
+#[doc(hidden)]
+pub use modes::Interleaving;
+pub use modes::{ModeCheck, check_modes};
 pub use ports::{Input, Inputs, Outputs};
 
 use std::fmt::Debug;

@@ -100,6 +100,10 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
         }
     }
 
+    fn exclusive(&self) -> Option<String> {
+        Some(format!("`{}`", self.path.display()))
+    }
+
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
         let path = self.file(worker, workers)?;
         let mut staged = lock(&self.staged);

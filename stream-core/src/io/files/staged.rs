@@ -28,13 +28,29 @@ enum Packer {
     Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
 }
 
+/// How many leftovers of killed jobs are passed over.
+const LEFTOVERS_MAX: u64 = 10_000;
+
+/// Creates a hidden file beside the one that is to be. A job that was killed may have left one of
+/// the same name, for process numbers come again.
+fn create_hidden(path: &Path) -> io::Result<(PathBuf, File)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().display().to_string();
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let hidden = path.with_file_name(format!(".{name}.tmp-{}-{number}", process::id()));
+        match File::create_new(&hidden) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && number < LEFTOVERS_MAX => {}
+            created => return created.map(|file| (hidden, file)),
+        }
+    }
+}
+
 impl StagedFile {
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = path.file_name().unwrap_or_default().display().to_string();
-        let hidden = path.with_file_name(format!(".{name}.tmp-{}-{number}", process::id()));
-        let file = BufWriter::new(File::create_new(&hidden)?);
+        let (hidden, file) = create_hidden(&path)?;
+        let file = BufWriter::new(file);
         let mut staged = StagedFile {
             path,
             hidden,
