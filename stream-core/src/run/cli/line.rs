@@ -1,8 +1,10 @@
 //! The flags, as clap reads them.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use super::compare::parse_modes;
 use crate::run::{Mode, Wait};
@@ -11,6 +13,7 @@ use crate::run::{Mode, Wait};
 #[command(
     about = "Runs a streaming pipeline: in batch, in micro-batches or record by record",
     args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = EXIT_CODES,
 )]
 pub(super) struct Line {
@@ -20,10 +23,14 @@ pub(super) struct Line {
     pub(super) run: RunLine,
 }
 
-const EXIT_CODES: &str = "Exit codes:
+const EXIT_CODES: &str = "\
+What a flag does not say, its variable in the environment does, then the file of `--config`, then the
+program itself.
+
+Exit codes:
   0    the job has finished, was stopped, or whoever read its output had enough
-  1    the job failed; nothing was committed. Or the answers that `compare` held differ
-  2    the command line is wrong
+  1    the job failed, or answers that `compare` held differ
+  2    the command line or the file of `--config` is wrong
   130  interrupted twice";
 
 #[derive(Subcommand)]
@@ -31,56 +38,116 @@ pub(super) enum Command {
     /// Runs the job; the same as no command at all
     Run(RunLine),
     /// Prints the pipeline's graph and runs nothing
-    Explain {
-        /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    Explain(ExplainLine),
     /// Races the modes and proves that their answers are equal
     ///
     /// Runs the job several times in each mode, the modes in turn, and writes to no sink: each
     /// output is digested instead. The inputs must be bounded and repeatable. The exit code is 1
     /// when an answer differs.
     Compare(CompareLine),
+    /// Runs the job, writes to no sink, and prints what passes one output
+    ///
+    /// Prints the epoch (checkpoint.batch.slice), the lane, the event time and the record.
+    Inspect(InspectLine),
 }
 
 #[derive(Args)]
 pub(super) struct RunLine {
-    /// batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, per-record or
-    /// per-record=strict; the results are the same
-    #[arg(long, default_value = "batch", env = "STREAM_MODE")]
-    pub(super) mode: Mode,
+    #[command(flatten)]
+    pub(super) mode: ModeLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
-    #[arg(long, env = "STREAM_DRAIN")]
+    #[arg(long, env = "STREAM_DRAIN", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     pub(super) drain: bool,
+    /// Print every setting with the place that it comes from, as a file for `--config`, and run
+    /// nothing
+    #[arg(long)]
+    pub(super) print_config: bool,
+}
+
+#[derive(Args)]
+pub(super) struct ModeLine {
+    /// batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, per-record or
+    /// per-record=strict; the results are the same
+    #[arg(
+        long,
+        default_value = "batch",
+        env = "STREAM_MODE",
+        hide_env_values = true
+    )]
+    pub(super) mode: Mode,
 }
 
 /// What every command takes that runs the job.
 #[derive(Args)]
 pub(super) struct WorkLine {
     /// How many threads work
-    #[arg(long, env = "STREAM_WORKERS")]
+    #[arg(long, env = "STREAM_WORKERS", hide_env_values = true)]
     pub(super) workers: Option<usize>,
     /// How a worker waits for work: park frees its core, spin reacts at once
-    #[arg(long, value_name = "park|spin", env = "STREAM_WAIT")]
+    #[arg(
+        long,
+        value_name = "park|spin",
+        env = "STREAM_WAIT",
+        hide_env_values = true
+    )]
     pub(super) wait: Option<Wait>,
     /// Read at most so many records of each partition, the same ones in every run
-    #[arg(long, value_name = "RECORDS", env = "STREAM_LIMIT")]
+    #[arg(
+        long,
+        value_name = "RECORDS",
+        env = "STREAM_LIMIT",
+        hide_env_values = true
+    )]
     pub(super) limit: Option<u64>,
+    /// Take settings from a TOML file; its keys are the names of the flags
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STREAM_CONFIG",
+        hide_env_values = true
+    )]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// How the command tells what goes on.
+#[derive(Args)]
+pub(super) struct TellLine {
+    /// Tell nothing on stderr but errors
+    #[arg(long, short, env = "STREAM_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub(super) quiet: bool,
+    /// When to use colours; auto looks for a terminal and NO_COLOR
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        env = "STREAM_COLOR",
+        hide_env_values = true
+    )]
+    pub(super) color: Color,
 }
 
 #[derive(Args)]
 pub(super) struct CompareLine {
     /// The modes to compare, with commas between them
-    #[arg(long, default_value = "batch,micro-batch=100ms,per-record")]
+    #[arg(
+        long,
+        default_value = "batch,micro-batch=100ms,per-record",
+        env = "STREAM_MODES",
+        hide_env_values = true
+    )]
     pub(super) modes: Modes,
     /// How often each mode runs
-    #[arg(long, default_value_t = 3, value_parser = positive)]
-    pub(super) runs: usize,
+    #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS", hide_env_values = true)]
+    pub(super) runs: u64,
     #[command(flatten)]
     pub(super) work: WorkLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
     /// Print one JSON object: every run, with its outputs
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
@@ -89,12 +156,83 @@ pub(super) struct CompareLine {
     pub(super) csv: bool,
 }
 
+#[derive(Args)]
+pub(super) struct ExplainLine {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(super) format: GraphFormat,
+}
+
+#[derive(Args)]
+pub(super) struct InspectLine {
+    /// The name of the output
+    pub(super) port: String,
+    /// Print so many records, then stop
+    #[arg(long, value_parser = positive)]
+    pub(super) rows: Option<u64>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
+    pub(super) format: InspectFormat,
+    #[command(flatten)]
+    pub(super) mode: ModeLine,
+    #[command(flatten)]
+    pub(super) work: WorkLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum GraphFormat {
     /// One line a stage
     Text,
     /// A flowchart in the language of Mermaid
     Mermaid,
+    /// A graph in the language of Graphviz
+    Dot,
+    /// The description as the program has it
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum InspectFormat {
+    /// A line a record, with tabs between its parts
+    Text,
+    /// A JSON object a record; the record itself is text
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Even in a file
+    Always,
+    /// Not even on a terminal
+    Never,
+}
+
+impl Color {
+    /// Whether there are colours, on a terminal or elsewhere.
+    pub(super) fn is_on(self, is_terminal: bool) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !is_set("NO_COLOR") && !is_dumb(),
+        }
+    }
+
+    /// The same for clap, which asks for the terminal itself.
+    pub(super) fn choice(self) -> ColorChoice {
+        match self {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
 }
 
 /// The modes of a comparison.
@@ -109,7 +247,7 @@ impl FromStr for Modes {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("give it 1 or more".to_owned()),
         Ok(number) => Ok(number),
