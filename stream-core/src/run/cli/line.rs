@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::compare::parse_modes;
 use crate::run::{Mode, Wait};
@@ -49,6 +50,15 @@ pub(super) enum Command {
     ///
     /// Prints the epoch (checkpoint.batch.slice), the lane, the event time and the record.
     Inspect(InspectLine),
+    /// Prints a script that lets a shell complete this command line
+    ///
+    /// For bash: `source <(JOB completions bash)`.
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Prints this command line as a man page
+    Man,
 }
 
 #[derive(Args)]

@@ -15,6 +15,7 @@ mod tell;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -78,7 +79,9 @@ impl Job {
             Some(Command::Run(RunLine { tell, .. }))
             | Some(Command::Compare(CompareLine { tell, .. }))
             | Some(Command::Inspect(InspectLine { tell, .. })) => (tell.color, tell.quiet),
-            Some(Command::Explain(_)) => (early.color, false),
+            Some(Command::Explain(_) | Command::Completions { .. } | Command::Man) => {
+                (early.color, false)
+            }
             None => (line.run.tell.color, line.run.tell.quiet),
         };
         let teller = Teller::new(color, is_quiet);
@@ -87,6 +90,8 @@ impl Job {
             Some(Command::Compare(compare)) => self.compare_line(&compare, teller),
             Some(Command::Inspect(inspect)) => self.inspect_line(&inspect, teller),
             Some(Command::Run(run)) => self.run_line(&run, matches, config.as_ref(), teller),
+            Some(Command::Completions { shell }) => print(&completions(shell)),
+            Some(Command::Man) => self.man_page(),
             None => self.run_line(&line.run, matches, config.as_ref(), teller),
         };
         done.unwrap_or_else(|error| {
@@ -110,6 +115,16 @@ impl Job {
         let report = watch(handle, teller)?;
         teller.note(report);
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn man_page(&self) -> Result<ExitCode, Error> {
+        let command = Line::command().name(self.name().to_owned());
+        let mut page = Vec::new();
+        let made = clap_mangen::Man::new(command).render(&mut page);
+        made.map_err(|error| {
+            Error::Engine(Problem::new("the man page cannot be printed").because(error))
+        })?;
+        print(&String::from_utf8_lossy(&page))
     }
 
     fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {
@@ -167,6 +182,16 @@ impl Job {
         }
         self
     }
+}
+
+/// The script for a shell. It completes the program by the name that its file has.
+fn completions(shell: clap_complete::Shell) -> String {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name);
+    let name = name.map_or("job".into(), |name| name.to_string_lossy());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Line::command(), name.into_owned(), &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// Waits for the end, and tells on a terminal how far the job is. Not where its rows are printed on
