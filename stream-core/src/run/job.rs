@@ -180,12 +180,12 @@ impl Job {
     /// ```
     /// use stream_core::{Job, Mode, io};
     ///
-    /// let (sink, rows) = io::collect();
+    /// let (sink, rows) = io::collect::<u64>();
     /// Job::new("first", |graph| {
     ///     let numbers = graph.input::<u64>("numbers");
     ///     graph.output("numbers", numbers);
     /// })
-    /// .source("numbers", io::partitions(vec![vec![1, 2, 3], vec![4]]))
+    /// .source("numbers", io::partitions(vec![vec![1_u64, 2, 3], vec![4]]))
     /// .sink("numbers", sink)
     /// .limit(2)
     /// .run(Mode::Batch)?;
