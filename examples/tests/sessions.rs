@@ -130,7 +130,10 @@ fn what_cannot_be_is_told_with_the_remedy() {
 #[test]
 fn explain_prints_the_graph_and_runs_nothing() {
     let text = String::from_utf8(output(&["explain"]).stdout).unwrap();
-    assert!(text.starts_with("pipeline sessions\n"), "{text}");
+    assert!(
+        text.starts_with("pipeline sessions: 6 stages in 4 operators\n"),
+        "{text}"
+    );
     assert!(text.contains("session gap=30m"), "{text}");
     let picture = output(&["explain", "--format", "mermaid"]).stdout;
     assert!(
@@ -138,6 +141,52 @@ fn explain_prints_the_graph_and_runs_nothing() {
             .unwrap()
             .starts_with("flowchart TD\n")
     );
+}
+
+#[test]
+fn inspect_prints_as_many_rows_as_asked_for_and_else_all() {
+    let lines = |arguments: &[&str]| {
+        let mut all = vec!["inspect", "sessions", "--workers", "3", "--quiet"];
+        all.extend(arguments);
+        let output = output(&all);
+        assert!(output.status.success() && output.stderr.is_empty());
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&["--rows", "50"]).len(), 50);
+    let all = lines(&["--format", "json", "--mode", "per-record"]);
+    assert_eq!(all.len(), 3_605);
+    for line in all {
+        let row: BTreeMap<String, Option<String>> = serde_json::from_str(&line).unwrap();
+        let names: Vec<_> = row.keys().map(String::as_str).collect();
+        assert_eq!(names, ["epoch", "event_time", "lane", "record"]);
+    }
+}
+
+#[test]
+fn a_limit_reads_the_same_records_whatever_the_mode_and_the_workers() {
+    let first = rows(&output(&["--limit", "500"]));
+    assert!(!first.is_empty());
+    for (mode, workers) in [("per-record", "1"), ("micro-batch=7records", "3")] {
+        let arguments = ["--limit", "500", "--mode", mode, "--workers", workers];
+        let output = output(&arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("clicks 2000 "), "{told}");
+        assert_eq!(rows(&output), first, "{mode}, {workers} workers");
+    }
+}
+
+#[test]
+fn colours_are_where_they_are_asked_for_and_nowhere_else() {
+    for (arguments, is_colored) in [
+        (&["--workers", "0", "--color", "always"][..], true),
+        (&["--workers", "some", "--color=always"], true),
+        (&["--workers", "0", "--color", "never"], false),
+        (&["--workers", "0"], false),
+    ] {
+        let told = output(arguments).stderr;
+        assert_eq!(told.contains(&0x1b), is_colored, "{arguments:?}");
+    }
 }
 
 #[test]

@@ -240,10 +240,16 @@ impl Job {
         self.workers
     }
 
-    /// Whether only a part of the input is read.
+    /// How its workers wait.
     #[cfg(feature = "cli")]
-    pub(crate) fn is_limited(&self) -> bool {
-        self.limit.is_some()
+    pub(crate) fn way_to_wait(&self) -> Wait {
+        self.wait
+    }
+
+    /// How many records of each partition are read at most.
+    #[cfg(feature = "cli")]
+    pub(crate) fn records_limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// The job's name.

@@ -34,6 +34,14 @@ pub(crate) const fn next_checkpoint(epoch: u64) -> u64 {
     ((epoch >> (SLICE_BITS + BATCH_BITS)) + 1) << (SLICE_BITS + BATCH_BITS)
 }
 
+/// Checkpoint, batch and slice.
+#[cfg(feature = "cli")]
+pub(crate) const fn parts(epoch: u64) -> (u64, u64, u64) {
+    let batch = (epoch >> SLICE_BITS) & ((1 << BATCH_BITS) - 1);
+    let slice = epoch & ((1 << SLICE_BITS) - 1);
+    (epoch >> (SLICE_BITS + BATCH_BITS), batch, slice)
+}
+
 /// A run of epochs that an operator treats alike: what lies behind the run's end is set aside
 /// until the run is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

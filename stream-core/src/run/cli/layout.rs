@@ -21,6 +21,14 @@ impl Columns {
         }
     }
 
+    /// So many columns without headers.
+    pub(super) fn bare(columns: usize) -> Self {
+        Columns {
+            rows: Vec::new(),
+            right: vec![false; columns],
+        }
+    }
+
     /// Adds a row.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());

@@ -1,11 +1,12 @@
 //! The flags, as clap reads them.
 
-use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use super::compare::parse_modes;
 use crate::run::{Mode, Wait};
@@ -13,6 +14,7 @@ use crate::run::{Mode, Wait};
 #[derive(Parser)]
 #[command(
     about = "Runs a streaming pipeline: in batch, in micro-batches or record by record",
+    disable_help_subcommand = true,
     after_help = EXIT_CODES,
 )]
 pub(super) struct Line {
@@ -23,34 +25,6 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Reads the command line of the program; ends it where that is wrong.
-    pub(super) fn read(name: &str) -> Self {
-        let words = std::env::args_os();
-        Line::read_from(name, words).unwrap_or_else(|error| error.exit())
-    }
-
-    fn read_from(
-        name: &str,
-        words: impl IntoIterator<Item = OsString>,
-    ) -> Result<Self, clap::Error> {
-        let mut command = Line::command().name(name.to_owned());
-        let matches = command.try_get_matches_from_mut(words)?;
-        if let Some(subcommand) = matches.subcommand_name() {
-            // Only settings may stand before a command: anything else there belongs to `run`.
-            let is_misplaced = |arg: &&clap::Arg| {
-                arg.get_id() != "set"
-                    && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
-            };
-            let misplaced = command.get_arguments().find(is_misplaced);
-            let flag = misplaced.map(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()));
-            if let Some(flag) = flag.map(str::to_owned) {
-                let text = format!("give `--{flag}` after `{subcommand}`, if it takes that");
-                return Err(command.error(ErrorKind::ArgumentConflict, text));
-            }
-        }
-        Line::from_arg_matches(&matches)
-    }
-
     /// The settings: those before the command, then those after it.
     pub(super) fn settings(&self) -> impl Iterator<Item = &(String, String)> {
         let after = match &self.command {
@@ -58,16 +32,41 @@ impl Line {
             Some(Command::Run(line)) => Some(&line.settings),
             Some(Command::Explain(line)) => Some(&line.settings),
             Some(Command::Compare(line)) => Some(&line.settings),
+            Some(Command::Inspect(line)) => Some(&line.settings),
         };
         let before = self.run.settings.set.iter();
         before.chain(after.into_iter().flat_map(|line| &line.set))
     }
 }
 
-const EXIT_CODES: &str = "Exit codes:
+/// Refuses a flag before a command: only settings may stand there, anything else belongs to `run`.
+pub(super) fn refuse_misplaced(
+    command: &mut clap::Command,
+    matches: &ArgMatches,
+) -> Result<(), clap::Error> {
+    let Some(subcommand) = matches.subcommand_name() else {
+        return Ok(());
+    };
+    let is_misplaced = |arg: &&clap::Arg| {
+        arg.get_id() != "set"
+            && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let Some(misplaced) = command.get_arguments().find(is_misplaced) else {
+        return Ok(());
+    };
+    let flag = misplaced.get_long().unwrap_or(misplaced.get_id().as_str());
+    let text = format!("give `--{flag}` after `{subcommand}`, if it takes that");
+    Err(command.error(ErrorKind::ArgumentConflict, text))
+}
+
+const EXIT_CODES: &str = "\
+What a flag does not say, its variable in the environment does, then the file of `--config`, then the
+program itself.
+
+Exit codes:
   0    the job has finished, was stopped, or whoever read its output had enough
-  1    the job failed; nothing was committed. Or the answers that `compare` held differ
-  2    the command line is wrong
+  1    the job failed, or answers that `compare` held differ
+  2    the command line or the file of `--config` is wrong
   130  interrupted twice";
 
 #[derive(Subcommand)]
@@ -82,30 +81,42 @@ pub(super) enum Command {
     /// output is digested instead. The inputs must be bounded and repeatable. The exit code is 1
     /// when an answer differs.
     Compare(CompareLine),
+    /// Runs the job, writes to no sink, and prints what passes one output
+    ///
+    /// Prints the epoch (checkpoint.batch.slice), the lane, the event time and the record.
+    Inspect(InspectLine),
 }
 
 #[derive(Args)]
 pub(super) struct RunLine {
-    /// batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, per-record or
-    /// per-record=strict; the results are the same
-    #[arg(long, default_value = "batch", env = "STREAM_MODE")]
-    pub(super) mode: Mode,
+    #[command(flatten)]
+    pub(super) mode: ModeLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
     #[command(flatten)]
     settings: SettingsLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
-    #[arg(long, env = "STREAM_DRAIN")]
+    #[arg(long, env = "STREAM_DRAIN", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     pub(super) drain: bool,
+    /// Print every setting with the place that it comes from, as a file for `--config`, and run
+    /// nothing
+    #[arg(long)]
+    pub(super) print_config: bool,
 }
 
 #[derive(Args)]
-pub(super) struct ExplainLine {
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
-    #[command(flatten)]
-    settings: SettingsLine,
+pub(super) struct ModeLine {
+    /// batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, per-record or
+    /// per-record=strict; the results are the same
+    #[arg(
+        long,
+        default_value = "batch",
+        env = "STREAM_MODE",
+        hide_env_values = true
+    )]
+    pub(super) mode: Mode,
 }
 
 /// What every command takes.
@@ -120,28 +131,71 @@ struct SettingsLine {
 #[derive(Args)]
 pub(super) struct WorkLine {
     /// How many threads work
-    #[arg(long, env = "STREAM_WORKERS")]
+    #[arg(long, env = "STREAM_WORKERS", hide_env_values = true)]
     pub(super) workers: Option<usize>,
     /// How a worker waits for work: park frees its core, spin reacts at once
-    #[arg(long, value_name = "park|spin", env = "STREAM_WAIT")]
+    #[arg(
+        long,
+        value_name = "park|spin",
+        env = "STREAM_WAIT",
+        hide_env_values = true
+    )]
     pub(super) wait: Option<Wait>,
     /// Read at most so many records of each partition, the same ones in every run
-    #[arg(long, value_name = "RECORDS", env = "STREAM_LIMIT")]
+    #[arg(
+        long,
+        value_name = "RECORDS",
+        env = "STREAM_LIMIT",
+        hide_env_values = true
+    )]
     pub(super) limit: Option<u64>,
+    /// Take settings from a TOML file; its keys are the names of the flags
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STREAM_CONFIG",
+        hide_env_values = true
+    )]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// How the command tells what goes on.
+#[derive(Args)]
+pub(super) struct TellLine {
+    /// Tell nothing on stderr but errors
+    #[arg(long, short, env = "STREAM_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub(super) quiet: bool,
+    /// When to use colours; auto looks for a terminal and NO_COLOR
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        env = "STREAM_COLOR",
+        hide_env_values = true
+    )]
+    pub(super) color: Color,
 }
 
 #[derive(Args)]
 pub(super) struct CompareLine {
     /// The modes to compare, with commas between them
-    #[arg(long, default_value = "batch,micro-batch=100ms,per-record")]
+    #[arg(
+        long,
+        default_value = "batch,micro-batch=100ms,per-record",
+        env = "STREAM_MODES",
+        hide_env_values = true
+    )]
     pub(super) modes: Modes,
     /// How often each mode runs
-    #[arg(long, default_value_t = 3, value_parser = positive)]
-    pub(super) runs: usize,
+    #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS", hide_env_values = true)]
+    pub(super) runs: u64,
     #[command(flatten)]
     pub(super) work: WorkLine,
     #[command(flatten)]
     settings: SettingsLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
     /// Print one JSON object: every run, with its outputs
     #[arg(long, conflicts_with = "csv")]
     pub(super) json: bool,
@@ -150,12 +204,87 @@ pub(super) struct CompareLine {
     pub(super) csv: bool,
 }
 
+#[derive(Args)]
+pub(super) struct ExplainLine {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub(super) format: GraphFormat,
+    #[command(flatten)]
+    settings: SettingsLine,
+}
+
+#[derive(Args)]
+pub(super) struct InspectLine {
+    /// The name of the output
+    pub(super) port: String,
+    /// Print so many records, then stop
+    #[arg(long, value_parser = positive)]
+    pub(super) rows: Option<u64>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
+    pub(super) format: InspectFormat,
+    #[command(flatten)]
+    pub(super) mode: ModeLine,
+    #[command(flatten)]
+    pub(super) work: WorkLine,
+    #[command(flatten)]
+    settings: SettingsLine,
+    #[command(flatten)]
+    pub(super) tell: TellLine,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum GraphFormat {
     /// One line a stage
     Text,
     /// A flowchart in the language of Mermaid
     Mermaid,
+    /// A graph in the language of Graphviz
+    Dot,
+    /// The description as the program has it
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum InspectFormat {
+    /// A line a record, with tabs between its parts
+    Text,
+    /// A JSON object a record; the record itself is text
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Even in a file
+    Always,
+    /// Not even on a terminal
+    Never,
+}
+
+impl Color {
+    /// Whether there are colours, on a terminal or elsewhere.
+    pub(super) fn is_on(self, is_terminal: bool) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !is_set("NO_COLOR") && !is_dumb(),
+        }
+    }
+
+    /// The same for clap, which asks for the terminal itself.
+    pub(super) fn choice(self) -> ColorChoice {
+        match self {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
 }
 
 /// The modes of a comparison.
@@ -170,7 +299,7 @@ impl FromStr for Modes {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("give it 1 or more".to_owned()),
         Ok(number) => Ok(number),
@@ -188,11 +317,16 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
     use super::*;
 
     fn read(words: &[&str]) -> Result<Line, clap::Error> {
+        let mut command = Line::command();
         let words = std::iter::once(&"job").chain(words);
-        Line::read_from("job", words.map(OsString::from))
+        let matches = command.try_get_matches_from_mut(words)?;
+        refuse_misplaced(&mut command, &matches)?;
+        Line::from_arg_matches(&matches)
     }
 
     fn settings(words: &[&str]) -> Vec<String> {
@@ -206,10 +340,13 @@ mod tests {
     #[test]
     fn settings_stand_before_and_after_each_command() {
         assert_eq!(settings(&["--set", "gap=45m"]), ["gap=45m"]);
-        for command in ["run", "explain", "compare"] {
-            assert_eq!(settings(&["--set", "gap=45m", command]), ["gap=45m"]);
-            assert_eq!(settings(&[command, "--set", "gap=45m"]), ["gap=45m"]);
-            let both = settings(&["--set", "gap=45m", command, "--set", "top=a=b"]);
+        let commands: [&[&str]; 4] = [&["run"], &["explain"], &["compare"], &["inspect", "visits"]];
+        for command in commands {
+            let gap: &[&str] = &["--set", "gap=45m"];
+            let top: &[&str] = &["--set", "top=a=b"];
+            assert_eq!(settings(&[gap, command].concat()), ["gap=45m"]);
+            assert_eq!(settings(&[command, gap].concat()), ["gap=45m"]);
+            let both = settings(&[gap, command, top].concat());
             assert_eq!(both, ["gap=45m", "top=a=b"]);
         }
     }

@@ -1,4 +1,4 @@
-//! The command line of a job: `run`, `explain`, `compare`.
+//! The command line of a job: `run`, `explain`, `compare`, `inspect`.
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
 //! the job has finished, was stopped, or an output was closed by its reader; 1 when it failed, or
@@ -6,54 +6,99 @@
 //! twice.
 
 mod compare;
+mod config;
+mod explain;
+mod inspect;
 mod layout;
 mod line;
+mod read;
 mod tell;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use self::compare::Race;
-use self::line::{Command, CompareLine, Format, Line, RunLine, WorkLine};
-use super::{Handle, Job, Stop};
+use self::inspect::Inspection;
+use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
+use self::read::Reading;
+use self::tell::Teller;
+use super::{Handle, Job, Outcome, Report, Stop};
 use crate::error::{Error, Problem};
+
+/// The exit code after a second interrupt.
+const INTERRUPTED_TWICE: i32 = 130;
+/// How often the progress line is renewed.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// A job that is through sooner shows no progress.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
 impl Job {
     /// Does what the program's command line says, and tells how it went on stderr.
     ///
     /// Ctrl-c stops the job cleanly; a second one ends the program at once.
+    ///
+    /// The exit code is 0 when the job has finished, was stopped, or whoever read its output had
+    /// enough; 1 when it failed, or answers that were compared differ; 2 when the command line or
+    /// the file of `--config` is wrong. An interrupt after the first ends the program with 130.
     pub fn main(self) -> ExitCode {
-        let line = Line::read(self.name());
-        let set = |(name, text): &(String, String)| self.set_by_text(name, text);
-        let done = line.settings().try_for_each(set);
-        let done = done.and_then(|()| match line.command {
-            Some(Command::Explain(explain)) => self.print_graph(explain.format),
-            Some(Command::Compare(compare)) => self.compare_line(&compare),
-            Some(Command::Run(run)) => self.run_line(&run),
-            None => self.run_line(&line.run),
-        });
-        done.unwrap_or_else(|error| {
-            tell::error(&error);
-            ExitCode::FAILURE
-        })
+        let arguments = std::env::args_os().collect();
+        match Reading::of(self.name(), arguments) {
+            Ok(reading) => {
+                let teller = reading.teller;
+                self.obey(reading).unwrap_or_else(|error| {
+                    teller.error(&error);
+                    ExitCode::FAILURE
+                })
+            }
+            Err(code) => code,
+        }
     }
 
-    fn print_graph(&self, format: Format) -> Result<ExitCode, Error> {
+    fn obey(self, reading: Reading) -> Result<ExitCode, Error> {
+        for (name, text) in reading.line.settings() {
+            self.set_by_text(name, text)?;
+        }
+        let teller = reading.teller;
+        match &reading.line.command {
+            Some(Command::Explain(line)) => self.explain_line(line),
+            Some(Command::Compare(line)) => self.compare_line(line, teller),
+            Some(Command::Inspect(line)) => self.inspect_line(line, teller),
+            Some(Command::Run(line)) => self.run_line(line, &reading),
+            None => self.run_line(&reading.line.run, &reading),
+        }
+    }
+
+    fn run_line(self, line: &RunLine, reading: &Reading) -> Result<ExitCode, Error> {
+        if line.print_config {
+            return print(&reading.print_config(&self));
+        }
+        let teller = reading.teller;
+        let handle = self.with_work(&line.work).start(line.mode.mode)?;
+        stop_on_interrupt(&handle, line.drain, teller);
+        let report = watch(handle, teller)?;
+        teller.note(report);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {
         let graph = self.explain()?;
-        print(&match format {
-            Format::Text => graph.to_string(),
-            Format::Mermaid => graph.mermaid(),
+        print(&match line.format {
+            GraphFormat::Text => explain::text(&graph),
+            GraphFormat::Mermaid => graph.mermaid(),
+            GraphFormat::Dot => explain::dot(&graph),
+            GraphFormat::Json => explain::json(&graph)?,
         })
     }
 
-    fn compare_line(self, line: &CompareLine) -> Result<ExitCode, Error> {
+    fn compare_line(self, line: &CompareLine, teller: Teller) -> Result<ExitCode, Error> {
         let race = Race {
             modes: line.modes.0.clone(),
             runs: line.runs,
         };
         let mut job = self.with_work(&line.work);
-        let mut progress = tell::Progress::new();
+        let mut progress = teller.progress();
         let comparison = race.run(&mut job, &mut |text| progress.tell(text))?;
         drop(progress);
         let text = match (line.json, line.csv) {
@@ -62,14 +107,20 @@ impl Job {
             (false, false) => comparison.to_string(),
         };
         print(&text)?;
-        Ok(tell::verdict(&comparison))
+        Ok(teller.verdict(&comparison))
     }
 
-    fn run_line(self, line: &RunLine) -> Result<ExitCode, Error> {
-        let handle = self.with_work(&line.work).start(line.mode)?;
-        stop_on_interrupt(&handle, line.drain);
+    fn inspect_line(self, line: &InspectLine, teller: Teller) -> Result<ExitCode, Error> {
+        let spec = self.explain()?;
+        let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
+        let inspection = Arc::new(inspection.map_err(Error::Plan)?);
+        let job = self.with_work(&line.work).tapped(inspection)?;
+        let handle = job.start(line.mode.mode)?;
+        stop_on_interrupt(&handle, false, teller);
         let report = handle.wait()?;
-        eprintln!("{report}");
+        if report.outcome != Outcome::OutputClosed {
+            teller.note(report);
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -86,6 +137,22 @@ impl Job {
         }
         self
     }
+}
+
+/// Waits for the end, and tells on a terminal how far the job is. Not where its rows are printed on
+/// the same terminal.
+fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
+    let mut progress = teller.progress();
+    progress.is_shown &= !std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let started = Instant::now();
+    while progress.is_shown && !handle.is_finished() {
+        std::thread::sleep(PROGRESS_EVERY);
+        if started.elapsed() >= PROGRESS_AFTER {
+            progress.tell(&tell::progress_of(&handle.counts(), started.elapsed()));
+        }
+    }
+    drop(progress);
+    handle.wait()
 }
 
 /// Prints the result of a command. That nobody reads it is no failure.
@@ -106,23 +173,23 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 static INTERRUPTIBLE: Mutex<Option<(Stop, bool)>> = Mutex::new(None);
 
 /// Lets ctrl-c, and the signal that asks a process to terminate, stop the job.
-fn stop_on_interrupt(handle: &Handle, drain: bool) {
+fn stop_on_interrupt(handle: &Handle, drain: bool, teller: Teller) {
     static HANDLER: Once = Once::new();
     *interruptible() = Some((handle.stopper(), drain));
     HANDLER.call_once(|| {
         // A program that has a handler of its own keeps it.
-        if ctrlc::try_set_handler(on_interrupt).is_err() {
-            eprintln!("ctrl-c is handled by the program, not by the job");
+        if ctrlc::try_set_handler(move || on_interrupt(teller)).is_err() {
+            teller.note("ctrl-c is handled by the program, not by the job");
         }
     });
 }
 
 /// Stops the job; where that has been asked for already, ends the program.
-fn on_interrupt() {
+fn on_interrupt(teller: Teller) {
     let Some((stop, drain)) = interruptible().take() else {
-        std::process::exit(130);
+        std::process::exit(INTERRUPTED_TWICE);
     };
-    eprintln!("stopping; once more ends the program at once");
+    teller.note("stopping; once more ends the program at once");
     if drain { stop.drain() } else { stop.stop() }
 }
 

@@ -1,62 +1,137 @@
-//! What is told on stderr: errors, verdicts, progress.
+//! What is told on stderr: errors, verdicts, progress; in colours, where they are seen.
 
+use std::error::Error as _;
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Style};
 
 use super::compare::Comparison;
+use super::layout::grouped;
+use super::line::Color;
 use crate::error::Error;
+use crate::run::Counts;
 
-/// Tells what failed, the detail, the hint.
-pub(super) fn error(error: &Error) {
-    let Some(problem) = error.problem() else {
-        return eprintln!("error: {error}");
-    };
-    match error {
-        Error::Source { port, .. } => eprintln!("error: source `{port}`: {}", problem.what()),
-        Error::Sink { port, .. } => eprintln!("error: sink `{port}`: {}", problem.what()),
-        _ => eprintln!("error: {}", problem.what()),
-    }
-    if let Some(detail) = problem.detail_text() {
-        eprintln!("  {detail}");
-    }
-    if let Some(hint) = problem.hint_text() {
-        eprintln!("  hint: {hint}");
-    }
+/// Stderr, as this run uses it.
+#[derive(Clone, Copy)]
+pub(super) struct Teller {
+    has_color: bool,
+    is_quiet: bool,
 }
 
-/// Tells what has come of a comparison, as far as the table does not.
-pub(super) fn verdict(comparison: &Comparison) -> ExitCode {
-    for difference in &comparison.differences {
-        eprint!("\nerror: {}\n{difference}", difference.headline());
-    }
-    for port in comparison.counted_only() {
-        eprintln!(
-            "\nwarning: the rows of `{port}` were only counted\n  \
-             its sink cannot tell them as text\n  \
-             hint: bind it as `io::comparable(…)`"
-        );
-    }
-    match comparison.differences.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
-/// One line on a terminal that says what goes on; nothing where stderr is none.
-pub(super) struct Progress {
-    is_shown: bool,
-}
-
-impl Progress {
-    pub(super) fn new() -> Self {
-        Progress {
-            is_shown: std::io::stderr().is_terminal(),
+impl Teller {
+    pub(super) fn new(color: Color, is_quiet: bool) -> Self {
+        Teller {
+            has_color: color.is_on(std::io::stderr().is_terminal()),
+            is_quiet,
         }
     }
 
+    fn paint(self, style: Style, text: &str) -> String {
+        match self.has_color {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
+    }
+
+    fn red(self, text: &str) -> String {
+        self.paint(AnsiColor::Red.on_default().bold(), text)
+    }
+
+    fn hint(self, text: impl Display) -> String {
+        let hint = self.paint(AnsiColor::Cyan.on_default().bold(), "hint:");
+        format!("  {hint} {text}")
+    }
+
+    /// Tells what failed, the detail, what caused it, the hint.
+    pub(super) fn error(self, error: &Error) {
+        let label = self.red("error:");
+        let problem = match error {
+            Error::BadRecord { port, record } => {
+                eprintln!("{label} source `{port}`: {record}");
+                if record.hint.is_none() {
+                    let hint = "`.skip_bad_records()` on the source leaves such records out, \
+                                `.dead_letter(…)` keeps them apart";
+                    eprintln!("{}", self.hint(hint));
+                }
+                return;
+            }
+            other => match other.problem() {
+                Some(problem) => problem,
+                None => return eprintln!("{label} {error}"),
+            },
+        };
+        match error {
+            Error::Source { port, .. } => eprintln!("{label} source `{port}`: {}", problem.what()),
+            Error::Sink { port, .. } => eprintln!("{label} sink `{port}`: {}", problem.what()),
+            _ => eprintln!("{label} {}", problem.what()),
+        }
+        let detail = problem.detail_text();
+        if let Some(detail) = &detail {
+            eprintln!("  {detail}");
+        }
+        let mut cause = problem.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // The detail may be the first cause, or tell it.
+            if !detail.as_ref().is_some_and(|detail| detail.contains(&text)) {
+                eprintln!("  because: {text}");
+            }
+            cause = error.source();
+        }
+        if let Some(hint) = problem.hint_text() {
+            eprintln!("{}", self.hint(hint));
+        }
+    }
+
+    /// Tells what has come of a comparison, as far as the table does not.
+    pub(super) fn verdict(self, comparison: &Comparison) -> ExitCode {
+        for difference in &comparison.differences {
+            let label = self.red("error:");
+            eprint!("\n{label} {}\n{difference}", difference.headline());
+            eprintln!("{}", self.hint(difference.hint()));
+        }
+        let label = self.paint(AnsiColor::Yellow.on_default().bold(), "warning:");
+        for port in comparison.counted_only() {
+            eprintln!("\n{label} the rows of `{port}` were only counted");
+            eprintln!("  its sink cannot tell them as text");
+            eprintln!("{}", self.hint("bind it as `io::comparable(…)`"));
+        }
+        match comparison.differences.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+
+    /// Tells what is good to know, unless told to be quiet.
+    pub(super) fn note(self, text: impl Display) {
+        if !self.is_quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A line that says what goes on; never where stderr is no terminal.
+    pub(super) fn progress(self) -> Progress {
+        Progress {
+            is_shown: !self.is_quiet && std::io::stderr().is_terminal(),
+            is_dirty: false,
+        }
+    }
+}
+
+/// One line on a terminal, replaced again and again.
+pub(super) struct Progress {
+    pub(super) is_shown: bool,
+    is_dirty: bool,
+}
+
+impl Progress {
     /// Replaces the line.
     pub(super) fn tell(&mut self, text: &str) {
         if self.is_shown {
+            self.is_dirty = true;
             let mut stderr = std::io::stderr().lock();
             // A terminal that has gone is no reason to fail.
             let _ = write!(stderr, "\r\x1b[2K{text}").and_then(|()| stderr.flush());
@@ -66,6 +141,42 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.tell("");
+        if self.is_dirty {
+            self.tell("");
+        }
+    }
+}
+
+/// What a running job has done, in one line.
+pub(super) fn progress_of(counts: &Counts, elapsed: Duration) -> String {
+    let read: u64 = counts.read.values().sum();
+    let written: u64 = counts.written.values().sum();
+    let per_second = read as f64 / elapsed.as_secs_f64().max(1e-9);
+    format!(
+        "{:.0} s  read {} ({}/s)  written {}  late {}  bad {}  windows open {}",
+        elapsed.as_secs_f64(),
+        grouped(read),
+        grouped(per_second as u64),
+        grouped(written),
+        grouped(counts.late),
+        grouped(counts.bad),
+        grouped(counts.open),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_fits_one_line() {
+        let mut counts = Counts::default();
+        counts.read.insert("clicks".to_owned(), 31_106);
+        counts.written.insert("sessions".to_owned(), 12);
+        counts.open = 7;
+        assert_eq!(
+            progress_of(&counts, Duration::from_secs(2)),
+            "2 s  read 31,106 (15,553/s)  written 12  late 0  bad 0  windows open 7"
+        );
     }
 }

@@ -156,6 +156,26 @@ impl Difference {
     }
 }
 
+impl Difference {
+    /// What to do about it.
+    pub(in crate::run::cli) fn hint(&self) -> &'static str {
+        match &self.what {
+            What::Count { .. } => {
+                "lateness belongs to the lane; a partition that does not give its records in the \
+                 same order each time makes it differ"
+            }
+            What::Rows { suspects, .. } if suspects.is_empty() => {
+                "every stage before it is exact as long as its closures are pure; look for one that \
+                 reads a clock, a random number or something shared"
+            }
+            What::Rows { .. } => {
+                "tell first and last by event time instead of arrival, and sum whole numbers \
+                 instead of floating-point ones"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
@@ -163,11 +183,7 @@ impl fmt::Display for Difference {
                 for (name, count) in self.runs.iter().zip(counts) {
                     writeln!(f, "  {count} in {name}")?;
                 }
-                writeln!(
-                    f,
-                    "  hint: lateness belongs to the lane; a partition that does not give its \
-                     records in the same order each time makes it differ"
-                )
+                Ok(())
             }
             What::Rows {
                 counts,
@@ -214,19 +230,11 @@ fn write_only(f: &mut fmt::Formatter<'_>, name: RunName, only: &Only) -> fmt::Re
 
 fn write_suspects(f: &mut fmt::Formatter<'_>, suspects: &[(String, Class)]) -> fmt::Result {
     if suspects.is_empty() {
-        return writeln!(
-            f,
-            "  hint: every stage before it is exact as long as its closures are pure; look for \
-             one that reads a clock, a random number or something shared"
-        );
+        return Ok(());
     }
     writeln!(f, "  stages that may be to blame:")?;
     for (id, class) in suspects {
         writeln!(f, "    {id} is {class}")?;
     }
-    writeln!(
-        f,
-        "  hint: tell first and last by event time instead of arrival, and sum whole numbers \
-         instead of floating-point ones"
-    )
+    Ok(())
 }

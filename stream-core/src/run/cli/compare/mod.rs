@@ -29,7 +29,7 @@ use crate::run::{Counts, Job, Mode};
 /// What is to be compared.
 pub(super) struct Race {
     pub(super) modes: Vec<Mode>,
-    pub(super) runs: usize,
+    pub(super) runs: u64,
 }
 
 /// What has come of it.
@@ -58,7 +58,7 @@ struct Run {
 struct RunName {
     mode: Mode,
     /// 1 for the first of its mode.
-    round: usize,
+    round: u64,
 }
 
 impl fmt::Display for RunName {
@@ -93,7 +93,7 @@ impl Race {
                 let number = runs.len() + 1;
                 note(&format!(
                     "{number}/{}  {name}",
-                    self.runs * self.modes.len()
+                    self.runs * self.modes.len() as u64
                 ));
                 runs.push(run(job, name, DigestTap::default())?);
             }
@@ -125,7 +125,7 @@ fn check_inputs(job: &Job) -> Result<(), Problem> {
                     )),
             );
         }
-        if info.boundedness != Boundedness::Bounded && !job.is_limited() {
+        if info.boundedness != Boundedness::Bounded && job.records_limit().is_none() {
             return Err(Problem::new(format!("the {name} does not end by itself"))
                 .detail("every run has to read the same records, to the last")
                 .hint("`--limit 100000` reads so many records of each partition, and no more"));

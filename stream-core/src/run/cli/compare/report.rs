@@ -197,7 +197,7 @@ struct JsonReport<'a> {
 #[derive(Serialize)]
 struct RunReport<'a> {
     mode: String,
-    run: usize,
+    run: u64,
     wall_seconds: f64,
     cpu_seconds: Option<f64>,
     records: u64,
@@ -219,7 +219,7 @@ struct OutputReport<'a> {
 #[derive(Serialize)]
 struct CsvRow<'a> {
     mode: &'a str,
-    run: usize,
+    run: u64,
     wall_seconds: f64,
     cpu_seconds: Option<f64>,
     records: u64,

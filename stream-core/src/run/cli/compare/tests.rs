@@ -21,7 +21,7 @@ fn race(job: &mut Job) -> Comparison {
 }
 
 fn told(comparison: &Comparison) -> String {
-    let told = |found: &Difference| format!("{}\n{found}", found.headline());
+    let told = |found: &Difference| format!("{}\n{found}{}", found.headline(), found.hint());
     comparison.differences.iter().map(told).collect()
 }
 

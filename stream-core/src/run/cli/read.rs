@@ -1,0 +1,85 @@
+//! From the words of a command line to what they ask for.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use super::config::{self, Config, Early};
+use super::line::{Command, Line, refuse_misplaced};
+use super::tell::Teller;
+use crate::error::Error;
+use crate::run::Job;
+
+/// The exit code of a wrong command line.
+const WRONG_LINE: u8 = 2;
+
+/// A command line, with what the environment and the file of `--config` add to it.
+pub(super) struct Reading {
+    pub(super) line: Line,
+    /// What clap knows of the flags of the command: where each value comes from.
+    matches: ArgMatches,
+    config: Option<Config>,
+    pub(super) teller: Teller,
+}
+
+impl Reading {
+    /// Reads the words, of which the first is the program. What is wrong with them, or what they
+    /// ask clap for, is printed; the exit code is what is left to do.
+    pub(super) fn of(name: &str, words: Vec<OsString>) -> Result<Self, ExitCode> {
+        let early = Early::look(&words);
+        let mut command = Line::command()
+            .name(name.to_owned())
+            .color(early.color.choice());
+        let config = early.config.as_deref();
+        let config = config.map(|path| Config::read(path, &command)).transpose();
+        let config = config.map_err(|problem| {
+            Teller::new(early.color, false).error(&Error::Plan(problem));
+            ExitCode::from(WRONG_LINE)
+        })?;
+        if let Some(config) = &config {
+            command = config.apply(command);
+        }
+        let (line, matches) =
+            parse(&mut command, &words).map_err(|error| refuse(&error, &words))?;
+        let (color, is_quiet) = match &line.command {
+            Some(Command::Explain(_)) => (early.color, false),
+            Some(Command::Compare(line)) => (line.tell.color, line.tell.quiet),
+            Some(Command::Inspect(line)) => (line.tell.color, line.tell.quiet),
+            Some(Command::Run(line)) => (line.tell.color, line.tell.quiet),
+            None => (line.run.tell.color, line.run.tell.quiet),
+        };
+        Ok(Reading {
+            line,
+            matches,
+            config,
+            teller: Teller::new(color, is_quiet),
+        })
+    }
+
+    /// Every setting of a run as a TOML file, with the place that each comes from.
+    pub(super) fn print_config(&self, job: &Job) -> String {
+        let matches = self.matches.subcommand();
+        let matches = matches.map_or(&self.matches, |(_, matches)| matches);
+        config::print(matches, self.config.as_ref(), job)
+    }
+}
+
+fn parse(
+    command: &mut clap::Command,
+    words: &[OsString],
+) -> Result<(Line, ArgMatches), clap::Error> {
+    let matches = command.try_get_matches_from_mut(words)?;
+    refuse_misplaced(command, &matches)?;
+    let line = Line::from_arg_matches(&matches)?;
+    Ok((line, matches))
+}
+
+/// Prints what clap has to say: an error, or the help that was asked for.
+fn refuse(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    let _ = error.print(); // when stderr has gone, nobody reads it anyway
+    if let Some(variable) = config::variable_to_blame(error, words) {
+        eprintln!("The value is that of {variable} in the environment.");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_LINE))
+}
