@@ -242,7 +242,7 @@ fn value(matches: &ArgMatches, setting: &str) -> Option<String> {
     }
     let raw = matches
         .get_raw(setting)?
-        .last()?
+        .next_back()?
         .to_string_lossy()
         .into_owned();
     Some(match setting {

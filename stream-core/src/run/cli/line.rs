@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::compare::parse_modes;
 use crate::run::{Mode, Wait};
@@ -33,6 +34,7 @@ impl Line {
             Some(Command::Explain(line)) => Some(&line.settings),
             Some(Command::Compare(line)) => Some(&line.settings),
             Some(Command::Inspect(line)) => Some(&line.settings),
+            Some(Command::Completions { .. } | Command::Man) => None,
         };
         let before = self.run.settings.set.iter();
         before.chain(after.into_iter().flat_map(|line| &line.set))
@@ -85,6 +87,15 @@ pub(super) enum Command {
     ///
     /// Prints the epoch (checkpoint.batch.slice), the lane, the event time and the record.
     Inspect(InspectLine),
+    /// Prints a script that lets a shell complete this command line
+    ///
+    /// For bash: `source <(JOB completions bash)`.
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Prints this command line as a man page
+    Man,
 }
 
 #[derive(Args)]

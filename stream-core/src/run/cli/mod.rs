@@ -1,4 +1,5 @@
-//! The command line of a job: `run`, `explain`, `compare`, `inspect`.
+//! The command line of a job: `run`, `explain`, `compare`, `inspect`, and what shells and
+//! manuals want of it.
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
 //! the job has finished, was stopped, or an output was closed by its reader; 1 when it failed, or
@@ -12,6 +13,7 @@ mod inspect;
 mod layout;
 mod line;
 mod read;
+mod shell;
 mod tell;
 
 use std::io::Write;
@@ -66,6 +68,8 @@ impl Job {
             Some(Command::Compare(line)) => self.compare_line(line, teller),
             Some(Command::Inspect(line)) => self.inspect_line(line, teller),
             Some(Command::Run(line)) => self.run_line(line, &reading),
+            Some(Command::Completions { shell: of }) => print(&shell::completions(*of)),
+            Some(Command::Man) => print(&shell::man_page(self.name())?),
             None => self.run_line(&reading.line.run, &reading),
         }
     }

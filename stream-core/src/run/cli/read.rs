@@ -43,7 +43,9 @@ impl Reading {
         let (line, matches) =
             parse(&mut command, &words).map_err(|error| refuse(&error, &words))?;
         let (color, is_quiet) = match &line.command {
-            Some(Command::Explain(_)) => (early.color, false),
+            Some(Command::Explain(_) | Command::Completions { .. } | Command::Man) => {
+                (early.color, false)
+            }
             Some(Command::Compare(line)) => (line.tell.color, line.tell.quiet),
             Some(Command::Inspect(line)) => (line.tell.color, line.tell.quiet),
             Some(Command::Run(line)) => (line.tell.color, line.tell.quiet),
