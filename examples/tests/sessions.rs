@@ -131,7 +131,7 @@ fn what_cannot_be_is_told_with_the_remedy() {
 fn explain_prints_the_graph_and_runs_nothing() {
     let text = String::from_utf8(output(&["explain"]).stdout).unwrap();
     assert!(
-        text.starts_with("pipeline sessions: 6 stages in 4 operators\n"),
+        text.starts_with("pipeline sessions: 7 stages in 5 operators\n"),
         "{text}"
     );
     assert!(text.contains("session gap=30m"), "{text}");
