@@ -6,12 +6,14 @@
 //! to step.
 
 use std::fmt::Display;
+use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use super::batch::Segment;
 use super::handles::{Keyed, Kind, Stream};
 use super::node::{Port, Render};
-use super::render::{Context, Each, Flow, Open, Pull, Segment};
+use super::render::{Context, Each, Flow, Open, Pull};
 use super::spec::PortSpec;
 use super::{Key, Record, Stamp};
 use crate::run::guard::Guard;
@@ -127,10 +129,7 @@ impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
             self.last = graph.push_stage("pass", self.last);
         }
         let node = self.last.node;
-        let render = Stateless {
-            input: self.input,
-            step: self.step,
-        };
+        let render = stateless::<K::Stamp, T, P>(self.input.spec(), self.step);
         graph.set_render(node, render);
         Stream::from_port(graph.port(node, 0))
     }
@@ -247,32 +246,65 @@ impl<A: 'static, F: Fn(&A) + 'static> Step<A> for Inspect<F> {
     }
 }
 
-/// Renders a chain: lazily, as a part of the operator that reads it.
-pub(super) struct Stateless<S, A, P> {
-    pub(super) input: Port<S, A>,
-    pub(super) step: P,
+/// A step with the types of its records erased.
+pub(super) trait Batches {
+    /// Takes the records of a segment and puts what becomes of them into the other.
+    fn run(&self, from: &mut Segment, into: &mut Segment);
 }
 
-impl<S: Stamp, A: 'static, P: Step<A>> Render for Stateless<S, A, P> {
+struct Typed<S, A, P> {
+    step: P,
+    records: PhantomData<fn(S, A)>,
+}
+
+impl<S: Stamp, A: 'static, P: Step<A>> Batches for Typed<S, A, P> {
+    fn run(&self, from: &mut Segment, into: &mut Segment) {
+        let made = into.records::<(S, P::Out)>();
+        made.clear();
+        self.step.batch(from.records::<(S, A)>(), made);
+        let count = made.len();
+        into.set_count(count);
+    }
+}
+
+/// Renders a chain: lazily, as a part of the operator that reads it.
+pub(super) struct Stateless {
+    input: PortSpec,
+    step: Box<dyn Batches>,
+}
+
+pub(super) fn stateless<S: Stamp, A: 'static, P: Step<A>>(
+    input: PortSpec,
+    step: P,
+) -> Box<dyn Render> {
+    let records = PhantomData::<fn(S, A)>;
+    stateless_of(input, Box::new(Typed { step, records }))
+}
+
+fn stateless_of(input: PortSpec, step: Box<dyn Batches>) -> Box<dyn Render> {
+    Box::new(Stateless { input, step })
+}
+
+impl Render for Stateless {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let upstream = context.take(&self.input);
+        let upstream = context.take(self.input);
         let stage = Stage {
             upstream,
             step: self.step,
             guard: Guard::new(context.id(node)),
         };
-        context.put(node, 0, Flow::<S, P::Out>::Lazy(Box::new(stage)));
+        context.put(node, 0, Flow::Lazy(Box::new(stage)));
     }
 }
 
-struct Stage<U, P> {
+struct Stage<U> {
     upstream: U,
-    step: P,
+    step: Box<dyn Batches>,
     guard: Guard,
 }
 
-impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s, S, A>, P> {
-    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, P::Out>> {
+impl<'s> Open<'s> for Stage<Flow<'s>> {
+    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull> {
         let upstream = self.upstream.open(builder);
         Box::new(StagePull {
             upstream,
@@ -283,15 +315,15 @@ impl<'s, S: Stamp, A: 'static, P: Step<A>> Open<'s, S, P::Out> for Stage<Flow<'s
     }
 }
 
-struct StagePull<S, A, P: Step<A>> {
-    upstream: Box<dyn Pull<S, A>>,
-    step: P,
+struct StagePull {
+    upstream: Box<dyn Pull>,
+    step: Box<dyn Batches>,
     guard: Guard,
-    made: Segment<S, P::Out>,
+    made: Segment,
 }
 
-impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
-    fn pull(&mut self, each: Each<'_, S, P::Out>) {
+impl Pull for StagePull {
+    fn pull(&mut self, each: Each<'_>) {
         let StagePull {
             upstream,
             step,
@@ -301,9 +333,8 @@ impl<S: Stamp, A: 'static, P: Step<A>> Pull<S, P::Out> for StagePull<S, A, P> {
         upstream.pull(&mut |capability, segment| {
             made.lane = segment.lane;
             made.progress = segment.progress;
-            made.records.clear();
             let entered = guard.enter();
-            step.batch(&mut segment.records, &mut made.records);
+            step.run(segment, made);
             drop(entered);
             each(capability, made);
         });

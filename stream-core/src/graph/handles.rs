@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Stateless, Step};
+use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
 use super::node::{Port, stage};
 use super::{Key, Record, Stamp};
 use crate::io;
@@ -181,13 +181,8 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
         let graph = self.port.graph().clone();
         let spec = stage(kind, vec![self.port.spec()]);
-        Stream::from_port(graph.add(
-            spec,
-            Stateless {
-                input: self.port,
-                step,
-            },
-        ))
+        let render = stateless::<K::Stamp, T, P>(self.port.spec(), step);
+        Stream::from_port(graph.add(spec, render))
     }
 
     /// Puts the records of two streams into one. A lane of either stays a lane of its own.

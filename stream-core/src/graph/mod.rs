@@ -9,6 +9,7 @@
 //! must be an operator pulls its input through them, so a chain of them costs one operator.
 
 mod again;
+pub(crate) mod batch;
 mod fuse;
 mod handles;
 pub(crate) mod node;

@@ -1,12 +1,12 @@
 //! Nodes, ports and ids: the list that the handles add to.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::render::{Context, Edge};
+use super::batch::{Cloner, cloner};
+use super::render::Context;
 use super::scope::Scopes;
 use super::spec::{GraphSpec, NodeSpec, PortSpec};
 use super::{Output, Stamp, Stream};
@@ -41,7 +41,7 @@ struct Inner {
     scopes: RefCell<Scopes>,
     problems: RefCell<Vec<Problem>>,
     /// By (node, port): how to clone the edge, noted when a handle to it is cloned.
-    cloners: RefCell<BTreeMap<(usize, usize), Box<dyn Any>>>,
+    cloners: RefCell<BTreeMap<PortSpec, Cloner>>,
 }
 
 /// One logical stage.
@@ -56,9 +56,6 @@ pub(crate) trait Render {
     /// Takes the inputs' flows from the context and leaves the outputs' flows there.
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>);
 }
-
-/// How to clone an edge whose records can be cloned.
-pub(crate) type Cloner<S, T> = for<'s> fn(&Edge<'s, S, T>) -> Edge<'s, S, T>;
 
 /// The place where an edge begins: one output of one node.
 pub(crate) struct Port<S, T> {
@@ -85,12 +82,7 @@ impl<S: Stamp, T: 'static> Port<S, T> {
     where
         T: Clone,
     {
-        let cloner: Cloner<S, T> = |edge| edge.clone();
-        self.graph
-            .0
-            .cloners
-            .borrow_mut()
-            .insert((self.node, self.port), Box::new(cloner));
+        self.graph.note_cloner(self.spec(), cloner::<(S, T)>());
         Port {
             graph: self.graph.clone(),
             records: PhantomData,
@@ -140,9 +132,9 @@ impl Graph {
     pub(crate) fn add<S: Stamp, T: 'static>(
         &self,
         spec: NodeSpec,
-        render: impl Render + 'static,
+        render: Box<dyn Render>,
     ) -> Port<S, T> {
-        let node = self.push(spec, Some(Box::new(render)));
+        let node = self.push(spec, Some(render));
         self.port(node, 0)
     }
 
@@ -186,8 +178,8 @@ impl Graph {
     }
 
     /// Gives a node that was pushed without it the step that renders it.
-    pub(crate) fn set_render(&self, node: usize, render: impl Render + 'static) {
-        self.0.nodes.borrow_mut()[node].render = Some(Box::new(render));
+    pub(crate) fn set_render(&self, node: usize, render: Box<dyn Render>) {
+        self.0.nodes.borrow_mut()[node].render = Some(render);
     }
 
     /// Does something with the names of what is being built.
@@ -258,14 +250,12 @@ impl Graph {
         self.0.nodes.take()
     }
 
-    /// How to clone the edge of a port, if a handle to it was ever cloned.
-    pub(crate) fn cloner<S: Stamp, T: 'static>(&self, port: PortSpec) -> Option<Cloner<S, T>> {
-        let cloners = self.0.cloners.borrow();
-        let cloner = cloners.get(&(port.node, port.port))?;
-        Some(
-            *cloner
-                .downcast_ref()
-                .expect("an edge is cloned as the type that it has"),
-        )
+    /// How to clone the records of a port, if a handle to it was ever cloned.
+    pub(crate) fn cloner(&self, port: PortSpec) -> Option<Cloner> {
+        self.0.cloners.borrow().get(&port).copied()
+    }
+
+    fn note_cloner(&self, port: PortSpec, cloner: Cloner) {
+        self.0.cloners.borrow_mut().insert(port, cloner);
     }
 }

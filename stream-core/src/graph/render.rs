@@ -12,62 +12,54 @@
 //! builder and to give back a [`Pull`], which hands over batches. A stateless stage opens to a pull
 //! that pulls from the one before; a union to one that pulls from both.
 
-use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use timely::container::{Accountable, NoopBuilder};
+use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::InputCapability;
-use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::dataflow::operators::{CapabilityTrait, InputCapability};
 use timely::dataflow::{Scope, Stream};
 
-use super::Stamp;
-use super::node::{Graph, Port};
+use super::batch::{Cloner, Segment};
+use super::node::Graph;
 use super::spec::{GraphSpec, PortSpec};
 use crate::run::guard::Guard;
 use crate::run::worker::Local;
-use crate::time::lane::{Lane, Progress};
 
-/// A piece of one lane in one slice: what travels on an edge up to an exchange.
-///
-/// The progress holds behind the records. A segment without records still carries it, so every
-/// segment counts as one thing more than its records, and none is ever empty to timely.
-#[derive(Clone)]
-pub(crate) struct Segment<S, T> {
-    pub(crate) lane: Lane,
-    pub(crate) progress: Progress,
-    pub(crate) records: Vec<(S, T)>,
+/// A timely stream of segments.
+pub(crate) type Edge<'s> = Stream<'s, u64, Segment>;
+
+/// Hands a segment on without a builder in between.
+pub(crate) struct SegmentOutput {
+    output: OutputBuilder<u64, NoopBuilder<Segment>>,
+    cloner: Option<Cloner>,
 }
 
-impl<S, T> Segment<S, T> {
-    pub(crate) fn new(lane: Lane, progress: Progress, records: Vec<(S, T)>) -> Self {
-        Segment {
-            lane,
-            progress,
-            records,
+impl SegmentOutput {
+    pub(crate) fn activate(&mut self) -> SegmentSession<'_> {
+        SegmentSession {
+            session: self.output.activate(),
+            cloner: self.cloner,
         }
     }
 }
 
-impl<S, T> Default for Segment<S, T> {
-    fn default() -> Self {
-        Segment::new(Lane::new(0, 0), Progress::Open, Vec::new())
-    }
+pub(crate) struct SegmentSession<'a> {
+    session: OutputBuilderSession<'a, u64, NoopBuilder<Segment>>,
+    cloner: Option<Cloner>,
 }
 
-impl<S, T> Accountable for Segment<S, T> {
-    fn record_count(&self) -> i64 {
-        self.records.len() as i64 + 1
+impl SegmentSession<'_> {
+    /// Sends a segment, and leaves an empty one.
+    pub(crate) fn send<C: CapabilityTrait<u64>>(&mut self, capability: &C, segment: &mut Segment) {
+        segment.set_cloner(self.cloner);
+        self.session
+            .session_with_builder(capability)
+            .give_container(segment);
     }
 }
-
-/// A timely stream of segments.
-pub(crate) type Edge<'s, S, T> = Stream<'s, u64, Segment<S, T>>;
-
-/// Hands a segment on without a builder in between.
-pub(crate) type SegmentOutput<S, T> = OutputBuilder<u64, NoopBuilder<Segment<S, T>>>;
 
 /// The epoch that a message was sent in.
 pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
@@ -78,36 +70,36 @@ pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
 
 /// Hands over what has arrived, batch by batch. The consumer may take a segment's records or leave
 /// them; the pull clears what is left.
-pub(crate) trait Pull<S, T> {
-    fn pull(&mut self, each: Each<'_, S, T>);
+pub(crate) trait Pull {
+    fn pull(&mut self, each: Each<'_>);
 }
 
 /// What is done with each segment, and the right to send in its epoch.
-pub(crate) type Each<'a, S, T> = &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment<S, T>);
+pub(crate) type Each<'a> = &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment);
 
 /// Something that becomes a part of whichever operator reads it.
-pub(crate) trait Open<'s, S, T> {
-    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, T>>;
+pub(crate) trait Open<'s> {
+    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull>;
 }
 
 /// What a step leaves for the next.
-pub(crate) enum Flow<'s, S, T> {
+pub(crate) enum Flow<'s> {
     /// An edge between two operators.
-    Edge(Edge<'s, S, T>),
+    Edge(Edge<'s>),
     /// A part of the operator to come.
-    Lazy(Box<dyn Open<'s, S, T> + 's>),
+    Lazy(Box<dyn Open<'s> + 's>),
 }
 
-impl<'s, S: Stamp, T: 'static> Flow<'s, S, T> {
+impl<'s> Flow<'s> {
     /// Makes this a part of the operator that is being built.
-    pub(crate) fn open(self, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, T>> {
+    pub(crate) fn open(self, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull> {
         match self {
             Flow::Edge(edge) => {
                 let mut input = builder.new_input(edge, Pipeline);
-                Box::new(EdgePull(move |each: Each<'_, S, T>| {
+                Box::new(EdgePull(move |each: Each<'_>| {
                     input.for_each(|capability, segment| {
                         each(&capability, segment);
-                        segment.records.clear();
+                        segment.drop_records();
                     });
                 }))
             }
@@ -116,24 +108,19 @@ impl<'s, S: Stamp, T: 'static> Flow<'s, S, T> {
     }
 
     /// Makes an edge of this, with an operator of its own where there is none yet.
-    fn into_edge(self, node: usize, context: &Context<'s>) -> Edge<'s, S, T> {
+    fn into_edge(self, port: PortSpec, context: &Context<'s>) -> Edge<'s> {
         let lazy = match self {
             Flow::Edge(edge) => return edge,
             lazy => lazy,
         };
-        let (mut builder, guard) = context.operator(node);
+        let (mut builder, guard) = context.operator(port.node);
         let mut pull = lazy.open(&mut builder);
-        let (output, edge) = builder.new_output();
-        let mut output = SegmentOutput::from(output);
+        let (mut output, edge) = context.output(&mut builder, port.node, port.port);
         builder.build(move |_| {
             move |_| {
                 let _entered = guard.enter();
                 let mut output = output.activate();
-                pull.pull(&mut |capability, segment| {
-                    output
-                        .session_with_builder(capability)
-                        .give_container(segment);
-                });
+                pull.pull(&mut |capability, segment| output.send(capability, segment));
             }
         });
         edge
@@ -142,8 +129,8 @@ impl<'s, S: Stamp, T: 'static> Flow<'s, S, T> {
 
 struct EdgePull<F>(F);
 
-impl<S, T, F: FnMut(Each<'_, S, T>)> Pull<S, T> for EdgePull<F> {
-    fn pull(&mut self, each: Each<'_, S, T>) {
+impl<F: FnMut(Each<'_>)> Pull for EdgePull<F> {
+    fn pull(&mut self, each: Each<'_>) {
         (self.0)(each);
     }
 }
@@ -154,7 +141,7 @@ pub(crate) struct Context<'s> {
     pub(crate) local: Rc<Local>,
     graph: Graph,
     spec: Rc<GraphSpec>,
-    slots: BTreeMap<PortSpec, Box<dyn Slot<'s> + 's>>,
+    slots: BTreeMap<PortSpec, Flow<'s>>,
     /// By port: how many stages that reach an output read it.
     readers: BTreeMap<PortSpec, usize>,
 }
@@ -210,67 +197,46 @@ impl<'s> Context<'s> {
         (OperatorBuilder::new(id, self.scope), guard)
     }
 
-    /// Leaves the output of a node for those that read it.
-    pub(crate) fn put<S: Stamp, T: 'static>(
-        &mut self,
+    /// Adds an output to an operator: that of a port of a node.
+    pub(crate) fn output(
+        &self,
+        builder: &mut OperatorBuilder<'s, u64>,
         node: usize,
         port: usize,
-        flow: Flow<'s, S, T>,
-    ) {
+    ) -> (SegmentOutput, Edge<'s>) {
+        let (output, edge) = builder.new_output();
+        let cloner = self.graph.cloner(PortSpec { node, port });
+        let output = SegmentOutput {
+            output: OutputBuilder::from(output),
+            cloner,
+        };
+        (output, edge)
+    }
+
+    /// Leaves the output of a node for those that read it.
+    pub(crate) fn put(&mut self, node: usize, port: usize, flow: Flow<'s>) {
         let spec = PortSpec { node, port };
         let many = self.readers.get(&spec).copied().unwrap_or(0) > 1;
         let flow = if many {
-            Flow::Edge(flow.into_edge(node, self))
+            Flow::Edge(flow.into_edge(spec, self))
         } else {
             flow
         };
-        self.slots.insert(spec, Box::new(Filled(flow)));
+        self.slots.insert(spec, flow);
     }
 
     /// Takes what was left at a port; an edge that others read too is cloned.
-    pub(crate) fn take<S: Stamp, T: 'static>(&mut self, port: &Port<S, T>) -> Flow<'s, S, T> {
-        let spec = port.spec();
-        let slot = self
+    pub(crate) fn take(&mut self, spec: PortSpec) -> Flow<'s> {
+        let flow = self
             .slots
             .remove(&spec)
             .expect("inputs are rendered before their readers");
-        let flow: Flow<'s, S, T> = take_slot(slot);
         let readers = self.readers.get_mut(&spec).expect("a reader was counted");
         *readers -= 1;
         if let (1.., Flow::Edge(edge)) = (*readers, &flow) {
-            let clone = self
-                .graph
-                .cloner::<S, T>(spec)
-                .expect("two handles came from a clone");
-            let rest = Flow::<S, T>::Edge(clone(edge));
-            self.slots.insert(spec, Box::new(Filled(rest)));
+            let rest = Flow::Edge(edge.clone());
+            self.slots.insert(spec, rest);
         }
         flow
     }
-}
-
-/// The erasure of a [`Flow`] in one scope.
-trait Slot<'s> {
-    fn record_type(&self) -> TypeId;
-}
-
-struct Filled<'s, S, T>(Flow<'s, S, T>);
-
-impl<'s, S: 'static, T: 'static> Slot<'s> for Filled<'s, S, T> {
-    fn record_type(&self) -> TypeId {
-        TypeId::of::<(S, T)>()
-    }
-}
-
-#[allow(unsafe_code)]
-fn take_slot<'s, S: 'static, T: 'static>(slot: Box<dyn Slot<'s> + 's>) -> Flow<'s, S, T> {
-    assert_eq!(
-        slot.record_type(),
-        TypeId::of::<(S, T)>(),
-        "an edge is read as the type it has"
-    );
-    // SAFETY: `Filled` is the only implementor of `Slot<'s>`. Its lifetime is the `'s` of the trait
-    // object's type, which is invariant there, and its `S` and `T` were just compared.
-    let filled = unsafe { Box::from_raw(Box::into_raw(slot).cast::<Filled<'s, S, T>>()) };
-    filled.0
 }

@@ -8,8 +8,10 @@
 use std::rc::Rc;
 
 use crate::error::Error;
+use crate::graph::PortSpec;
+use crate::graph::batch::Segment;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Flow, Segment, SegmentOutput, epoch_of};
+use crate::graph::render::{Context, Flow, epoch_of};
 use crate::io::BadRecord;
 use crate::observe::Counter;
 use crate::run::worker::{Local, least};
@@ -30,23 +32,68 @@ pub(crate) fn event_time<T: 'static>(
     let spec = stage("event_time", vec![input.spec()])
         .with("lateness", lateness)
         .keeps::<Lane, EventTime>();
-    let node = graph.push(spec, Some(Box::new(AssignTime { input, f, lateness })));
+    let divide = move |from: &mut Segment,
+                       on_time: &mut Segment,
+                       behind: &mut Segment,
+                       state: &mut Dividing<'_>| {
+        let records = from.records::<((), T)>();
+        let mut made = Vec::with_capacity(records.len());
+        let mut late = Vec::new();
+        let mut high = state.high;
+        for ((), record) in records.drain(..) {
+            let time = f(&record);
+            let seen = high.unwrap_or_else(|| time.min((state.wall)()));
+            if time.minus(LEAP_MICROS) > seen {
+                (state.bad)(leap(time, seen));
+            } else if time < seen.minus(state.lateness) {
+                late.push(((), record));
+            } else {
+                high = Some(high.map_or(time, |high| high.max(time)));
+                made.push((time, record));
+            }
+        }
+        state.high = high;
+        on_time.set_count(made.len());
+        if !made.is_empty() {
+            *on_time.records::<(EventTime, T)>() = made;
+        }
+        if !late.is_empty() {
+            behind.set_count(late.len());
+            *behind.records() = late;
+        }
+    };
+    let render = AssignTime {
+        input: input.spec(),
+        divide: Box::new(divide),
+        lateness,
+    };
+    let node = graph.push(spec, Some(Box::new(render)));
     (graph.port(node, 0), graph.port(node, 1))
 }
 
-struct AssignTime<T, F> {
-    input: Port<(), T>,
-    f: F,
+/// The loop over the records of one segment: what is on time, and what is behind.
+type Divide = dyn Fn(&mut Segment, &mut Segment, &mut Segment, &mut Dividing<'_>);
+
+/// What that loop knows and finds out of the segment's lane.
+struct Dividing<'a> {
+    high: Option<EventTime>,
+    lateness: i64,
+    wall: &'a dyn Fn() -> EventTime,
+    bad: &'a mut dyn FnMut(BadRecord),
+}
+
+struct AssignTime {
+    input: PortSpec,
+    divide: Box<Divide>,
     lateness: Lateness,
 }
 
-impl<T: 'static, F: Fn(&T) -> EventTime + 'static> Render for AssignTime<T, F> {
+impl Render for AssignTime {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(&self.input).open(&mut builder);
-        let (timed, timed_edge) = builder.new_output();
-        let (late, late_edge) = builder.new_output();
-        let (mut timed, mut late) = (SegmentOutput::from(timed), SegmentOutput::from(late));
+        let mut pull = context.take(self.input).open(&mut builder);
+        let (mut timed, timed_edge) = context.output(&mut builder, node, 0);
+        let (mut late, late_edge) = context.output(&mut builder, node, 1);
         let late_read = context.is_read(node, 1);
         let local = context.local.clone();
         let highs = LaneState::restore(&local.snapshots, context.id(node), local.index);
@@ -55,7 +102,7 @@ impl<T: 'static, F: Fn(&T) -> EventTime + 'static> Render for AssignTime<T, F> {
             LaneState::new(&local.snapshots, context.id(node), local.index)
         });
         let mut times = LaneTimes {
-            f: self.f,
+            divide: self.divide,
             lateness: self.lateness.as_micros(),
             highs,
             local: local.clone(),
@@ -68,12 +115,9 @@ impl<T: 'static, F: Fn(&T) -> EventTime + 'static> Render for AssignTime<T, F> {
                 pull.pull(&mut |capability, segment| {
                     let (mut on_time, mut behind) = times.divide(epoch_of(capability), segment);
                     local.note_progress(on_time.lane, on_time.progress);
-                    timed
-                        .session_with_builder(capability)
-                        .give_container(&mut on_time);
+                    timed.send(capability, &mut on_time);
                     if late_read {
-                        late.session_with_builder(capability)
-                            .give_container(&mut behind);
+                        late.send(capability, &mut behind);
                     }
                 });
                 let frontier = frontiers.iter().map(least).min().unwrap_or(FOREVER);
@@ -82,14 +126,14 @@ impl<T: 'static, F: Fn(&T) -> EventTime + 'static> Render for AssignTime<T, F> {
                 }
             }
         });
-        context.put(node, 0, Flow::<EventTime, T>::Edge(timed_edge));
-        context.put(node, 1, Flow::<(), T>::Edge(late_edge));
+        context.put(node, 0, Flow::Edge(timed_edge));
+        context.put(node, 1, Flow::Edge(late_edge));
     }
 }
 
 /// The event times of the lanes that pass one worker.
-struct LaneTimes<F> {
-    f: F,
+struct LaneTimes {
+    divide: Box<Divide>,
     lateness: i64,
     /// The highest event time of each lane.
     highs: LaneState<EventTime>,
@@ -97,45 +141,34 @@ struct LaneTimes<F> {
     late: Counter,
 }
 
-impl<F> LaneTimes<F> {
+impl LaneTimes {
     /// Divides a segment into the records that are on time and those that are late.
-    fn divide<T>(
-        &mut self,
-        epoch: u64,
-        segment: &mut Segment<(), T>,
-    ) -> (Segment<EventTime, T>, Segment<(), T>)
-    where
-        F: Fn(&T) -> EventTime,
-    {
+    fn divide(&mut self, epoch: u64, segment: &mut Segment) -> (Segment, Segment) {
         let lane = segment.lane;
-        let mut behind = Segment::new(lane, segment.progress, Vec::new());
-        let mut on_time = Vec::with_capacity(segment.records.len());
-        let mut high = self.highs.get(lane).copied();
-        for ((), record) in segment.records.drain(..) {
-            let time = (self.f)(&record);
-            let seen = high.unwrap_or_else(|| time.min(self.local.clock.wall()));
-            if time.minus(LEAP_MICROS) > seen {
-                self.local.bad_record(lane, leap(time, seen));
-            } else if time < seen.minus(self.lateness) {
-                behind.records.push(((), record));
-            } else {
-                high = Some(high.map_or(time, |high| high.max(time)));
-                on_time.push((time, record));
-            }
-        }
-        self.late.add(behind.records.len());
+        let mut behind = Segment::new(lane, segment.progress);
+        let mut on_time = Segment::new(lane, segment.progress);
+        let local = &self.local;
+        let mut state = Dividing {
+            high: self.highs.get(lane).copied(),
+            lateness: self.lateness,
+            wall: &|| local.clock.wall(),
+            bad: &mut |record| local.bad_record(lane, record),
+        };
+        (self.divide)(segment, &mut on_time, &mut behind, &mut state);
+        let high = state.high;
+        self.late.add(behind.count());
         if let Some(high) = high {
             self.highs.set(epoch, lane, high);
         }
         let promised = high.map_or(Progress::Open, |high| {
             Progress::At(high.minus(self.lateness))
         });
-        let progress = if segment.progress == Progress::End {
+        on_time.progress = if segment.progress == Progress::End {
             Progress::End
         } else {
             promised
         };
-        (Segment::new(lane, progress, on_time), behind)
+        (on_time, behind)
     }
 }
 

@@ -25,23 +25,25 @@
 //! an abort too.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
-use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::dataflow::operators::{Capability, CapabilityTrait, InputCapability};
 
 use crate::error::{Error, Problem};
-use crate::graph::render::{Context, Flow, Segment, SegmentOutput, epoch_of};
+use crate::graph::batch::{Boxed, Parcel, Route, Segment};
+use crate::graph::render::{Context, Flow, SegmentOutput, SegmentSession, epoch_of};
 use crate::graph::{Record, Stamp};
 use crate::run::abort::Abort;
 use crate::run::worker::least;
 use crate::state::snapshot::{Part, Snapshots};
 use crate::state::{SHARDS, codec, hash, owner};
 use crate::time::EventTime;
-use crate::time::epoch::Align;
+use crate::time::epoch::{Align, FOREVER};
 use crate::time::lane::{Lane, Lanes, Progress};
 
 /// How many records an operator gathers before it sends them.
@@ -51,8 +53,8 @@ pub(crate) const FULL: usize = 4_096;
 pub(crate) trait Logic: 'static {
     /// What is sent to the worker that owns the key.
     type Record: Record;
-    /// What is kept for the keys of a shard.
-    type Shard: 'static;
+    /// What is kept for the keys of all shards of a worker.
+    type State: 'static;
     /// What travels beside a record that is emitted.
     type Stamp: Stamp;
     /// What is emitted.
@@ -61,17 +63,31 @@ pub(crate) trait Logic: 'static {
     /// The hash of the record's key.
     fn hash(record: &Self::Record) -> u64;
 
-    /// A shard without state.
-    fn empty(&self) -> Self::Shard;
+    /// No state.
+    fn empty(&self) -> Self::State;
 
     /// Takes in one record.
     fn fold(
         &mut self,
-        shard: &mut Self::Shard,
+        state: &mut Self::State,
         hash: u64,
         record: Self::Record,
         emit: &mut Emit<Self>,
     );
+
+    /// Takes in records, one after another.
+    #[inline]
+    fn fold_all(
+        &mut self,
+        state: &mut Self::State,
+        records: impl Iterator<Item = Self::Record>,
+        emit: &mut Emit<Self>,
+    ) {
+        for record in records {
+            let hash = Self::hash(&record);
+            self.fold(state, hash, record, emit);
+        }
+    }
 
     /// The watermark from which on a call of [`advance`](Logic::advance) can do anything.
     fn due(&self) -> EventTime {
@@ -83,21 +99,25 @@ pub(crate) trait Logic: 'static {
 
     /// Emits what is complete at the watermark, or as much as is [`FULL`]; tells whether there is
     /// more.
-    fn advance(&mut self, _shards: &mut [Option<Self::Shard>], _emit: &mut Emit<Self>) -> bool {
+    fn advance(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
         false
     }
 
-    /// Emits what a table has withheld.
-    fn close(&mut self, _shard: &mut Self::Shard, _emit: &mut Emit<Self>) {}
+    /// Emits what a table has withheld, or as much as is [`FULL`]; tells whether there is more.
+    fn close(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
 
-    /// Marks all that a shard holds as withheld, so that [`close`](Logic::close) emits it.
-    fn withhold(&mut self, _shard: &mut Self::Shard) {}
+    /// Emits all that there is, or as much as is [`FULL`]; tells whether there is more.
+    fn emit_all(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
 
-    /// Writes a shard.
-    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem>;
+    /// Writes each shard that holds anything.
+    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem>;
 
     /// Reads a shard.
-    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem>;
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem>;
 }
 
 /// What an operator has to say.
@@ -119,81 +139,319 @@ pub(crate) enum Emission {
     End,
 }
 
+/// Records on their way in.
+enum Input<'a> {
+    /// From the shuffle.
+    Parcel(&'a mut Parcel),
+    /// From the chain in front, on a job's only worker.
+    Segment(&'a mut Segment),
+}
+
+/// An operator with the types of its records erased: the loops over records, the state, and what
+/// is to be sent.
+trait Folding {
+    /// Takes records in.
+    fn fold(&mut self, input: Input<'_>);
+    /// Takes records away, to be folded later.
+    fn keep(&mut self, input: Input<'_>) -> Parcel;
+    fn due(&self) -> EventTime;
+    fn begin_advance(&mut self, watermark: EventTime);
+    fn advance(&mut self) -> bool;
+    /// Emits what is withheld, or as much as is [`FULL`]; tells whether there is more.
+    fn close(&mut self) -> bool;
+    /// Emits all that there is, or as much as is [`FULL`]; tells whether there is more.
+    fn emit_all(&mut self) -> bool;
+    fn save(&self) -> Result<Vec<(usize, Vec<u8>)>, Problem>;
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Problem>;
+    /// How many records wait to be sent, emitted and overtaken.
+    fn pending(&self) -> [usize; 2];
+    /// Takes those.
+    fn take_emitted(&mut self) -> (Option<Boxed>, usize);
+    fn take_overtaken(&mut self) -> (Option<Boxed>, usize);
+}
+
+/// A logic with its state, and how a record of the chain in front becomes one of its own.
+struct Typed<S, T, L: Logic, R> {
+    logic: L,
+    state: L::State,
+    emit: Emit<L>,
+    to_record: Rc<R>,
+    records: PhantomData<fn(S, T)>,
+}
+
+impl<S: Stamp, T: 'static, L: Logic, R: Fn(S, T) -> L::Record> Typed<S, T, L, R> {
+    /// The loop over records; the logic becomes a part of it.
+    #[inline(never)]
+    fn fold_parcel(&mut self, records: Vec<L::Record>) {
+        let records = records.into_iter();
+        self.logic
+            .fold_all(&mut self.state, records, &mut self.emit);
+    }
+
+    /// The same with what the chain in front makes.
+    #[inline(never)]
+    fn fold_segment(&mut self, records: &mut Vec<(S, T)>) {
+        let to_record = &*self.to_record;
+        let records = records
+            .drain(..)
+            .map(|(stamp, record)| to_record(stamp, record));
+        self.logic
+            .fold_all(&mut self.state, records, &mut self.emit);
+    }
+}
+
+impl<S, T, L, R> Folding for Typed<S, T, L, R>
+where
+    S: Stamp,
+    T: 'static,
+    L: Logic,
+    R: Fn(S, T) -> L::Record,
+{
+    fn fold(&mut self, input: Input<'_>) {
+        match input {
+            Input::Parcel(parcel) => self.fold_parcel(std::mem::take(parcel).open()),
+            Input::Segment(segment) => self.fold_segment(segment.records()),
+        }
+    }
+
+    fn keep(&mut self, input: Input<'_>) -> Parcel {
+        match input {
+            Input::Parcel(parcel) => std::mem::take(parcel),
+            Input::Segment(segment) => {
+                let records = segment.records::<(S, T)>().drain(..);
+                let of = |(stamp, record)| (self.to_record)(stamp, record);
+                Parcel::new::<L::Record>(0, records.map(of).collect())
+            }
+        }
+    }
+
+    fn due(&self) -> EventTime {
+        self.logic.due()
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.logic.begin_advance(watermark);
+    }
+
+    fn advance(&mut self) -> bool {
+        self.logic.advance(&mut self.state, &mut self.emit)
+    }
+
+    fn close(&mut self) -> bool {
+        self.logic.close(&mut self.state, &mut self.emit)
+    }
+
+    fn emit_all(&mut self) -> bool {
+        self.logic.emit_all(&mut self.state, &mut self.emit)
+    }
+
+    fn save(&self) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+        self.logic.save(&self.state)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.logic.load(&mut self.state, bytes)
+    }
+
+    fn pending(&self) -> [usize; 2] {
+        [self.emit.records.len(), self.emit.overtaken.len()]
+    }
+
+    fn take_emitted(&mut self) -> (Option<Boxed>, usize) {
+        boxed(&mut self.emit.records)
+    }
+
+    fn take_overtaken(&mut self) -> (Option<Boxed>, usize) {
+        boxed(&mut self.emit.overtaken)
+    }
+}
+
+fn boxed<T: 'static>(records: &mut Vec<T>) -> (Option<Boxed>, usize) {
+    let count = records.len();
+    match count {
+        0 => (None, 0),
+        _ => (Some(Box::new(std::mem::take(records))), count),
+    }
+}
+
+/// Puts the records of a segment into parcels, one for each worker that owns any of them.
+type Pack = dyn Fn(&mut Segment, usize, &mut dyn FnMut(Parcel));
+
 /// Renders an operator behind `flow`. Output 0 is what it emits, output 1 what was overtaken.
 pub(crate) fn render<'s, S: Stamp, T: 'static, L: Logic>(
     context: &mut Context<'s>,
     node: usize,
-    flow: Flow<'s, S, T>,
+    flow: Flow<'s>,
     to_record: impl Fn(S, T) -> L::Record + 'static,
     emission: Emission,
     logic: L,
 ) {
-    let (records, promises) = shuffle::<S, T, L>(context, node, flow, to_record);
-    let workers = context.local.peers;
-    let shard = |record: &L::Record| hash::shard_of(L::hash(record), SHARDS);
-    let by_owner = Exchange::new(move |record: &L::Record| owner(shard(record), workers) as u64);
-    let by_target = Exchange::new(|promise: &Promise| promise.0);
+    let to_record = Rc::new(to_record);
+    let folding = Typed {
+        state: logic.empty(),
+        logic,
+        emit: Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: context.is_read(node, 1),
+        },
+        to_record: to_record.clone(),
+        records: PhantomData,
+    };
+    if context.local.peers == 1 {
+        return render_alone(context, node, flow, emission, Box::new(folding));
+    }
+    let pack = move |segment: &mut Segment, workers: usize, send: &mut dyn FnMut(Parcel)| {
+        let records = segment.records::<(S, T)>();
+        let share = records.len() / workers + records.len() / 8 + 1;
+        let mut parts: Vec<Vec<L::Record>> = (0..workers).map(|_| Vec::new()).collect();
+        for (stamp, record) in records.drain(..) {
+            let record = to_record(stamp, record);
+            let part = &mut parts[owner(hash::shard_of(L::hash(&record), SHARDS), workers)];
+            if part.capacity() == 0 {
+                part.reserve(share);
+            }
+            part.push(record);
+        }
+        for (worker, part) in parts.into_iter().enumerate() {
+            if !part.is_empty() {
+                send(Parcel::new(worker, part));
+            }
+        }
+    };
+    render_shuffled(
+        context,
+        node,
+        flow,
+        Box::new(pack),
+        emission,
+        Box::new(folding),
+    );
+}
 
+/// Renders an operator on a job's only worker: nothing is shuffled, so the chain in front runs in
+/// here.
+fn render_alone<'s>(
+    context: &mut Context<'s>,
+    node: usize,
+    flow: Flow<'s>,
+    emission: Emission,
+    folding: Box<dyn Folding>,
+) {
     let (mut builder, guard) = context.operator(node);
-    let mut records = builder.new_input(records, by_owner);
-    let mut promises = builder.new_input(promises, by_target);
-    let (emitted, emitted_edge) = builder.new_output();
-    let mut emitted = SegmentOutput::from(emitted);
+    let mut pull = flow.open(&mut builder);
+    let (mut emitted, emitted_edge) = context.output(&mut builder, node, 0);
     let wants_overtaken = context.is_read(node, 1);
     let mut overtaken = wants_overtaken.then(|| {
-        let (overtaken, edge) = builder.new_output();
-        context.put(node, 1, Flow::<(), L::Record>::Edge(edge));
-        SegmentOutput::from(overtaken)
+        let (overtaken, edge) = context.output(&mut builder, node, 1);
+        context.put(node, 1, Flow::Edge(edge));
+        overtaken
     });
-    let mut operator = Operator::new(context, node, emission, logic, wants_overtaken);
+    let mut operator = Operator::new(context, node, emission, folding, wants_overtaken);
+    let mut told = BTreeMap::new();
     builder.build(move |_| {
         move |frontiers| {
             let _entered = guard.enter();
             let mut out = Outputs {
                 emitted: emitted.activate(),
-                overtaken: overtaken.as_mut().map(OutputBuilder::activate),
+                overtaken: overtaken.as_mut().map(SegmentOutput::activate),
             };
-            promises
-                .for_each(|capability, promises| operator.hear(&capability, promises, &mut out));
-            operator.advance(least(&frontiers[0]).min(least(&frontiers[1])), &mut out);
-            records.for_each(|capability, records| operator.take(&capability, records, &mut out));
+            let frontier = frontiers.iter().map(least).min();
+            operator.advance(frontier.unwrap_or(FOREVER), &mut out);
+            pull.pull(&mut |capability, segment| {
+                let (lane, progress) = (segment.lane, segment.progress);
+                if told.insert(lane, progress) != Some(progress) {
+                    operator.hear(capability, [(lane, progress)], &mut out);
+                }
+                if segment.count() > 0 {
+                    operator.take(capability, Input::Segment(segment), &mut out);
+                }
+            });
         }
     });
-    context.put(node, 0, Flow::<L::Stamp, L::Out>::Edge(emitted_edge));
+    context.put(node, 0, Flow::Edge(emitted_edge));
+}
+
+/// Renders an operator behind a shuffle.
+fn render_shuffled<'s>(
+    context: &mut Context<'s>,
+    node: usize,
+    flow: Flow<'s>,
+    pack: Box<Pack>,
+    emission: Emission,
+    folding: Box<dyn Folding>,
+) {
+    let (records, promises) = shuffle(context, node, flow, pack);
+    let by_target = Exchange::new(|promise: &Promise| promise.0);
+
+    let (mut builder, guard) = context.operator(node);
+    let mut records = builder.new_input(records, Route::pact());
+    let mut promises = builder.new_input(promises, by_target);
+    let (mut emitted, emitted_edge) = context.output(&mut builder, node, 0);
+    let wants_overtaken = context.is_read(node, 1);
+    let mut overtaken = wants_overtaken.then(|| {
+        let (overtaken, edge) = context.output(&mut builder, node, 1);
+        context.put(node, 1, Flow::Edge(edge));
+        overtaken
+    });
+    let mut operator = Operator::new(context, node, emission, folding, wants_overtaken);
+    builder.build(move |_| {
+        move |frontiers| {
+            let _entered = guard.enter();
+            let mut out = Outputs {
+                emitted: emitted.activate(),
+                overtaken: overtaken.as_mut().map(SegmentOutput::activate),
+            };
+            promises.for_each(|capability, promises| {
+                let heard = promises.drain(..);
+                let heard = heard.map(|(_, lane, progress)| (lane, progress));
+                operator.hear(&capability, heard, &mut out);
+            });
+            operator.advance(least(&frontiers[0]).min(least(&frontiers[1])), &mut out);
+            records.for_each(|capability, parcel| {
+                operator.take(&capability, Input::Parcel(parcel), &mut out);
+            });
+        }
+    });
+    context.put(node, 0, Flow::Edge(emitted_edge));
 }
 
 /// What a lane promises, for one worker.
 type Promise = (u64, Lane, Progress);
 
-type Plain<'s, T> = timely::dataflow::StreamVec<'s, u64, T>;
+type Parcels<'s> = timely::dataflow::Stream<'s, u64, Parcel>;
+type Promises<'s> = timely::dataflow::StreamVec<'s, u64, Promise>;
 
 /// Ends the stateless chain: records on one edge, what the lanes promise on another.
-fn shuffle<'s, S: Stamp, T: 'static, L: Logic>(
+fn shuffle<'s>(
     context: &Context<'s>,
     node: usize,
-    flow: Flow<'s, S, T>,
-    to_record: impl Fn(S, T) -> L::Record + 'static,
-) -> (Plain<'s, L::Record>, Plain<'s, Promise>) {
+    flow: Flow<'s>,
+    pack: Box<Pack>,
+) -> (Parcels<'s>, Promises<'s>) {
     let (mut builder, guard) = context.operator(node);
     let mut pull = flow.open(&mut builder);
     let (records, records_edge) = builder.new_output();
     let (promises, promises_edge) = builder.new_output();
-    let mut records = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(records);
+    let mut records = OutputBuilder::<_, NoopBuilder<Parcel>>::from(records);
     let mut promises = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(promises);
-    let workers = context.local.peers as u64;
+    let workers = context.local.peers;
     let mut told = BTreeMap::new();
     builder.build(move |_| {
         move |_| {
             let _entered = guard.enter();
             let (mut records, mut promises) = (records.activate(), promises.activate());
             pull.pull(&mut |capability, segment| {
-                // The length is known, so nothing is asked of a buffer record by record.
-                let of = |(stamp, record)| to_record(stamp, record);
-                let mut made = segment.records.drain(..).map(of).collect::<Vec<_>>();
-                records.session(capability).give_container(&mut made);
+                if segment.count() > 0 {
+                    pack(segment, workers, &mut |mut parcel| {
+                        records
+                            .session_with_builder(capability)
+                            .give_container(&mut parcel);
+                    });
+                }
                 let (lane, progress) = (segment.lane, segment.progress);
                 if told.insert(lane, progress) != Some(progress) {
-                    let all = (0..workers).map(|worker| (worker, lane, progress));
+                    let all = (0..workers as u64).map(|worker| (worker, lane, progress));
                     promises.session(capability).give_iterator(all);
                 }
             });
@@ -202,11 +460,9 @@ fn shuffle<'s, S: Stamp, T: 'static, L: Logic>(
     (records_edge, promises_edge)
 }
 
-type Session<'a, S, T> = OutputBuilderSession<'a, u64, NoopBuilder<Segment<S, T>>>;
-
-struct Outputs<'a, L: Logic> {
-    emitted: Session<'a, L::Stamp, L::Out>,
-    overtaken: Option<Session<'a, (), L::Record>>,
+struct Outputs<'a> {
+    emitted: SegmentSession<'a>,
+    overtaken: Option<SegmentSession<'a>>,
 }
 
 /// The right to emit in one epoch, kept for later.
@@ -226,28 +482,24 @@ impl Kept {
 }
 
 /// Records that came before their run was open, and the right to emit for them.
-type Waiting<L> = (Kept, Vec<<L as Logic>::Record>);
+type Waiting = (Kept, Parcel);
 
-struct Operator<L: Logic> {
-    logic: L,
+struct Operator {
+    folding: Box<dyn Folding>,
+    wants_overtaken: bool,
     emission: Emission,
     align: Align,
     /// The run whose records are folded as they come.
     run: u64,
     /// Records of later runs.
-    waiting: BTreeMap<u64, Vec<Waiting<L>>>,
+    waiting: BTreeMap<u64, Vec<Waiting>>,
     /// By epoch: what lanes promise, until the frontier has passed.
     promised: BTreeMap<u64, (Kept, Vec<(Lane, Progress)>)>,
     lanes: Lanes,
     /// What has been applied of the least promise.
     applied: Progress,
-    shards: Vec<Option<L::Shard>>,
-    /// The shards that withhold something, with a mark a shard.
-    touched: Vec<usize>,
-    is_touched: Vec<bool>,
     /// The right to emit what the open run withholds.
     held: Option<Capability<u64>>,
-    emit: Emit<L>,
     lane: Lane,
     is_announced: bool,
     /// Whether the state was restored from a mode that had not emitted it, as this one would have.
@@ -266,12 +518,12 @@ struct Common {
     is_withheld: bool,
 }
 
-impl<L: Logic> Operator<L> {
+impl Operator {
     fn new(
         context: &Context<'_>,
         node: usize,
         emission: Emission,
-        logic: L,
+        folding: Box<dyn Folding>,
         wants_overtaken: bool,
     ) -> Self {
         let local = &context.local;
@@ -280,7 +532,8 @@ impl<L: Logic> Operator<L> {
             Emission::AtOnce | Emission::End => Align::Checkpoint,
         };
         let mut operator = Operator {
-            logic,
+            folding,
+            wants_overtaken,
             emission,
             align,
             run: align.run(local.epochs.first()),
@@ -288,15 +541,7 @@ impl<L: Logic> Operator<L> {
             promised: BTreeMap::new(),
             lanes: Lanes::default(),
             applied: Progress::Open,
-            shards: (0..SHARDS).map(|_| None).collect(),
-            touched: Vec::new(),
-            is_touched: vec![false; SHARDS],
             held: None,
-            emit: Emit {
-                records: Vec::new(),
-                overtaken: Vec::new(),
-                wants_overtaken,
-            },
             lane: Lane::new(node, local.index),
             is_announced: false,
             owes: false,
@@ -315,33 +560,28 @@ impl<L: Logic> Operator<L> {
     fn hear(
         &mut self,
         capability: &InputCapability<u64>,
-        promises: &mut Vec<Promise>,
-        out: &mut Outputs<'_, L>,
+        promises: impl IntoIterator<Item = (Lane, Progress)>,
+        out: &mut Outputs<'_>,
     ) {
         let epoch = epoch_of(capability);
         if !std::mem::replace(&mut self.is_announced, true) {
             self.announce(capability, out);
         }
-        let reads_overtaken = self.emit.wants_overtaken;
+        let reads_overtaken = self.wants_overtaken;
         let kept = || Kept::new(capability, reads_overtaken);
         let (_, heard) = self
             .promised
             .entry(epoch)
             .or_insert_with(|| (kept(), Vec::new()));
-        heard.extend(
-            promises
-                .drain(..)
-                .map(|(_, lane, progress)| (lane, progress)),
-        );
+        heard.extend(promises);
     }
 
     /// Tells those behind of this operator's lane. The first promise that is heard is a source's
     /// announcement in the first epoch, which cannot be passed before every worker has heard it.
-    fn announce(&mut self, capability: &InputCapability<u64>, out: &mut Outputs<'_, L>) {
+    fn announce(&mut self, capability: &InputCapability<u64>, out: &mut Outputs<'_>) {
         if std::mem::take(&mut self.owes) {
-            for shard in self.shards.iter_mut().flatten() {
-                self.logic.withhold(shard);
-                self.logic.close(shard, &mut self.emit);
+            while self.folding.emit_all() {
+                self.send_before(out, capability);
             }
         }
         self.send_segment(out, capability);
@@ -349,31 +589,24 @@ impl<L: Logic> Operator<L> {
     }
 
     /// Takes in records: now, if their run is open, or else later.
-    fn take(
-        &mut self,
-        capability: &InputCapability<u64>,
-        records: &mut Vec<L::Record>,
-        out: &mut Outputs<'_, L>,
-    ) {
+    fn take(&mut self, capability: &InputCapability<u64>, input: Input<'_>, out: &mut Outputs<'_>) {
         let epoch = epoch_of(capability);
         let run = self.align.run(epoch);
         if run == self.run {
-            self.fold(records.drain(..));
+            self.folding.fold(input);
             if self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(capability.delayed(&epoch, 0));
             }
             self.send(out, capability, capability);
         } else {
-            let kept = Kept::new(capability, self.emit.wants_overtaken);
-            self.waiting
-                .entry(run)
-                .or_default()
-                .push((kept, std::mem::take(records)));
+            let kept = Kept::new(capability, self.wants_overtaken);
+            let parcel = self.folding.keep(input);
+            self.waiting.entry(run).or_default().push((kept, parcel));
         }
     }
 
     /// Does what can be done now that every record before the frontier has come.
-    fn advance(&mut self, frontier: u64, out: &mut Outputs<'_, L>) {
+    fn advance(&mut self, frontier: u64, out: &mut Outputs<'_>) {
         let reached = self.align.run(frontier);
         while self.run < reached {
             self.close_run(out);
@@ -387,8 +620,8 @@ impl<L: Logic> Operator<L> {
                 .min(reached);
             self.save_if_between(self.run, next);
             self.run = next;
-            for (kept, mut records) in self.waiting.remove(&next).unwrap_or_default() {
-                self.fold(records.drain(..));
+            for (kept, mut parcel) in self.waiting.remove(&next).unwrap_or_default() {
+                self.folding.fold(Input::Parcel(&mut parcel));
                 self.send(
                     out,
                     &kept.emitted,
@@ -405,40 +638,17 @@ impl<L: Logic> Operator<L> {
         }
     }
 
-    /// The loop over records; the logic becomes a part of it.
-    #[inline(never)]
-    fn fold(&mut self, records: std::vec::Drain<'_, L::Record>) {
-        let withholds = self.emission == Emission::BatchClose;
-        let (logic, shards, emit) = (&mut self.logic, &mut self.shards[..], &mut self.emit);
-        for record in records {
-            let hash = L::hash(&record);
-            let index = hash::shard_of(hash, SHARDS);
-            let shard = shards[index].get_or_insert_with(|| logic.empty());
-            logic.fold(shard, hash, record, emit);
-            if withholds && !self.is_touched[index] {
-                self.is_touched[index] = true;
-                self.touched.push(index);
-            }
-        }
-    }
-
     /// Emits what the open run has withheld.
-    fn close_run(&mut self, out: &mut Outputs<'_, L>) {
+    fn close_run(&mut self, out: &mut Outputs<'_>) {
         let Some(held) = self.held.take() else { return };
-        for index in std::mem::take(&mut self.touched) {
-            self.is_touched[index] = false;
-            if let Some(shard) = &mut self.shards[index] {
-                self.logic.close(shard, &mut self.emit);
-            }
-            if self.emit.records.len() >= FULL {
-                self.send(out, &held, &held);
-            }
+        while self.folding.close() {
+            self.send(out, &held, &held);
         }
         self.send(out, &held, &held);
     }
 
     /// Applies what was promised in epochs before `until`.
-    fn apply(&mut self, until: u64, out: &mut Outputs<'_, L>) {
+    fn apply(&mut self, until: u64, out: &mut Outputs<'_>) {
         while let Some(first) = self
             .promised
             .first_entry()
@@ -464,7 +674,7 @@ impl<L: Logic> Operator<L> {
         &mut self,
         progress: Progress,
         capability: &Capability<u64>,
-        out: &mut Outputs<'_, L>,
+        out: &mut Outputs<'_>,
     ) {
         let watermark = match progress {
             Progress::Open => return,
@@ -472,68 +682,54 @@ impl<L: Logic> Operator<L> {
             Progress::End => EventTime::MAX,
         };
         let ended = progress == Progress::End;
-        let fires = ended || watermark >= self.logic.due();
-        self.logic.begin_advance(watermark);
-        while fires && self.logic.advance(&mut self.shards, &mut self.emit) {
+        let fires = ended || watermark >= self.folding.due();
+        self.folding.begin_advance(watermark);
+        while fires && self.folding.advance() {
             self.send_before(out, capability);
         }
         let closes = ended && self.emission == Emission::End;
-        for index in 0..if closes { SHARDS } else { 0 } {
-            if let Some(shard) = &mut self.shards[index] {
-                self.logic.close(shard, &mut self.emit);
-            }
-            if self.emit.records.len() >= FULL {
-                self.send_before(out, capability);
-            }
+        while closes && self.folding.emit_all() {
+            self.send_before(out, capability);
         }
     }
 
     /// Sends what there is, if there is anything.
     fn send<C: CapabilityTrait<u64>, D: CapabilityTrait<u64>>(
         &mut self,
-        out: &mut Outputs<'_, L>,
+        out: &mut Outputs<'_>,
         emitted: &C,
         overtaken: &D,
     ) {
-        if !self.emit.records.is_empty() {
+        let [records, overtaken_records] = self.folding.pending();
+        if records > 0 {
             self.send_segment(out, emitted);
         }
-        if !self.emit.overtaken.is_empty() {
+        if overtaken_records > 0 {
             self.send_overtaken(out, overtaken);
         }
     }
 
     /// Sends what was overtaken, where it is read, with what is now promised behind it.
-    fn send_overtaken<C: CapabilityTrait<u64>>(
-        &mut self,
-        out: &mut Outputs<'_, L>,
-        capability: &C,
-    ) {
+    fn send_overtaken<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
         if let Some(output) = &mut out.overtaken {
-            let records = std::mem::take(&mut self.emit.overtaken);
-            let mut segment = Segment::new(self.lane, self.applied, records);
-            output
-                .session_with_builder(capability)
-                .give_container(&mut segment);
+            let (records, count) = self.folding.take_overtaken();
+            let mut segment = Segment::with(self.lane, self.applied, records, count);
+            output.send(capability, &mut segment);
         }
     }
 
     /// Sends what there is with what is now promised behind it.
-    fn send_segment<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_, L>, capability: &C) {
-        let records = std::mem::take(&mut self.emit.records);
-        let mut segment = Segment::new(self.lane, self.applied, records);
-        out.emitted
-            .session_with_builder(capability)
-            .give_container(&mut segment);
+    fn send_segment<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        let (records, count) = self.folding.take_emitted();
+        let mut segment = Segment::with(self.lane, self.applied, records, count);
+        out.emitted.send(capability, &mut segment);
     }
 
     /// Sends a part of what the watermark has completed: nothing is promised behind it yet.
-    fn send_before(&mut self, out: &mut Outputs<'_, L>, capability: &Capability<u64>) {
-        let records = std::mem::take(&mut self.emit.records);
-        let mut segment = Segment::new(self.lane, Progress::Open, records);
-        out.emitted
-            .session_with_builder(capability)
-            .give_container(&mut segment);
+    fn send_before<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        let (records, count) = self.folding.take_emitted();
+        let mut segment = Segment::with(self.lane, Progress::Open, records, count);
+        out.emitted.send(capability, &mut segment);
     }
 
     /// Writes the state if the boundary lies where one run ends and another begins.
@@ -552,11 +748,8 @@ impl<L: Logic> Operator<L> {
     }
 
     fn save(&self) -> Result<(), Problem> {
-        for (index, shard) in self.shards.iter().enumerate() {
-            if let Some(shard) = shard {
-                self.snapshots
-                    .write(&self.id, Part::Shard(index), self.logic.save(shard)?);
-            }
+        for (index, bytes) in self.folding.save()? {
+            self.snapshots.write(&self.id, Part::Shard(index), bytes);
         }
         let common = codec::encode(&Common {
             applied: self.applied,
@@ -572,12 +765,12 @@ impl<L: Logic> Operator<L> {
             self.applied = common.applied;
             self.owes = common.is_withheld && self.emission != Emission::End;
             if let Progress::At(watermark) = self.applied {
-                self.logic.begin_advance(watermark);
+                self.folding.begin_advance(watermark);
             }
         }
         for index in (0..SHARDS).filter(|shard| owner(*shard, workers) == worker) {
             if let Some(bytes) = self.snapshots.read(&self.id, Part::Shard(index)) {
-                self.shards[index] = Some(self.logic.load(bytes)?);
+                self.folding.load(bytes)?;
             }
         }
         Ok(())

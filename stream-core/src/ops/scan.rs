@@ -14,7 +14,7 @@ use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::Context;
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
 use crate::state::codec;
-use crate::state::hash::hash_of;
+use crate::state::hash::{by_shard, hash_of};
 
 impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Keeps a state for each key, and emits the key and what the closure says of each record.
@@ -46,7 +46,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
             step,
             state: PhantomData,
         };
-        Stream::from_port(graph.add(spec, render))
+        Stream::from_port(graph.add(spec, Box::new(render)))
     }
 }
 
@@ -68,14 +68,14 @@ where
     F: Fn(&mut A, T) -> O + 'static,
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(&self.input);
+        let flow = context.take(self.input.spec());
         let Scan { init, step, .. } = *self;
         let logic = Running {
             init,
             step,
             records: PhantomData,
         };
-        let to_record = |stamp, (key, record)| (stamp, key, record);
+        let to_record = |stamp: S, (key, record): (Q, T)| (stamp, key, record);
         keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
     }
 }
@@ -97,7 +97,7 @@ where
     F: Fn(&mut A, T) -> O + 'static,
 {
     type Record = (S, Q, T);
-    type Shard = HashTable<(Q, A)>;
+    type State = HashTable<(Q, A)>;
     type Stamp = S;
     type Out = (Q, O);
 
@@ -106,14 +106,14 @@ where
         hash_of(key)
     }
 
-    fn empty(&self) -> Self::Shard {
+    fn empty(&self) -> Self::State {
         HashTable::new()
     }
 
     #[inline]
     fn fold(
         &mut self,
-        shard: &mut Self::Shard,
+        shard: &mut Self::State,
         hash: u64,
         (stamp, key, record): (S, Q, T),
         emit: &mut Emit<Self>,
@@ -125,15 +125,16 @@ where
         emit.records.push((stamp, (key, said)));
     }
 
-    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
-        codec::encode(&shard.iter().collect::<Vec<_>>())
+    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+        let rows = by_shard(state.iter().map(|row| (hash_of(&row.0), row)));
+        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
+        rows.into_iter().map(save).collect()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
-        let mut shard = self.empty();
-        for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            shard.insert_unique(hash_of(&key), (key, state), |(key, _)| hash_of(key));
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        for (key, value) in codec::decode::<Vec<(Q, A)>>(bytes)? {
+            state.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
         }
-        Ok(shard)
+        Ok(())
     }
 }

@@ -20,8 +20,8 @@ use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
-use crate::state::hash::{hash_of, shard_of};
-use crate::state::{SHARDS, codec};
+use crate::state::codec;
+use crate::state::hash::{by_shard, hash_of};
 use crate::time::{EventTime, Gap};
 
 /// Windows that end after a silence; made by [`Keyed::session`](crate::graph::Keyed::session).
@@ -83,7 +83,7 @@ type Shard<Q, A> = HashTable<(Q, Open<A>)>;
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type Shard = HashTable<(Q, Open<A>)>;
+    type State = HashTable<(Q, Open<A>)>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -92,14 +92,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         hash_of(key)
     }
 
-    fn empty(&self) -> Self::Shard {
+    fn empty(&self) -> Self::State {
         HashTable::new()
     }
 
     #[inline(always)]
     fn fold(
         &mut self,
-        shard: &mut Self::Shard,
+        shard: &mut Self::State,
         hash: u64,
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
@@ -124,34 +124,33 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         self.watermark = watermark;
     }
 
-    fn advance(&mut self, shards: &mut [Option<Self::Shard>], emit: &mut Emit<Self>) -> bool {
+    fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
         while let Some(Reverse((time, hash))) = self.timers.peek().copied() {
             if time > self.watermark || emit.records.len() >= FULL {
                 return time <= self.watermark;
             }
             self.timers.pop();
-            if let Some(shard) = &mut shards[shard_of(hash, SHARDS)] {
-                self.ring(shard, time, hash, emit);
-            }
+            self.ring(state, time, hash, emit);
         }
         false
     }
 
-    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
-        codec::encode(&shard.iter().collect::<Vec<_>>())
+    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+        let rows = by_shard(state.iter().map(|row| (hash_of(&row.0), row)));
+        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
+        rows.into_iter().map(save).collect()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
-        let mut shard = self.empty();
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
         for (key, sessions) in codec::decode::<Vec<(Q, Open<A>)>>(bytes)? {
             let hash = hash_of(&key);
             self.counts.open.add(sessions.len());
             for session in &sessions {
                 self.timers.push(Reverse((session.timer, hash)));
             }
-            shard.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
+            state.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
         }
-        Ok(shard)
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! `split`: one stream as two, by a condition.
 
-use crate::graph::Stamp;
+use crate::graph::batch::Segment;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
+use crate::graph::render::{Context, Flow};
+use crate::graph::{PortSpec, Stamp};
 
 pub(crate) fn split<S: Stamp, T: 'static>(
     input: Port<S, T>,
@@ -10,38 +11,47 @@ pub(crate) fn split<S: Stamp, T: 'static>(
 ) -> (Port<S, T>, Port<S, T>) {
     let graph = input.graph().clone();
     let spec = stage("split", vec![input.spec()]);
-    let node = graph.push(spec, Some(Box::new(Split { input, f })));
+    let divide = move |from: &mut Segment, rest: &mut Segment| {
+        let records = from.records::<(S, T)>();
+        let no = rest.records::<(S, T)>();
+        no.extend(records.extract_if(.., |(_, record)| !f(record)));
+        let (yes, no) = (records.len(), no.len());
+        from.set_count(yes);
+        rest.set_count(no);
+    };
+    let render = Split {
+        input: input.spec(),
+        divide: Box::new(divide),
+    };
+    let node = graph.push(spec, Some(Box::new(render)));
     (graph.port(node, 0), graph.port(node, 1))
 }
 
-struct Split<S, T, F> {
-    input: Port<S, T>,
-    f: F,
+struct Split {
+    input: PortSpec,
+    divide: Box<dyn Fn(&mut Segment, &mut Segment)>,
 }
 
-impl<S: Stamp, T: 'static, F: Fn(&T) -> bool + 'static> Render for Split<S, T, F> {
+impl Render for Split {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(&self.input).open(&mut builder);
-        let (yes, yes_edge) = builder.new_output();
-        let (no, no_edge) = builder.new_output();
-        let (mut yes, mut no) = (SegmentOutput::from(yes), SegmentOutput::from(no));
-        let f = self.f;
+        let mut pull = context.take(self.input).open(&mut builder);
+        let (mut yes, yes_edge) = context.output(&mut builder, node, 0);
+        let (mut no, no_edge) = context.output(&mut builder, node, 1);
+        let divide = self.divide;
         builder.build(move |_| {
             move |_| {
                 let _entered = guard.enter();
                 let (mut yes, mut no) = (yes.activate(), no.activate());
                 pull.pull(&mut |capability, segment| {
-                    let mut rest = Segment::new(segment.lane, segment.progress, Vec::new());
-                    rest.records
-                        .extend(segment.records.extract_if(.., |(_, record)| !f(record)));
-                    yes.session_with_builder(capability).give_container(segment);
-                    no.session_with_builder(capability)
-                        .give_container(&mut rest);
+                    let mut rest = Segment::new(segment.lane, segment.progress);
+                    divide(segment, &mut rest);
+                    yes.send(capability, segment);
+                    no.send(capability, &mut rest);
                 });
             }
         });
-        context.put(node, 0, Flow::<S, T>::Edge(yes_edge));
-        context.put(node, 1, Flow::<S, T>::Edge(no_edge));
+        context.put(node, 0, Flow::Edge(yes_edge));
+        context.put(node, 1, Flow::Edge(no_edge));
     }
 }

@@ -8,14 +8,15 @@ use std::marker::PhantomData;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
-use super::keyed::{self, Emission, Emit, Logic};
+use super::keyed::{self, Emission, Emit, FULL, Logic};
 use crate::error::Problem;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::Context;
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Table};
 use crate::run::Mode;
+use crate::state::SHARDS;
 use crate::state::codec;
-use crate::state::hash::hash_of;
+use crate::state::hash::{by_shard, hash_of, shard_of};
 
 /// A change of a table: the key's new value, or `None` when the key is gone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,11 +112,11 @@ pub(crate) fn final_content<Q: Key, V: Record>(
     let emission = |_: &Mode| Emission::End;
     let rows = graph.add(
         spec,
-        ByKey {
+        Box::new(ByKey {
             input,
             functions,
             emission,
-        },
+        }),
     );
     graph.rename_with(rows.node, of);
     rows
@@ -146,11 +147,11 @@ fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
     Table {
         port: graph.add(
             spec,
-            ByKey {
+            Box::new(ByKey {
                 input,
                 functions,
                 emission: Mode::table_emission,
-            },
+            }),
         ),
     }
 }
@@ -183,7 +184,7 @@ where
     E: Fn(Q, &A) -> Option<O> + 'static,
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(&self.input);
+        let flow = context.take(self.input.spec());
         let emission = (self.emission)(&context.local.mode);
         let Functions {
             record,
@@ -202,7 +203,7 @@ where
             context,
             node,
             flow,
-            move |_, item| record(item),
+            move |_: S, item: T| record(item),
             emission,
             logic,
         );
@@ -219,7 +220,7 @@ struct Values<Q, P, A, O, I, F, E> {
 
 impl<Q, P, A, O, I, F, E> Values<Q, P, A, O, I, F, E>
 where
-    Self: Logic<Record = (Q, P), Shard = Shard<Q, A>, Stamp = (), Out = O>,
+    Self: Logic<Record = (Q, P), State = Rows<Q, A, P>, Stamp = (), Out = O>,
     Q: Key,
     I: Fn() -> A,
     F: Fn(&mut A, P),
@@ -228,45 +229,177 @@ where
     /// Takes in the first record of a key.
     #[cold]
     #[inline(never)]
-    fn add(&self, shard: &mut Shard<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
+    fn add(&self, rows: &mut Rows<Q, A, P>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
         let mut state = (self.init)();
         (self.step)(&mut state, record);
-        let is_withheld = self.emission == Emission::BatchClose;
-        match self.emission {
-            Emission::AtOnce => {
-                let emitted = (self.emit)(key.clone(), &state);
-                out.records.extend(emitted.map(|row| ((), row)));
-            }
-            Emission::BatchClose => shard.withheld.push(hash),
-            Emission::End => {}
+        if self.emission == Emission::AtOnce {
+            let emitted = (self.emit)(key.clone(), &state);
+            out.records.extend(emitted.map(|row| ((), row)));
         }
-        shard.insert(
-            hash,
-            Row {
-                key,
-                state,
-                is_withheld,
-            },
+        let index = rows.insert(hash, (key, state));
+        if self.emission == Emission::BatchClose {
+            rows.withhold(index, hash);
+        }
+    }
+
+    /// As `fold_at_end`, for a table that fits no cache: rows are asked for some records ahead.
+    #[inline(never)]
+    fn fold_large(
+        &mut self,
+        rows: &mut Rows<Q, A, P>,
+        mut records: impl Iterator<Item = (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        let mut ahead = std::mem::take(&mut rows.ahead);
+        loop {
+            let mask = rows.table.num_buckets() - 1;
+            for (key, record) in records.by_ref().take(AHEAD) {
+                let hash = hash_of(&key);
+                if let Some(row) = rows.table.get_bucket(hash as usize & mask) {
+                    prefetch(row);
+                }
+                ahead.push((hash, key, record));
+            }
+            if ahead.is_empty() {
+                break;
+            }
+            for (hash, key, record) in ahead.drain(..) {
+                if self.emission == Emission::BatchClose {
+                    match rows.table.find_bucket_index(hash, |row| row.0 == key) {
+                        Some(index) => {
+                            if let Some(row) = rows.table.get_bucket_mut(index) {
+                                (self.step)(&mut row.1, record);
+                            }
+                            rows.withhold(index, hash);
+                        }
+                        None => self.add(rows, hash, key, record, out),
+                    }
+                } else {
+                    rows.changed[shard_of(hash, SHARDS)] = true;
+                    match rows.table.find_mut(hash, |row| row.0 == key) {
+                        Some(row) => (self.step)(&mut row.1, record),
+                        None => self.add(rows, hash, key, record, out),
+                    }
+                }
+            }
+        }
+        rows.ahead = ahead;
+    }
+
+    fn fold_at_end(
+        &mut self,
+        rows: &mut Rows<Q, A, P>,
+        records: impl Iterator<Item = (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        for (key, record) in records {
+            let hash = hash_of(&key);
+            rows.changed[shard_of(hash, SHARDS)] = true;
+            // Most keys are there already, and to find one is faster than to make ready for one more.
+            match rows.table.find_mut(hash, |row| row.0 == key) {
+                Some(row) => (self.step)(&mut row.1, record),
+                None => self.add(rows, hash, key, record, out),
+            }
+        }
+    }
+
+    fn fold_until_close(
+        &mut self,
+        rows: &mut Rows<Q, A, P>,
+        records: impl Iterator<Item = (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        for (key, record) in records {
+            let hash = hash_of(&key);
+            match rows.table.find_bucket_index(hash, |row| row.0 == key) {
+                Some(index) => {
+                    if let Some(row) = rows.table.get_bucket_mut(index) {
+                        (self.step)(&mut row.1, record);
+                    }
+                    rows.withhold(index, hash);
+                }
+                None => self.add(rows, hash, key, record, out),
+            }
+        }
+    }
+}
+
+/// How many records are hashed, and their rows asked for, before the first of them is folded.
+const AHEAD: usize = 32;
+/// From so many buckets on a table is taken to fit no near cache.
+const LARGE: usize = 1 << 17;
+
+#[allow(unsafe_code)]
+#[inline(always)]
+fn prefetch<T>(row: &T) {
+    let _ = row;
+    // SAFETY: a prefetch reads nothing that the program could see.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+            std::ptr::from_ref(row).cast(),
         );
     }
 }
 
-struct Shard<Q, A> {
-    rows: HashTable<Row<Q, A>>,
-    /// The hashes of the rows that are withheld, one for each.
-    withheld: Vec<u64>,
+struct Rows<Q, A, P> {
+    /// The shards that have changed since the last checkpoint.
+    changed: Box<[bool; SHARDS]>,
+    /// Records that were hashed and not yet folded; empty between calls.
+    ahead: Vec<(u64, Q, P)>,
+    table: HashTable<(Q, A)>,
+    /// By bucket: whether its row has changed since the last close, in a table that emits then.
+    is_withheld: Vec<u64>,
+    /// The buckets that have.
+    withheld: Vec<usize>,
+    /// The next bucket to be emitted when all are.
+    next: usize,
 }
 
-struct Row<Q, A> {
-    key: Q,
-    state: A,
-    /// Whether it has changed since the last close, in a table that emits at a batch's close.
-    is_withheld: bool,
-}
+impl<Q: Key, A, P> Rows<Q, A, P> {
+    /// Adds a row, and tells its bucket.
+    fn insert(&mut self, hash: u64, row: (Q, A)) -> usize {
+        if self.table.len() == self.table.capacity() {
+            self.grow();
+        }
+        let slot = self.table.insert_unique(hash, row, |row| hash_of(&row.0));
+        slot.bucket_index()
+    }
 
-impl<Q: Key, A> Shard<Q, A> {
-    fn insert(&mut self, hash: u64, row: Row<Q, A>) {
-        self.rows.insert_unique(hash, row, |row| hash_of(&row.key));
+    #[inline]
+    fn withhold(&mut self, index: usize, hash: u64) {
+        let (word, bit) = (&mut self.is_withheld[index / 64], 1 << (index % 64));
+        if *word & bit == 0 {
+            *word |= bit;
+            self.changed[shard_of(hash, SHARDS)] = true;
+            self.withheld.push(index);
+        }
+    }
+
+    /// Makes room, and finds the buckets again.
+    fn grow(&mut self) {
+        let room = (self.table.len() * 2).max(16);
+        if self.withheld.is_empty() {
+            self.table
+                .reserve(room - self.table.len(), |row| hash_of(&row.0));
+            self.is_withheld = vec![0; self.table.num_buckets().div_ceil(64)];
+            return;
+        }
+        let mut old = std::mem::replace(&mut self.table, HashTable::with_capacity(room));
+        let words = self.table.num_buckets().div_ceil(64);
+        let was = std::mem::replace(&mut self.is_withheld, vec![0; words]);
+        self.withheld.clear();
+        for index in 0..old.num_buckets() {
+            if let Ok(slot) = old.get_bucket_entry(index) {
+                let (row, _) = slot.remove();
+                let hash = hash_of(&row.0);
+                let slot = self.table.insert_unique(hash, row, |row| hash_of(&row.0));
+                let now = slot.bucket_index();
+                if was[index / 64] & (1 << (index % 64)) != 0 {
+                    self.withhold(now, hash);
+                }
+            }
+        }
     }
 }
 
@@ -281,7 +414,7 @@ where
     E: Fn(Q, &A) -> Option<O> + 'static,
 {
     type Record = (Q, P);
-    type Shard = Shard<Q, A>;
+    type State = Rows<Q, A, P>;
     type Stamp = ();
     type Out = O;
 
@@ -290,81 +423,93 @@ where
         hash_of(key)
     }
 
-    fn empty(&self) -> Shard<Q, A> {
-        Shard {
-            rows: HashTable::new(),
+    fn empty(&self) -> Rows<Q, A, P> {
+        Rows {
+            table: HashTable::new(),
+            is_withheld: Vec::new(),
             withheld: Vec::new(),
+            next: 0,
+            changed: Box::new([false; SHARDS]),
+            ahead: Vec::new(),
         }
     }
 
-    #[inline(always)]
     fn fold(
         &mut self,
-        shard: &mut Shard<Q, A>,
+        rows: &mut Rows<Q, A, P>,
         hash: u64,
         (key, record): (Q, P),
         out: &mut Emit<Self>,
     ) {
-        // Most keys are there already, and to find one is faster than to make ready for one more.
-        let Some(row) = shard.rows.find_mut(hash, |row| row.key == key) else {
-            return self.add(shard, hash, key, record, out);
+        rows.changed[shard_of(hash, SHARDS)] = true;
+        let Some(row) = rows.table.find_mut(hash, |row| row.0 == key) else {
+            return self.add(rows, hash, key, record, out);
         };
-        (self.step)(&mut row.state, record);
+        (self.step)(&mut row.1, record);
+        let emitted = (self.emit)(key, &row.1);
+        out.records.extend(emitted.map(|row| ((), row)));
+    }
+
+    #[inline]
+    fn fold_all(
+        &mut self,
+        rows: &mut Rows<Q, A, P>,
+        records: impl Iterator<Item = (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        if self.emission != Emission::AtOnce && rows.table.num_buckets() >= LARGE {
+            return self.fold_large(rows, records, out);
+        }
         match self.emission {
             Emission::AtOnce => {
-                out.records
-                    .extend((self.emit)(key, &row.state).map(|row| ((), row)));
+                for (key, record) in records {
+                    let hash = hash_of(&key);
+                    self.fold(rows, hash, (key, record), out);
+                }
             }
-            Emission::BatchClose if !row.is_withheld => {
-                row.is_withheld = true;
-                shard.withheld.push(hash);
-            }
-            Emission::BatchClose | Emission::End => {}
+            Emission::BatchClose => self.fold_until_close(rows, records, out),
+            Emission::End => self.fold_at_end(rows, records, out),
         }
     }
 
-    fn close(&mut self, shard: &mut Shard<Q, A>, out: &mut Emit<Self>) {
-        let mut emit = |row: &Row<Q, A>| {
-            let emitted = (self.emit)(row.key.clone(), &row.state);
-            out.records.extend(emitted.map(|row| ((), row)));
-        };
-        if self.emission == Emission::End {
-            return shard.rows.iter().for_each(emit);
-        }
-        for hash in shard.withheld.drain(..) {
-            // Keys whose hashes are equal are withheld once each, so each search finds another.
-            let is_due = |row: &Row<Q, A>| row.is_withheld && hash_of(&row.key) == hash;
-            if let Some(row) = shard.rows.find_mut(hash, is_due) {
-                row.is_withheld = false;
-                emit(row);
+    fn close(&mut self, rows: &mut Rows<Q, A, P>, out: &mut Emit<Self>) -> bool {
+        let rest = rows.withheld.len().saturating_sub(FULL);
+        out.records.reserve(rows.withheld.len() - rest);
+        for index in rows.withheld.drain(rest..) {
+            rows.is_withheld[index / 64] &= !(1 << (index % 64));
+            if let Some((key, state)) = rows.table.get_bucket(index) {
+                let emitted = (self.emit)(key.clone(), state);
+                out.records.extend(emitted.map(|row| ((), row)));
             }
         }
+        rest > 0
     }
 
-    fn withhold(&mut self, shard: &mut Shard<Q, A>) {
-        for row in shard.rows.iter_mut().filter(|row| !row.is_withheld) {
-            row.is_withheld = true;
-            shard.withheld.push(hash_of(&row.key));
+    fn emit_all(&mut self, rows: &mut Rows<Q, A, P>, out: &mut Emit<Self>) -> bool {
+        out.records.reserve(FULL.min(rows.table.len()));
+        while rows.next < rows.table.num_buckets() {
+            if let Some((key, state)) = rows.table.get_bucket(rows.next) {
+                let emitted = (self.emit)(key.clone(), state);
+                out.records.extend(emitted.map(|row| ((), row)));
+            }
+            rows.next += 1;
+            if out.records.len() >= FULL {
+                return true;
+            }
         }
+        false
     }
 
-    fn save(&self, shard: &Shard<Q, A>) -> Result<Vec<u8>, Problem> {
-        let rows = shard.rows.iter().map(|row| (&row.key, &row.state));
-        codec::encode(&rows.collect::<Vec<_>>())
+    fn save(&self, rows: &Rows<Q, A, P>) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+        let rows = by_shard(rows.table.iter().map(|row| (hash_of(&row.0), row)));
+        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
+        rows.into_iter().map(save).collect()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<Shard<Q, A>, Problem> {
-        let mut shard = self.empty();
-        for (key, state) in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            shard.insert(
-                hash_of(&key),
-                Row {
-                    key,
-                    state,
-                    is_withheld: false,
-                },
-            );
+    fn load(&mut self, rows: &mut Rows<Q, A, P>, bytes: &[u8]) -> Result<(), Problem> {
+        for row in codec::decode::<Vec<(Q, A)>>(bytes)? {
+            rows.insert(hash_of(&row.0), row);
         }
-        Ok(shard)
+        Ok(())
     }
 }

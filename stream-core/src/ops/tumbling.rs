@@ -14,7 +14,7 @@ use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
 use crate::state::codec;
-use crate::state::hash::hash_of;
+use crate::state::hash::{by_shard, hash_of};
 use crate::time::{EventTime, Size};
 
 /// Windows of one size, one after the other; made by [`Keyed::tumbling`](crate::graph::Keyed::tumbling).
@@ -66,13 +66,16 @@ impl<Q, P, A, F> Tumbling<Q, P, A, F> {
 }
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
-    /// Emits the windows of a shard that are complete.
-    fn complete(&mut self, shard: &mut <Self as Logic>::Shard, emit: &mut Emit<Self>) {
-        while let Some(first) = shard.first_entry() {
+    /// Emits the windows that are complete, one after the other, until there is enough.
+    fn complete(&mut self, state: &mut <Self as Logic>::State, emit: &mut Emit<Self>) -> bool {
+        while let Some(first) = state.first_entry() {
             let (start, end) = (*first.key(), self.end(*first.key()));
             if end > self.watermark {
                 self.due = self.due.min(end);
-                return;
+                return false;
+            }
+            if emit.records.len() >= FULL {
+                return true;
             }
             let window = first.remove();
             self.counts.open.sub(window.len());
@@ -85,12 +88,13 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
             });
             emit.records.extend(rows.map(|row| (end.minus(1), row)));
         }
+        false
     }
 }
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type Shard = BTreeMap<i64, HashTable<(Q, A)>>;
+    type State = BTreeMap<i64, HashTable<(Q, A)>>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -99,14 +103,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         hash_of(key)
     }
 
-    fn empty(&self) -> Self::Shard {
+    fn empty(&self) -> Self::State {
         BTreeMap::new()
     }
 
     #[inline]
     fn fold(
         &mut self,
-        shard: &mut Self::Shard,
+        shard: &mut Self::State,
         hash: u64,
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
@@ -145,33 +149,30 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         }
     }
 
-    fn advance(&mut self, shards: &mut [Option<Self::Shard>], emit: &mut Emit<Self>) -> bool {
-        for shard in shards.iter_mut().flatten() {
-            self.complete(shard, emit);
-            if emit.records.len() >= FULL {
-                return true;
+    fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        self.complete(state, emit)
+    }
+
+    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+        let mut shards: BTreeMap<usize, Vec<(i64, Vec<&(Q, A)>)>> = BTreeMap::new();
+        for (start, keys) in state {
+            for (shard, rows) in by_shard(keys.iter().map(|row| (hash_of(&row.0), row))) {
+                shards.entry(shard).or_default().push((*start, rows));
             }
         }
-        false
+        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
+        shards.into_iter().map(save).collect()
     }
 
-    fn save(&self, shard: &Self::Shard) -> Result<Vec<u8>, Problem> {
-        let windows = shard
-            .iter()
-            .map(|(start, keys)| (start, keys.iter().collect::<Vec<_>>()));
-        codec::encode(&windows.collect::<Vec<_>>())
-    }
-
-    fn load(&mut self, bytes: &[u8]) -> Result<Self::Shard, Problem> {
-        let mut shard = self.empty();
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
         for (start, keys) in codec::decode::<Vec<(i64, Vec<(Q, A)>)>>(bytes)? {
             self.due = self.due.min(self.end(start));
             self.counts.open.add(keys.len());
-            let window = shard.entry(start).or_default();
+            let window = state.entry(start).or_default();
             for (key, value) in keys {
                 window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
             }
         }
-        Ok(shard)
+        Ok(())
     }
 }

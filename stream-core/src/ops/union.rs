@@ -2,21 +2,21 @@
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::graph::Stamp;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::render::{Context, Each, Flow, Open, Pull};
+use crate::graph::{PortSpec, Stamp};
 
 pub(crate) fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
     let graph = left.graph().clone();
     let spec = stage("union", vec![left.spec(), right.spec()]);
-    graph.add(spec, Union([left, right]))
+    graph.add(spec, Box::new(Union([left.spec(), right.spec()])))
 }
 
-struct Union<S, T>([Port<S, T>; 2]);
+struct Union([PortSpec; 2]);
 
-impl<S: Stamp, T: 'static> Render for Union<S, T> {
+impl Render for Union {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flows = self.0.map(|port| context.take(&port));
+        let flows = self.0.map(|port| context.take(port));
         context.put(node, 0, Flow::Lazy(Box::new(Both { node, flows })));
     }
 }
@@ -26,8 +26,8 @@ struct Both<F> {
     flows: [F; 2],
 }
 
-impl<'s, S: Stamp, T: 'static> Open<'s, S, T> for Both<Flow<'s, S, T>> {
-    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull<S, T>> {
+impl<'s> Open<'s> for Both<Flow<'s>> {
+    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull> {
         let Both { node, flows } = *self;
         Box::new(BothPull {
             node,
@@ -36,13 +36,13 @@ impl<'s, S: Stamp, T: 'static> Open<'s, S, T> for Both<Flow<'s, S, T>> {
     }
 }
 
-struct BothPull<S, T> {
+struct BothPull {
     node: usize,
-    pulls: [Box<dyn Pull<S, T>>; 2],
+    pulls: [Box<dyn Pull>; 2],
 }
 
-impl<S, T> Pull<S, T> for BothPull<S, T> {
-    fn pull(&mut self, each: Each<'_, S, T>) {
+impl Pull for BothPull {
+    fn pull(&mut self, each: Each<'_>) {
         for (port, pull) in self.pulls.iter_mut().enumerate() {
             pull.pull(&mut |capability, segment| {
                 segment.lane = segment.lane.through(self.node, port);

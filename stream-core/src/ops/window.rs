@@ -248,7 +248,7 @@ where
     F: Fold<P, A>,
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(&self.input);
+        let flow = context.take(self.input.spec());
         let id = context.id(node);
         let counts = Counts {
             open: context.local.counter(id, "open"),
@@ -256,7 +256,7 @@ where
         };
         let logic = self.assign.logic::<Q, P, A, F>(self.functions, counts);
         let project = self.project;
-        let to_record = move |time, (key, record)| (time, key, project(record));
+        let to_record = move |time: EventTime, (key, record): (Q, T)| (time, key, project(record));
         keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
     }
 }

@@ -5,15 +5,17 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::abort::Abort;
 use super::tap::{TapPort, Telling};
 use super::worker::{Local, least};
 use crate::error::Problem;
-use crate::graph::Stamp;
+use crate::graph::batch::Segment;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Segment, epoch_of};
+use crate::graph::render::{Context, epoch_of};
+use crate::graph::{PortSpec, Stamp};
 use crate::io::Writer;
 use crate::time::epoch::FOREVER;
 
@@ -32,23 +34,28 @@ pub(crate) fn output<S: Stamp, T: 'static>(
     graph.push(
         spec,
         Some(Box::new(OutputStep {
-            input,
+            input: input.spec(),
             port: name.to_owned(),
-            telling,
+            open: Box::new(move |port, local| match &local.tap {
+                None => Box::new(PortWriter::<S, T>::open(port, local)),
+                Some(tap) => Box::new(TapPort::<S, T>::open(port, telling, &**tap, local)),
+            }),
         })),
     );
 }
 
-struct OutputStep<S, T> {
-    input: Port<S, T>,
+struct OutputStep {
+    input: PortSpec,
     port: String,
-    telling: Telling<T>,
+    open: Box<OpenEnd>,
 }
 
+type OpenEnd = dyn FnOnce(&str, &Local) -> Box<dyn End>;
+
 /// What takes the records at an output port: the writer of its sink, or a tap in its place.
-pub(super) trait End<S, T> {
+pub(super) trait End {
     /// Takes the records out of the segment, and tells how many were written.
-    fn take(&mut self, epoch: u64, segment: &mut Segment<S, T>) -> usize;
+    fn take(&mut self, epoch: u64, segment: &mut Segment) -> usize;
 
     /// Hands on what is buffered.
     fn flush(&mut self);
@@ -57,16 +64,13 @@ pub(super) trait End<S, T> {
     fn close(&mut self);
 }
 
-impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
+impl Render for OutputStep {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let local = context.local.clone();
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(&self.input).open(&mut builder);
+        let mut pull = context.take(self.input).open(&mut builder);
         let count = local.counter(&self.port, "out");
-        let end: Box<dyn End<S, T>> = match &local.tap {
-            None => Box::new(PortWriter::open(&self.port, &local)),
-            Some(tap) => Box::new(TapPort::open(&self.port, self.telling, &**tap, &local)),
-        };
+        let end = (self.open)(&self.port, &local);
         let end = Rc::new(RefCell::new(end));
         let closing = end.clone();
         let name = guard.clone();
@@ -80,7 +84,7 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
                 let mut end = end.borrow_mut();
                 let mut written = false;
                 pull.pull(&mut |capability, segment| {
-                    written |= !segment.records.is_empty();
+                    written |= segment.count() > 0;
                     count.add(end.take(epoch_of(capability), segment));
                 });
                 if written {
@@ -96,17 +100,19 @@ impl<S: Stamp, T: 'static> Render for OutputStep<S, T> {
 }
 
 /// The writer of one port on one worker, if it could be opened.
-struct PortWriter<T> {
+struct PortWriter<S, T> {
+    stamp: PhantomData<S>,
     port: String,
     records: Vec<T>,
     writer: Option<Box<dyn Writer<T>>>,
     abort: Abort,
 }
 
-impl<T: 'static> PortWriter<T> {
+impl<S: Stamp, T: 'static> PortWriter<S, T> {
     fn open(port: &str, local: &Local) -> Self {
         let sink = local.bindings.sink(port).typed::<T>();
         let mut writer = PortWriter {
+            stamp: PhantomData,
             port: port.to_owned(),
             records: Vec::new(),
             writer: None,
@@ -137,9 +143,12 @@ impl<T: 'static> PortWriter<T> {
     }
 }
 
-impl<S: Stamp, T: 'static> End<S, T> for PortWriter<T> {
-    fn take(&mut self, _: u64, segment: &mut Segment<S, T>) -> usize {
-        let records = segment.records.drain(..).map(|(_, record)| record);
+impl<S: Stamp, T: 'static> End for PortWriter<S, T> {
+    fn take(&mut self, _: u64, segment: &mut Segment) -> usize {
+        let records = segment
+            .records::<(S, T)>()
+            .drain(..)
+            .map(|(_, record)| record);
         self.records.extend(records);
         let count = self.records.len();
         self.attempt(|writer, records| writer.write(records));

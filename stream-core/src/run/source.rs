@@ -4,24 +4,23 @@
 //! owns: always the one whose event time has come least far, so that a window need not wait for a
 //! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
 
-use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use timely::container::NoopBuilder;
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::OutputBuilderSession;
 use timely::scheduling::Activator;
 
 use super::bad_records::BadRecordPolicy;
+use super::bindings::BoundSource;
 use super::limit::Limited;
 use super::worker::Local;
 use crate::error::{Error, Problem};
+use crate::graph::batch::{Boxed, Segment};
 use crate::graph::node::Render;
-use crate::graph::render::{Context, Flow, Segment, SegmentOutput};
-use crate::io::{Chunk, Opening, ReadStatus, Reader, Source, Waker};
+use crate::graph::render::{Context, Flow, SegmentSession};
+use crate::io::{BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Waker};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 use crate::time::lane::{Lane, Progress};
@@ -32,26 +31,86 @@ const CHUNK_RECORDS: u64 = 1_024;
 const CHUNKS: usize = 4;
 
 /// The step that renders an input port.
-pub(crate) fn render_input<T: 'static>(port: &str) -> impl Render + 'static {
-    InputStep {
+pub(crate) fn render_input<T: 'static>(port: &str) -> Box<dyn Render> {
+    Box::new(InputStep {
         port: port.to_owned(),
-        record: PhantomData::<fn() -> T>,
+        open: open_typed::<T>,
+    })
+}
+
+struct InputStep {
+    port: String,
+    open: OpenReader,
+}
+
+/// Opens a partition of a source of records of some type.
+type OpenReader = fn(&BoundSource, usize, Opening, Option<u64>) -> Result<Box<dyn Reads>, Problem>;
+
+fn open_typed<T: 'static>(
+    bound: &BoundSource,
+    partition: usize,
+    opening: Opening,
+    limit: Option<u64>,
+) -> Result<Box<dyn Reads>, Problem> {
+    let reader = bound.typed::<T>().open(partition, opening)?;
+    let reader = match limit {
+        Some(limit) => Box::new(Limited::new(reader, limit)),
+        None => reader,
+    };
+    let chunk = Chunk::default();
+    Ok(Box::new(TypedReader { reader, chunk }))
+}
+
+/// A reader with the type of its records erased.
+trait Reads {
+    fn read(&mut self, max: usize) -> Result<(ReadStatus, Got), Problem>;
+    fn position(&self) -> Position;
+}
+
+/// What one call of a reader has brought.
+struct Got {
+    records: Option<Boxed>,
+    count: usize,
+    bytes: u64,
+    bad: Vec<BadRecord>,
+}
+
+struct TypedReader<T> {
+    reader: Box<dyn Reader<T>>,
+    chunk: Chunk<T>,
+}
+
+impl<T: 'static> Reads for TypedReader<T> {
+    fn read(&mut self, max: usize) -> Result<(ReadStatus, Got), Problem> {
+        let chunk = &mut self.chunk;
+        chunk.clear();
+        let status = self.reader.read(max, chunk)?;
+        let (count, bytes) = (chunk.records.len(), chunk.size());
+        let records = match count {
+            0 => None,
+            _ => Some(Box::new(std::mem::take(&mut chunk.records)) as Boxed),
+        };
+        let bad = std::mem::take(&mut chunk.bad);
+        let got = Got {
+            records,
+            count,
+            bytes,
+            bad,
+        };
+        Ok((status, got))
+    }
+
+    fn position(&self) -> Position {
+        self.reader.position()
     }
 }
 
-struct InputStep<T> {
-    port: String,
-    record: PhantomData<fn() -> T>,
-}
-
-impl<T: 'static> Render for InputStep<T> {
+impl Render for InputStep {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let local = context.local.clone();
         let bound = local.bindings.source(&self.port);
-        let source = bound.typed::<T>();
         let (mut builder, guard) = context.operator(node);
-        let (output, edge) = builder.new_output();
-        let mut output = SegmentOutput::from(output);
+        let (mut output, edge) = context.output(&mut builder, node, 0);
         let info = builder.operator_info();
         let activator = || context.scope.activator_for(Rc::clone(&info.address));
         let policy = BadRecordPolicy::new(&self.port, bound, &guard, &local);
@@ -63,7 +122,6 @@ impl<T: 'static> Render for InputStep<T> {
             bytes: local.counter(&self.port, "bytes"),
             port: self.port,
             activator: activator(),
-            chunk: Chunk::default(),
             turn: 0,
             is_announced: false,
             is_recorded: false,
@@ -76,7 +134,8 @@ impl<T: 'static> Render for InputStep<T> {
         let wake = Arc::new(std::sync::Mutex::new(wake));
         for (index, name) in bound.partitions().iter().enumerate() {
             if index % local.peers == local.index {
-                input.open(node, &*source, index, name, wake.clone());
+                let reader = |opening| (self.open)(bound, index, opening, local.limit);
+                input.open(node, &reader, index, name, wake.clone());
             }
         }
         builder.build(move |mut capabilities| {
@@ -92,31 +151,30 @@ impl<T: 'static> Render for InputStep<T> {
                 }
             }
         });
-        context.put(node, 0, Flow::<(), T>::Edge(edge));
+        context.put(node, 0, Flow::Edge(edge));
     }
 }
 
 type Wake = Arc<std::sync::Mutex<timely::scheduling::activate::SyncActivator>>;
 
 /// The partitions of one source that one worker owns.
-struct Input<T> {
+struct Input {
     port: String,
-    lanes: Vec<OpenLane<T>>,
+    lanes: Vec<OpenLane>,
     records: Counter,
     bytes: Counter,
     activator: Activator,
-    chunk: Chunk<T>,
     turn: u64,
     is_announced: bool,
     is_recorded: bool,
     local: Rc<Local>,
 }
 
-struct OpenLane<T> {
+struct OpenLane {
     lane: Lane,
     name: String,
     /// `None` once the partition has ended.
-    reader: Option<Box<dyn Reader<T>>>,
+    reader: Option<Box<dyn Reads>>,
     /// Set by the waker: there may be something to read.
     is_ready: Arc<AtomicBool>,
     /// Not to be read before this time.
@@ -126,8 +184,15 @@ struct OpenLane<T> {
     end: PartitionEnd,
 }
 
-impl<T: 'static> Input<T> {
-    fn open(&mut self, node: usize, source: &dyn Source<T>, index: usize, name: &str, wake: Wake) {
+impl Input {
+    fn open(
+        &mut self,
+        node: usize,
+        source: &dyn Fn(Opening) -> Result<Box<dyn Reads>, Problem>,
+        index: usize,
+        name: &str,
+        wake: Wake,
+    ) {
         let start = self.local.snapshots.read_partition(&self.port, name);
         let end = PartitionEnd {
             index,
@@ -149,12 +214,7 @@ impl<T: 'static> Input<T> {
         };
         let reader = match end.ended {
             true => Ok(None),
-            false => source.open(index, opening).map(|reader| {
-                Some(match self.local.limit {
-                    Some(limit) => Box::new(Limited::new(reader, limit)),
-                    None => reader,
-                })
-            }),
+            false => source(opening).map(Some),
         };
         let reader = reader.unwrap_or_else(|problem| {
             self.fail(problem);
@@ -174,7 +234,7 @@ impl<T: 'static> Input<T> {
     }
 
     /// One activation. Tells whether the source has ended.
-    fn work(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_, T>) -> bool {
+    fn work(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_>) -> bool {
         let local = self.local.clone();
         if local.abort.is_failed() {
             return false;
@@ -224,7 +284,7 @@ impl<T: 'static> Input<T> {
     }
 
     /// Tells everybody downstream which lanes there are, in the first epoch.
-    fn announce(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
+    fn announce(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         self.is_announced = true;
         for lane in &self.lanes {
             let progress = if lane.reader.is_some() {
@@ -232,30 +292,22 @@ impl<T: 'static> Input<T> {
             } else {
                 Progress::End
             };
-            send(
-                output,
-                capability,
-                Segment::new(lane.lane, progress, Vec::new()),
-            );
+            send(output, capability, Segment::new(lane.lane, progress));
         }
     }
 
     /// Ends all lanes where they stand.
-    fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_, T>) {
+    fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         for lane in &mut self.lanes {
             if lane.reader.take().is_some() {
                 self.local.abort.note_unread();
-                send(
-                    output,
-                    capability,
-                    Segment::new(lane.lane, Progress::End, Vec::new()),
-                );
+                send(output, capability, Segment::new(lane.lane, Progress::End));
             }
         }
     }
 
     /// Reads and sends one chunk. Tells whether there was one.
-    fn read_chunk(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_, T>) -> bool {
+    fn read_chunk(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_>) -> bool {
         let local = self.local.clone();
         let now = local.clock.elapsed();
         let max = local.epochs.room().min(CHUNK_RECORDS);
@@ -270,9 +322,8 @@ impl<T: 'static> Input<T> {
             return false;
         };
 
-        self.chunk.clear();
-        let status = match reader.read(max as usize, &mut self.chunk) {
-            Ok(status) => status,
+        let (status, mut got) = match reader.read(max as usize) {
+            Ok(read) => read,
             Err(problem) => {
                 self.fail(problem);
                 return false;
@@ -293,10 +344,10 @@ impl<T: 'static> Input<T> {
             ReadStatus::Ended => lane.reader = None,
         }
         let lane = lane.lane;
-        for record in self.chunk.bad.drain(..) {
+        for record in got.bad.drain(..) {
             local.bad_record(lane, record);
         }
-        self.send_chunk(lane, status, capability, output, now);
+        self.send_chunk(lane, status, got, capability, output, now);
         true
     }
 
@@ -304,13 +355,14 @@ impl<T: 'static> Input<T> {
         &mut self,
         lane: Lane,
         status: ReadStatus,
+        got: Got,
         capability: &mut Capability<u64>,
-        output: &mut Output<'_, T>,
+        output: &mut Output<'_>,
         now: Duration,
     ) {
         let (epochs, acknowledged) = (&self.local.epochs, self.local.acknowledged());
-        let (records, bytes) = (self.chunk.records.len() as u64, self.chunk.size());
-        self.records.add(self.chunk.records.len());
+        let (records, bytes) = (got.count as u64, got.bytes);
+        self.records.add(got.count);
         self.bytes.add(bytes as usize);
         let has_ended = status == ReadStatus::Ended;
         if records == 0 && !has_ended {
@@ -327,8 +379,8 @@ impl<T: 'static> Input<T> {
         } else {
             Progress::Open
         };
-        let chunk = std::mem::take(&mut self.chunk.records);
-        send(output, capability, Segment::new(lane, progress, chunk));
+        let segment = Segment::with(lane, progress, got.records, got.count);
+        send(output, capability, segment);
         if !strict {
             epochs.sent(records, bytes, now, acknowledged);
         }
@@ -338,7 +390,7 @@ impl<T: 'static> Input<T> {
     /// The lane to be read next: of those that have something, the one whose event time has come
     /// least far, and of those the one that waits longest.
     fn next_lane(&self, now: Duration) -> Option<usize> {
-        let readable = |lane: &OpenLane<T>| {
+        let readable = |lane: &OpenLane| {
             let is_ready = lane.is_ready.load(Ordering::Acquire);
             lane.reader.is_some() && is_ready && lane.until <= now
         };
@@ -347,7 +399,7 @@ impl<T: 'static> Input<T> {
             .iter()
             .enumerate()
             .filter(|(_, lane)| readable(lane));
-        let order = |lane: &OpenLane<T>| (self.local.progress_of(lane.lane), lane.turn);
+        let order = |lane: &OpenLane| (self.local.progress_of(lane.lane), lane.turn);
         lanes
             .min_by_key(|(_, lane)| order(lane))
             .map(|(index, _)| index)
@@ -374,14 +426,8 @@ impl<T: 'static> Input<T> {
     }
 }
 
-type Output<'a, T> = OutputBuilderSession<'a, u64, NoopBuilder<Segment<(), T>>>;
+type Output<'a> = SegmentSession<'a>;
 
-fn send<T: 'static>(
-    output: &mut Output<'_, T>,
-    capability: &Capability<u64>,
-    mut segment: Segment<(), T>,
-) {
-    output
-        .session_with_builder(capability)
-        .give_container(&mut segment);
+fn send(output: &mut Output<'_>, capability: &Capability<u64>, mut segment: Segment) {
+    output.send(capability, &mut segment);
 }

@@ -9,6 +9,8 @@
     allow(dead_code, reason = "only commands have taps")
 )]
 
+use std::marker::PhantomData;
+
 use serde::Serialize;
 
 use super::abort::Abort;
@@ -16,7 +18,7 @@ use super::sink::End;
 use super::worker::Local;
 use crate::error::Problem;
 use crate::graph::Stamp;
-use crate::graph::render::Segment;
+use crate::graph::batch::Segment;
 use crate::io::{self, Canonical};
 use crate::time::EventTime;
 use crate::time::lane::Lane;
@@ -123,7 +125,8 @@ impl<T> Telling<T> {
 }
 
 /// The end of a stream at an output port that is tapped.
-pub(super) struct TapPort<T> {
+pub(super) struct TapPort<S, T> {
+    stamp: PhantomData<S>,
     port: String,
     telling: Telling<T>,
     writer: Option<Box<dyn TapWriter>>,
@@ -132,7 +135,7 @@ pub(super) struct TapPort<T> {
     abort: Abort,
 }
 
-impl<T: 'static> TapPort<T> {
+impl<S: Stamp, T: 'static> TapPort<S, T> {
     pub(super) fn open(port: &str, telling: Telling<T>, tap: &dyn Tap, local: &Local) -> Self {
         let sink = local.bindings.sink(port).typed::<T>();
         let text = telling.text.or_else(|| sink.canonical());
@@ -142,6 +145,7 @@ impl<T: 'static> TapPort<T> {
             (Some(_), Some(_)) => Told::Changes,
         };
         TapPort {
+            stamp: PhantomData,
             port: port.to_owned(),
             telling: Telling { text, ..telling },
             writer: Some(tap.open(port, told)),
@@ -195,11 +199,11 @@ impl<T: 'static> TapPort<T> {
     }
 }
 
-impl<S: Stamp, T: 'static> End<S, T> for TapPort<T> {
-    fn take(&mut self, epoch: u64, segment: &mut Segment<S, T>) -> usize {
+impl<S: Stamp, T: 'static> End for TapPort<S, T> {
+    fn take(&mut self, epoch: u64, segment: &mut Segment) -> usize {
         let lane = segment.lane;
         let mut count = 0;
-        for (stamp, record) in segment.records.drain(..) {
+        for (stamp, record) in segment.records::<(S, T)>().drain(..) {
             let stamp: &dyn std::any::Any = &stamp;
             let event_time = stamp.downcast_ref().copied();
             if let Err(problem) = self.row(epoch, lane, event_time, &record) {

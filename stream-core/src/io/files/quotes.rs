@@ -57,6 +57,15 @@ impl Quotes {
 
 impl Cutter for Quotes {
     fn last_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let is_outside = !matches!(self.state, State::Quoted | State::QuoteInQuoted);
+        if is_outside && !bytes.contains(&b'"') {
+            // Without quotes only the last row's beginning is of interest.
+            let last = bytes.iter().rposition(|byte| *byte == b'\n').map(|n| n + 1);
+            for byte in &bytes[last.map_or(0, |end| end - 1)..] {
+                self.step(*byte);
+            }
+            return last;
+        }
         let mut last = None;
         for (place, byte) in bytes.iter().enumerate() {
             if self.step(*byte) == Mark::RowEnd {
