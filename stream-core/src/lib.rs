@@ -4,16 +4,26 @@
 //! its ports to [sources and sinks](io) and runs it in a [`Mode`]; the results are the same in
 //! every mode. The engine is timely dataflow.
 
+#[cfg(feature = "cli")]
+mod cli;
+pub(crate) mod engine;
 pub mod error;
 mod expanded;
 pub mod graph;
 pub mod io;
+pub(crate) mod job;
 pub(crate) mod observe;
 pub mod ops;
-pub mod run;
 pub(crate) mod state;
 pub mod testing;
 pub mod time;
+
+/// Running a job: its modes, its workers, and how it ends.
+pub mod run {
+    pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
+    pub use crate::expanded::{Bound, NotBound, RunsAlone};
+    pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
+}
 
 pub use error::{Error, Problem};
 pub use run::{Job, Mode};

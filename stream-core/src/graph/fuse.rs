@@ -10,13 +10,13 @@ use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::batch::Segment;
+use super::context::{Context, Each, Flow, Open, Pull};
 use super::handles::{Keyed, Kind, Stream};
 use super::node::{Port, Render};
-use super::render::{Context, Each, Flow, Open, Pull};
 use super::spec::PortSpec;
 use super::{Key, Record, Stamp};
-use crate::run::guard::Guard;
+use crate::engine::batch::Segment;
+use crate::engine::guard::Guard;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {

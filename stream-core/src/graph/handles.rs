@@ -6,9 +6,9 @@ use std::fmt::Display;
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
 use super::node::{Port, stage};
 use super::{Key, Record, Stamp};
+use crate::engine::tap::Telling;
 use crate::io;
 use crate::ops;
-use crate::run::tap::Telling;
 use crate::time::{EventTime, Lateness};
 
 /// What is known of a stream's records besides their values.
@@ -352,7 +352,7 @@ impl<T: 'static, K: Kind> Output for Stream<T, K> {
     type Row = T;
 
     fn connect(self, name: &str) {
-        crate::run::sink::output(self.port, name, "rows", Telling::by_sink());
+        crate::ops::output::output(self.port, name, "rows", Telling::by_sink());
     }
 }
 
@@ -362,7 +362,7 @@ impl<Q: Key, V: Record> Output for Table<Q, V> {
 
     fn connect(self, name: &str) {
         let content = ops::table::final_content(self.port);
-        crate::run::sink::output(content, name, "final content", Telling::rows());
+        crate::ops::output::output(content, name, "final content", Telling::rows());
     }
 }
 
@@ -375,7 +375,7 @@ impl<Q: Key, V: Record> Output for Changes<Q, V> {
             |change: &Self::Row, into| io::canonical(&change.key, into),
             |change| change.value.is_some(),
         );
-        crate::run::sink::output(self.port, name, "changes", telling);
+        crate::ops::output::output(self.port, name, "changes", telling);
     }
 
     fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {

@@ -9,13 +9,11 @@
 //! must be an operator pulls its input through them, so a chain of them costs one operator.
 
 mod again;
-pub(crate) mod batch;
+pub(crate) mod context;
 mod fuse;
 mod handles;
 pub(crate) mod node;
 mod outline;
-mod refusals;
-pub(crate) mod render;
 mod scope;
 mod spec;
 
@@ -26,7 +24,6 @@ pub use handles::{
 };
 pub use node::Graph;
 pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};
-pub use refusals::{HasKey, HasNoKey};
 #[doc(hidden)]
 pub use scope::{Handle, Scope};
 pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec, StateSpec};

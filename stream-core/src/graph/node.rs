@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::batch::{Cloner, cloner};
-use super::render::Context;
+use super::context::Context;
 use super::scope::Scopes;
 use super::spec::{GraphSpec, NodeSpec, PortSpec};
 use super::{Output, Stamp, Stream};
+use crate::engine::batch::{Cloner, cloner};
 use crate::error::Problem;
 
 /// The graph of one pipeline, being built: what a pipeline's function is given.
@@ -115,7 +115,7 @@ impl Graph {
     pub fn input<T: 'static>(&self, name: &str) -> Stream<T> {
         let mut spec = stage("input", Vec::new()).with("port", name);
         spec.record = std::any::type_name::<T>().to_owned();
-        Stream::from_port(self.add(spec, crate::run::source::render_input::<T>(name)))
+        Stream::from_port(self.add(spec, crate::ops::input::render_input::<T>(name)))
     }
 
     /// An output port: the job binds a sink to its name.

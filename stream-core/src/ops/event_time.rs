@@ -7,14 +7,14 @@
 
 use std::rc::Rc;
 
+use crate::engine::batch::Segment;
 use crate::error::Error;
 use crate::graph::PortSpec;
-use crate::graph::batch::Segment;
+use crate::graph::context::{Context, Flow, epoch_of};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Flow, epoch_of};
 use crate::io::BadRecord;
+use crate::job::worker::{Local, least};
 use crate::observe::Counter;
-use crate::run::worker::{Local, least};
 use crate::state::snapshot::LaneState;
 use crate::time::epoch::FOREVER;
 use crate::time::lane::{Lane, Progress};

@@ -34,12 +34,12 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::{Capability, CapabilityTrait, InputCapability};
 
+use crate::engine::abort::Abort;
+use crate::engine::batch::{Boxed, Parcel, Route, Segment};
 use crate::error::{Error, Problem};
-use crate::graph::batch::{Boxed, Parcel, Route, Segment};
-use crate::graph::render::{Context, Flow, SegmentOutput, SegmentSession, epoch_of};
+use crate::graph::context::{Context, Flow, SegmentOutput, SegmentSession, epoch_of};
 use crate::graph::{Record, Stamp};
-use crate::run::abort::Abort;
-use crate::run::worker::least;
+use crate::job::worker::least;
 use crate::state::snapshot::{Part, Snapshots};
 use crate::state::{SHARDS, codec, hash, owner};
 use crate::time::EventTime;

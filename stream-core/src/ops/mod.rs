@@ -4,7 +4,10 @@
 //! key stands on one core, `keyed`, and is only its logic on a shard.
 
 pub(crate) mod event_time;
+pub(crate) mod input;
 pub(crate) mod keyed;
+pub(crate) mod output;
+mod refusals;
 pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod split;
@@ -13,5 +16,6 @@ pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
+pub use refusals::{HasKey, HasNoKey};
 pub use table::{Change, Entry};
 pub use window::Windowed;

@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 
 use super::keyed::{self, Emission, Emit, Logic};
 use crate::error::Problem;
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::Context;
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
 use crate::state::codec;
 use crate::state::hash::{by_shard, hash_of};

@@ -1,8 +1,8 @@
 //! `split`: one stream as two, by a condition.
 
-use crate::graph::batch::Segment;
+use crate::engine::batch::Segment;
+use crate::graph::context::{Context, Flow};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Flow};
 use crate::graph::{PortSpec, Stamp};
 
 pub(crate) fn split<S: Stamp, T: 'static>(

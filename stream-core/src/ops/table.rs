@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::keyed::{self, Emission, Emit, FULL, Logic};
 use crate::error::Problem;
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::Context;
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Table};
 use crate::run::Mode;
 use crate::state::SHARDS;

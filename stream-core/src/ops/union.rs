@@ -2,8 +2,8 @@
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use crate::graph::context::{Context, Each, Flow, Open, Pull};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, Each, Flow, Open, Pull};
 use crate::graph::{PortSpec, Stamp};
 
 pub(crate) fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {

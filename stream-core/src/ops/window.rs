@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::keyed::{self, Emission, Logic};
 use crate::error::Problem;
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::Context;
 use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
 use crate::observe::Counter;
 use crate::time::{EventTime, Gap, Size};

@@ -17,15 +17,15 @@ use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
 use timely::worker::Worker;
 
-use super::abort::Abort;
-use super::bad_records::BadRecordPolicy;
-use super::bindings::Bindings;
-use super::epochs::Epochs;
-use super::job::Plan;
-use super::tap::Tap;
-use super::{Mode, Wait};
+use super::Plan;
+use crate::engine::abort::Abort;
+use crate::engine::bad_records::BadRecordPolicy;
+use crate::engine::bindings::Bindings;
+use crate::engine::epochs::Epochs;
+use crate::engine::tap::Tap;
+use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::render;
+use crate::graph::context;
 use crate::io::BadRecord;
 use crate::observe::{Counter, Counters};
 use crate::state::snapshot::Snapshots;
@@ -202,13 +202,13 @@ impl Local {
 /// Runs one worker of a job, from building its graph to closing its writers.
 pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
     shared.abort.enlist();
-    let result = super::guard::catch(|| drive(worker, shared));
+    let result = crate::engine::guard::catch(|| drive(worker, shared));
     if let Err(error) = result.and_then(|result| result) {
         shared.abort.fail(error);
     }
     // A dataflow that is dropped cannot look complete to anybody.
     for dataflow in worker.installed_dataflows() {
-        if let Err(error) = super::guard::catch(|| worker.drop_dataflow(dataflow)) {
+        if let Err(error) = crate::engine::guard::catch(|| worker.drop_dataflow(dataflow)) {
             shared.abort.fail(error);
         }
     }
@@ -216,14 +216,14 @@ pub(crate) fn work(worker: &mut Worker, shared: &Shared) {
 
 fn drive(worker: &mut Worker, shared: &Shared) -> Result<(), Error> {
     let local = Rc::new(Local::new(shared, worker.index(), worker.peers()));
-    let graph = super::job::build(&shared.plan.name, &*shared.plan.pipeline)?;
+    let graph = super::build(&shared.plan.name, &*shared.plan.pipeline)?;
     if graph.spec() != shared.plan.spec {
         return Err(Error::Plan(
             Problem::new("the pipeline's function built another graph on a worker than before")
                 .hint("what it builds may not depend on anything that changes between calls"),
         ));
     }
-    worker.dataflow(|scope| render::render(scope, &graph, &local));
+    worker.dataflow(|scope| context::render(scope, &graph, &local));
     if run(worker, shared, &local)? {
         local.close_writers();
     }

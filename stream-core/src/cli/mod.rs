@@ -26,8 +26,8 @@ use self::inspect::Inspection;
 use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
 use self::read::Reading;
 use self::tell::Teller;
-use super::{Handle, Job, Outcome, Report, Stop};
 use crate::error::{Error, Problem};
+use crate::job::{Handle, Job, Outcome, Report, Stop};
 
 /// The exit code after a second interrupt.
 const INTERRUPTED_TWICE: i32 = 130;

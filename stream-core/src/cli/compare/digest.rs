@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::engine::tap::{Row, Tap, TapWriter, Told};
 use crate::error::Problem;
-use crate::run::tap::{Row, Tap, TapWriter, Told};
 
 /// The digest of a multiset of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

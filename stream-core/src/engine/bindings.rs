@@ -13,8 +13,8 @@ use crate::io::{BadRecords, Sink, Source, SourceInfo};
 /// What is bound to the ports.
 #[derive(Clone, Default)]
 pub(crate) struct Bindings {
-    pub(super) sources: BTreeMap<String, BoundSource>,
-    pub(super) sinks: BTreeMap<String, BoundSink>,
+    pub(crate) sources: BTreeMap<String, BoundSource>,
+    pub(crate) sinks: BTreeMap<String, BoundSink>,
 }
 
 impl Bindings {
@@ -43,7 +43,7 @@ impl Bindings {
     }
 
     /// Compares the ports of a pipeline with what is bound to them.
-    pub(super) fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
+    pub(crate) fn check_ports(&self, spec: &GraphSpec) -> Result<(), Problem> {
         let sources = self.sources().map(|(port, s)| (port, s.record));
         let sinks = self.sinks().map(|(port, s)| (port, s.record));
         match_ports(spec, "input", "source", &sources.collect())?;
@@ -53,7 +53,7 @@ impl Bindings {
 
 impl Bindings {
     /// Refuses two sinks that would overwrite each other.
-    pub(super) fn check_sinks(&self) -> Result<(), Problem> {
+    pub(crate) fn check_sinks(&self) -> Result<(), Problem> {
         let dead_letters = self.sources.iter().filter_map(|(port, source)| {
             let BadRecords::DeadLetter(sink) = &source.bad_records else {
                 return None;
@@ -150,7 +150,7 @@ impl BoundSource {
     }
 
     /// The source, as what the port carries; the plan has compared the types.
-    pub(super) fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
+    pub(crate) fn typed<T: 'static>(&self) -> Arc<dyn Source<T>> {
         let source = self.source.downcast_ref::<Arc<dyn Source<T>>>();
         source
             .expect("the types of ports and sources are compared before a job starts")
@@ -201,7 +201,7 @@ impl BoundSink {
     }
 
     /// The sink, as what the port carries; the plan has compared the types.
-    pub(super) fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
+    pub(crate) fn typed<T: 'static>(&self) -> Arc<dyn Sink<T>> {
         let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
         sink.expect("the types of ports and sinks are compared before a job starts")
             .clone()

@@ -3,9 +3,9 @@
 use super::abort::Abort;
 use super::bindings::BoundSource;
 use super::guard::Guard;
-use super::worker::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Writer};
+use crate::job::worker::Local;
 use crate::observe::Counter;
 
 /// What is done, on one worker, with the records of one source that cannot be read.
@@ -24,7 +24,7 @@ enum Action {
 }
 
 impl BadRecordPolicy {
-    pub(super) fn new(port: &str, bound: &BoundSource, guard: &Guard, local: &Local) -> Self {
+    pub(crate) fn new(port: &str, bound: &BoundSource, guard: &Guard, local: &Local) -> Self {
         let action = match &bound.bad_records {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
@@ -87,6 +87,6 @@ impl BadRecordPolicy {
 }
 
 /// What errors call the port of a source's dead letters.
-pub(super) fn dead_letters_of(port: &str) -> String {
+pub(crate) fn dead_letters_of(port: &str) -> String {
     format!("dead letters of {port}")
 }

@@ -14,7 +14,7 @@ use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::progress::Stamp;
 
-use super::Record;
+use crate::graph::Record;
 use crate::state::codec;
 use crate::time::lane::{Lane, Progress};
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::line::InspectFormat;
+use crate::engine::tap::{Row, Tap, TapWriter, Told};
 use crate::error::Problem;
 use crate::graph::GraphSpec;
-use crate::run::tap::{Row, Tap, TapWriter, Told};
 use crate::time::epoch;
 
 /// How much is gathered before it is printed, if there is no pause before.

@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use super::bad_records::dead_letters_of;
-use super::bindings::BoundSink;
-use super::guard;
 use super::report::Outcome;
 use super::worker::Shared;
+use crate::engine::bad_records::dead_letters_of;
+use crate::engine::bindings::BoundSink;
+use crate::engine::guard;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};
 
 /// Commits every sink, if all went well, or else aborts every one.
-pub(super) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
+pub(crate) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
     let sinks = all_sinks(shared);
     if let Some(error) = shared.abort.take() {
         sinks.iter().for_each(Ending::abort);

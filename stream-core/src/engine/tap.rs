@@ -14,12 +14,12 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 use super::abort::Abort;
-use super::sink::End;
-use super::worker::Local;
+use crate::engine::batch::Segment;
 use crate::error::Problem;
 use crate::graph::Stamp;
-use crate::graph::batch::Segment;
 use crate::io::{self, Canonical};
+use crate::job::worker::Local;
+use crate::ops::output::End;
 use crate::time::EventTime;
 use crate::time::lane::Lane;
 
@@ -125,7 +125,7 @@ impl<T> Telling<T> {
 }
 
 /// The end of a stream at an output port that is tapped.
-pub(super) struct TapPort<S, T> {
+pub(crate) struct TapPort<S, T> {
     stamp: PhantomData<S>,
     port: String,
     telling: Telling<T>,
@@ -136,7 +136,7 @@ pub(super) struct TapPort<S, T> {
 }
 
 impl<S: Stamp, T: 'static> TapPort<S, T> {
-    pub(super) fn open(port: &str, telling: Telling<T>, tap: &dyn Tap, local: &Local) -> Self {
+    pub(crate) fn open(port: &str, telling: Telling<T>, tap: &dyn Tap, local: &Local) -> Self {
         let sink = local.bindings.sink(port).typed::<T>();
         let text = telling.text.or_else(|| sink.canonical());
         let told = match (text, &telling.change) {

@@ -16,7 +16,7 @@ const ROWS_SHOWN: usize = 5;
 const TRIES: usize = 3;
 
 /// What is not the same in every run.
-pub(in crate::run::cli) struct Difference {
+pub(in crate::cli) struct Difference {
     what: What,
     /// The first run, and the first that differs from it.
     runs: [RunName; 2],
@@ -144,7 +144,7 @@ fn suspects(spec: &GraphSpec, output: &str) -> Vec<(String, Class)> {
 
 impl Difference {
     /// What differs, in one line.
-    pub(in crate::run::cli) fn headline(&self) -> String {
+    pub(in crate::cli) fn headline(&self) -> String {
         match &self.what {
             What::Rows { output, .. } => {
                 format!("output `{output}` is not the same in every run")
@@ -158,7 +158,7 @@ impl Difference {
 
 impl Difference {
     /// What to do about it.
-    pub(in crate::run::cli) fn hint(&self) -> &'static str {
+    pub(in crate::cli) fn hint(&self) -> &'static str {
         match &self.what {
             What::Count { .. } => {
                 "lateness belongs to the lane; a partition that does not give its records in the \

@@ -12,15 +12,15 @@ use std::time::Duration;
 use timely::dataflow::operators::Capability;
 use timely::scheduling::Activator;
 
-use super::bad_records::BadRecordPolicy;
-use super::bindings::BoundSource;
-use super::limit::Limited;
-use super::worker::Local;
+use crate::engine::bad_records::BadRecordPolicy;
+use crate::engine::batch::{Boxed, Segment};
+use crate::engine::bindings::BoundSource;
+use crate::engine::limit::Limited;
 use crate::error::{Error, Problem};
-use crate::graph::batch::{Boxed, Segment};
+use crate::graph::context::{Context, Flow, SegmentSession};
 use crate::graph::node::Render;
-use crate::graph::render::{Context, Flow, SegmentSession};
 use crate::io::{BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Waker};
+use crate::job::worker::Local;
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 use crate::time::lane::{Lane, Progress};
@@ -370,7 +370,7 @@ impl Input {
         }
         // An end is news, too: its epoch is cut even if nothing else is sent there.
         let records = records.max(1);
-        let strict = self.local.mode == super::Mode::PerRecordStrict;
+        let strict = self.local.mode == crate::engine::Mode::PerRecordStrict;
         if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
             capability.downgrade(&epoch);
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Comparison, Difference, Run};
+use crate::cli::layout::{Columns, grouped};
 use crate::error::{Error, Problem};
 use crate::run::Mode;
-use crate::run::cli::layout::{Columns, grouped};
 
 /// Its [`Display`](fmt::Display) is the table: the modes with the median of their runs, then the
 /// outputs.
@@ -102,7 +102,7 @@ impl Comparison {
     }
 
     /// The outputs whose rows nothing can tell.
-    pub(in crate::run::cli) fn counted_only(&self) -> Vec<&str> {
+    pub(in crate::cli) fn counted_only(&self) -> Vec<&str> {
         let Some(first) = self.runs.first() else {
             return Vec::new();
         };
@@ -114,7 +114,7 @@ impl Comparison {
     }
 
     /// All of it as one JSON object.
-    pub(in crate::run::cli) fn json(&self) -> Result<String, Error> {
+    pub(in crate::cli) fn json(&self) -> Result<String, Error> {
         let runs = self.runs.iter().map(RunReport::of).collect();
         let differences = self.differences.iter();
         let report = JsonReport {
@@ -129,7 +129,7 @@ impl Comparison {
     }
 
     /// A row for each run and output.
-    pub(in crate::run::cli) fn csv(&self) -> Result<String, Error> {
+    pub(in crate::cli) fn csv(&self) -> Result<String, Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for run in &self.runs {
             let RunReport {
@@ -260,7 +260,7 @@ impl<'a> RunReport<'a> {
 ///
 /// The conditions of a micro-batch have commas between them, too: a part that begins with a digit
 /// belongs to the one before it.
-pub(in crate::run::cli) fn parse_modes(text: &str) -> Result<Vec<Mode>, String> {
+pub(in crate::cli) fn parse_modes(text: &str) -> Result<Vec<Mode>, String> {
     let mut parts: Vec<String> = Vec::new();
     for part in text.split(',').map(str::trim) {
         match parts.last_mut() {

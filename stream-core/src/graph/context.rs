@@ -22,11 +22,11 @@ use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::{CapabilityTrait, InputCapability};
 use timely::dataflow::{Scope, Stream};
 
-use super::batch::{Cloner, Segment};
 use super::node::Graph;
 use super::spec::{GraphSpec, PortSpec};
-use crate::run::guard::Guard;
-use crate::run::worker::Local;
+use crate::engine::batch::{Cloner, Segment};
+use crate::engine::guard::Guard;
+use crate::job::worker::Local;
 
 /// A timely stream of segments.
 pub(crate) type Edge<'s> = Stream<'s, u64, Segment>;

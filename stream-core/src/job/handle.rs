@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use timely::communication::WorkerGuards;
 
-use super::abort::Abort;
 use super::end::conclude;
 use super::report::{Counts, Outcome, Report};
 use super::worker::Shared;
+use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
 
 /// A job that runs.
@@ -50,7 +50,7 @@ impl Stop {
 }
 
 impl Handle {
-    pub(super) fn new(
+    pub(crate) fn new(
         guards: WorkerGuards<()>,
         shared: Shared,
         workers: usize,

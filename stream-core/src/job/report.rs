@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Mode;
-use super::epochs::Epochs;
+use crate::engine::Mode;
+use crate::engine::epochs::Epochs;
 use crate::observe::Counters;
 use crate::state::Snapshot;
 

@@ -1,18 +1,23 @@
 //! A job: a pipeline, and everything that is no business of the pipeline's.
 
+mod end;
+mod handle;
+mod report;
+pub(crate) mod worker;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use timely::WorkerConfig;
 
-use super::abort::Abort;
-use super::bindings::{Bindings, BoundSink, BoundSource};
-use super::epochs::Epochs;
-use super::handle::Handle;
-use super::report::Report;
-use super::tap::Tap;
-use super::worker::{self, Shared};
-use super::{Mode, Wait};
+pub use self::handle::{Handle, Stop};
+pub use self::report::{Counts, Outcome, Report};
+use self::worker::Shared;
+use crate::engine::abort::Abort;
+use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
+use crate::engine::epochs::Epochs;
+use crate::engine::tap::Tap;
+use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec};
 use crate::io::{Boundedness, Sink, Source};
@@ -404,7 +409,7 @@ impl Job {
 
 /// Calls the pipeline's function.
 pub(crate) fn build(name: &str, pipeline: &Pipeline) -> Result<Graph, Error> {
-    super::guard::caught(|| Graph::build(name, pipeline)).map_err(|panic| {
+    crate::engine::guard::caught(|| Graph::build(name, pipeline)).map_err(|panic| {
         let place = panic.place;
         let what = format!("the function of the pipeline `{name}` panicked at {place}");
         Error::Plan(Problem::new(what).detail(panic.message))

@@ -4,13 +4,13 @@ use crate::error::Problem;
 use crate::io::{Chunk, Position, ReadStatus, Reader};
 
 /// A reader that ends when it has given so many records, good and bad.
-pub(super) struct Limited<T> {
+pub(crate) struct Limited<T> {
     reader: Box<dyn Reader<T>>,
     left: u64,
 }
 
 impl<T> Limited<T> {
-    pub(super) fn new(reader: Box<dyn Reader<T>>, records: u64) -> Self {
+    pub(crate) fn new(reader: Box<dyn Reader<T>>, records: u64) -> Self {
         Limited {
             reader,
             left: records,

@@ -8,15 +8,15 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::abort::Abort;
-use super::tap::{TapPort, Telling};
-use super::worker::{Local, least};
+use crate::engine::abort::Abort;
+use crate::engine::batch::Segment;
+use crate::engine::tap::{TapPort, Telling};
 use crate::error::Problem;
-use crate::graph::batch::Segment;
+use crate::graph::context::{Context, epoch_of};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::render::{Context, epoch_of};
 use crate::graph::{PortSpec, Stamp};
 use crate::io::Writer;
+use crate::job::worker::{Local, least};
 use crate::time::epoch::FOREVER;
 
 /// Ends a stream at an output port.
@@ -53,7 +53,7 @@ struct OutputStep {
 type OpenEnd = dyn FnOnce(&str, &Local) -> Box<dyn End>;
 
 /// What takes the records at an output port: the writer of its sink, or a tap in its place.
-pub(super) trait End {
+pub(crate) trait End {
     /// Takes the records out of the segment, and tells how many were written.
     fn take(&mut self, epoch: u64, segment: &mut Segment) -> usize;
 

@@ -4,7 +4,7 @@
 //! refused with the bound's own words. So what is called most often on the wrong handle is written
 //! here, hidden from the documentation and from completion, and can never be called.
 
-use super::{Key, Keyed, Kind, OnTime, Stream, Table};
+use crate::graph::{Key, Keyed, Kind, OnTime, Stream, Table};
 use crate::ops::session::SessionWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
