@@ -6,7 +6,7 @@ mod common;
 
 use common::{parts, sorted, until_read};
 use stream_core::io::{Boundedness, Opening, Reader, Source};
-use stream_core::io::{MemoryLog, Position, SourceInfo};
+use stream_core::io::{MemoryLog, SourceInfo};
 use stream_core::prelude::*;
 use stream_core::{Problem, Snapshot, io};
 
@@ -29,7 +29,6 @@ impl Source<u64> for Named {
     }
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
-        assert_eq!(opening.from, Position(0));
         self.0.open(partition, opening)
     }
 }
@@ -93,26 +92,100 @@ fn state_of_a_stage_that_is_gone_is_not_lost_without_a_word() {
 }
 
 #[test]
-fn a_partition_that_is_gone_or_has_moved_is_told() {
-    for (partitions, told) in [
-        (
-            &["other"][..],
-            "source `numbers` has no partition `0` any more",
-        ),
-        (
-            &["new", "0"],
-            "partition `0` of source `numbers` is now number 2, not 1",
-        ),
-    ] {
-        let log = MemoryLog::new(2);
-        let state = {
-            let one = MemoryLog::new(1);
-            snapshot(&one)
-        };
-        let job = before::job()
-            .numbers(Named(log, partitions))
-            .parities(io::discard());
-        let error = job.start_from(state).run(Mode::PerRecord).unwrap_err();
-        assert_eq!(parts(&error).1.unwrap(), told);
-    }
+fn a_partition_that_is_gone_is_told() {
+    let state = snapshot(&MemoryLog::new(1));
+    let job = before::job()
+        .numbers(Named(MemoryLog::new(1), &["other"]))
+        .parities(io::discard());
+    let error = job.start_from(state).run(Mode::PerRecord).unwrap_err();
+    let told = "source `numbers` has no partition `0` any more";
+    assert_eq!(parts(&error).1.unwrap(), told);
+}
+
+/// The numbers as seconds; what is late comes out apart.
+fn late_numbers(numbers: Stream<u64>) -> (Timed<u64>, Stream<u64>) {
+    numbers.event_time(|n| EventTime::secs(*n as i64), Lateness::secs(0))
+}
+
+/// The state of a job of [`late_numbers`] that has read 10 from its only partition.
+fn at_ten(log: &MemoryLog<u64>, pipeline: impl Fn(&Graph) + Send + Sync + 'static) -> Snapshot {
+    log.append(0, [10]).unwrap();
+    let job = Job::new("lateness", pipeline)
+        .source("numbers", log.clone())
+        .sink::<u64>("timed", io::discard())
+        .sink::<u64>("late", io::discard());
+    let handle = job.start(Mode::PerRecord).unwrap();
+    until_read(&handle, "numbers", 1);
+    handle.stop();
+    handle.wait().unwrap().snapshot.unwrap()
+}
+
+fn plain(graph: &Graph) {
+    let (timed, late) = late_numbers(graph.input("numbers"));
+    graph.output("timed", timed);
+    graph.output("late", late);
+}
+
+#[test]
+fn an_input_that_is_declared_before_an_old_one_costs_no_lateness() {
+    let log = MemoryLog::new(1);
+    let state = at_ten(&log, plain);
+    log.append(0, [5, 11]).unwrap();
+    log.close();
+    let (sink, late) = io::collect::<u64>();
+    let job = Job::new("lateness", |graph| {
+        graph.output("others", graph.input::<u64>("others"));
+        plain(graph);
+    });
+    let job = job
+        .source("others", io::vec(vec![1_u64]))
+        .source("numbers", log)
+        .sink::<u64>("others", io::discard())
+        .sink::<u64>("timed", io::discard())
+        .sink("late", sink);
+    job.start_from(state).run(Mode::Batch).unwrap();
+    assert_eq!(late.take(), [5]);
+}
+
+#[test]
+fn a_partition_that_has_moved_keeps_its_place_and_its_lateness() {
+    let log = MemoryLog::new(1);
+    let state = at_ten(&log, plain);
+    let moved = MemoryLog::new(2);
+    moved.append(0, [1, 2]).unwrap();
+    moved.append(1, [10, 5, 11]).unwrap();
+    moved.close();
+    let (sink, late) = io::collect::<u64>();
+    let (all, timed) = io::collect::<u64>();
+    let job = Job::new("lateness", plain)
+        .source("numbers", Named(moved, &["new", "0"]))
+        .sink::<u64>("timed", all)
+        .sink("late", sink);
+    job.start_from(state).workers(2).run(Mode::Batch).unwrap();
+    assert_eq!(late.take(), [5]);
+    assert_eq!(sorted(timed.take()), [1, 2, 11]);
+}
+
+#[test]
+fn a_lane_that_goes_another_way_is_told() {
+    let log = MemoryLog::new(1);
+    let state = at_ten(&log, plain);
+    log.close();
+    let job = Job::new("lateness", |graph| {
+        let numbers = graph.input::<u64>("numbers");
+        let (timed, late) = late_numbers(numbers.union(graph.input("more")));
+        graph.output("timed", timed);
+        graph.output("late", late);
+    });
+    let job = job
+        .source("numbers", log)
+        .source("more", io::vec(Vec::<u64>::new()))
+        .sink::<u64>("timed", io::discard())
+        .sink::<u64>("late", io::discard());
+    let error = job.start_from(state).run(Mode::Batch).unwrap_err();
+    let (what, detail, hint) = parts(&error);
+    assert_eq!(what, "the snapshot does not fit the job");
+    let told = "it has event times of a lane that does not reach `lateness/event_time` any more";
+    assert_eq!(detail.unwrap(), told);
+    assert!(hint.unwrap().contains("the unions on its way"));
 }

@@ -15,8 +15,9 @@ use clap::{ArgMatches, Command};
 use toml::{Table, Value};
 
 use super::line::Color;
+use crate::engine::Wait;
 use crate::error::Problem;
-use crate::run::{Job, Wait};
+use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
 const SETTINGS: [(&str, &str); 9] = [

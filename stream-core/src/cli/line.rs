@@ -10,7 +10,7 @@ use clap::{ArgAction, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEn
 use clap_complete::Shell;
 
 use super::compare::parse_modes;
-use crate::run::{Mode, Wait};
+use crate::engine::{Mode, Wait};
 
 #[derive(Parser)]
 #[command(

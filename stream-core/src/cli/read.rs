@@ -9,7 +9,7 @@ use super::config::{self, Config, Early};
 use super::line::{Command, Line, refuse_misplaced};
 use super::tell::Teller;
 use crate::error::Error;
-use crate::run::Job;
+use crate::job::Job;
 
 /// The exit code of a wrong command line.
 const WRONG_LINE: u8 = 2;

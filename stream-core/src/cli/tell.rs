@@ -12,7 +12,7 @@ use super::compare::Comparison;
 use super::layout::grouped;
 use super::line::Color;
 use crate::error::Error;
-use crate::run::Counts;
+use crate::job::Counts;
 
 /// Stderr, as this run uses it.
 #[derive(Clone, Copy)]

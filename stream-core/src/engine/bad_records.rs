@@ -3,9 +3,9 @@
 use super::abort::Abort;
 use super::bindings::BoundSource;
 use super::guard::Guard;
+use super::local::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Writer};
-use crate::job::worker::Local;
 use crate::observe::Counter;
 
 /// What is done, on one worker, with the records of one source that cannot be read.

@@ -14,9 +14,9 @@ use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::progress::Stamp;
 
-use crate::graph::Record;
+use super::lane::{Lane, Progress};
+use super::record::Record;
 use crate::state::codec;
-use crate::time::lane::{Lane, Progress};
 
 /// A `Vec` of records, boxed.
 pub(crate) type Boxed = Box<dyn Any>;
@@ -95,7 +95,7 @@ impl Segment {
 
 impl Default for Segment {
     fn default() -> Self {
-        Segment::new(Lane::new(0, 0), Progress::Open)
+        Segment::new(Lane::default(), Progress::Open)
     }
 }
 

@@ -6,9 +6,15 @@ pub(crate) mod bad_records;
 pub(crate) mod batch;
 pub(crate) mod bindings;
 pub(crate) mod epochs;
+pub(crate) mod flow;
 pub(crate) mod guard;
+pub(crate) mod lane;
+pub(crate) mod lane_state;
 pub(crate) mod limit;
+pub(crate) mod local;
 mod mode;
+pub(crate) mod record;
 pub(crate) mod tap;
 
+pub(crate) use mode::Emission;
 pub use mode::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};

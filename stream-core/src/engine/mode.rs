@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Problem;
-use crate::ops::keyed::Emission;
 use crate::time::span;
 
 /// How a job cuts its input. The results are the same in every mode.
@@ -111,6 +110,17 @@ impl Mode {
             _ => Ok(()),
         }
     }
+}
+
+/// When an operator emits, which is half of what a mode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Emission {
+    /// As soon as the logic says so.
+    AtOnce,
+    /// At the close of each batch.
+    BatchClose,
+    /// When every lane has ended.
+    End,
 }
 
 const SHORTEST: Duration = Duration::from_micros(100);

@@ -10,13 +10,14 @@ use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::context::{Context, Each, Flow, Open, Pull};
+use super::context::Context;
 use super::handles::{Keyed, Kind, Stream};
 use super::node::{Port, Render};
 use super::spec::PortSpec;
-use super::{Key, Record, Stamp};
 use crate::engine::batch::Segment;
+use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
+use crate::engine::record::{Key, Record, Stamp};
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {

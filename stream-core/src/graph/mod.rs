@@ -11,11 +11,13 @@
 mod again;
 pub(crate) mod context;
 mod fuse;
-mod handles;
+pub(crate) mod handles;
 pub(crate) mod node;
 mod outline;
+mod rows;
 mod scope;
 mod spec;
+mod stateless;
 
 pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
@@ -24,38 +26,14 @@ pub use handles::{
 };
 pub use node::Graph;
 pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};
+pub use rows::{Change, Entry};
 #[doc(hidden)]
 pub use scope::{Handle, Scope};
 pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec, StateSpec};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::time::EventTime;
-
-/// What a record must be to leave its worker or to be kept as state, from `key_by` on.
-///
-/// It is implemented for every type that has the parts; nobody implements it by hand.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent to another worker or kept as state",
-    label = "after `key_by` a record must be `Clone + Send + Serialize + Deserialize`",
-    note = "add `#[derive(Clone, Serialize, Deserialize)]` to the type, and hold no references"
-)]
-pub trait Record: Clone + Send + Serialize + DeserializeOwned + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone + Send + Serialize + DeserializeOwned + 'static> Record for T {}
-
-/// What a key must be: a record that can be compared, hashed and ordered.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a key",
-    label = "a key must be `Eq + Hash + Ord + Clone + Send + Serialize + Deserialize`",
-    note = "floating-point numbers have no total order: use an integer, or wrap them"
-)]
-pub trait Key: Record + Eq + std::hash::Hash + Ord {}
-
-#[diagnostic::do_not_recommend]
-impl<K: Record + Eq + std::hash::Hash + Ord> Key for K {}
+#[doc(hidden)]
+pub use crate::engine::record::Stamp;
+pub use crate::engine::record::{Key, Record};
 
 /// What a setting of a pipeline must be: every worker has a copy.
 ///
@@ -70,10 +48,3 @@ pub trait Setting: Clone + Send + Sync + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> Setting for T {}
-
-/// What travels beside a record: nothing, or its event time. The engine's own; nothing to call.
-#[doc(hidden)]
-pub trait Stamp: Copy + Send + Serialize + DeserializeOwned + 'static {}
-
-impl Stamp for () {}
-impl Stamp for EventTime {}

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use super::context::Context;
 use super::scope::Scopes;
 use super::spec::{GraphSpec, NodeSpec, PortSpec};
-use super::{Output, Stamp, Stream};
 use crate::engine::batch::{Cloner, cloner};
+use crate::engine::record::Stamp;
 use crate::error::Problem;
 
 /// The graph of one pipeline, being built: what a pipeline's function is given.
@@ -111,23 +111,6 @@ impl Graph {
         graph
     }
 
-    /// An input port: the job binds a source to its name.
-    pub fn input<T: 'static>(&self, name: &str) -> Stream<T> {
-        let mut spec = stage("input", Vec::new()).with("port", name);
-        spec.record = std::any::type_name::<T>().to_owned();
-        Stream::from_port(self.add(spec, crate::ops::input::render_input::<T>(name)))
-    }
-
-    /// An output port: the job binds a sink to its name.
-    ///
-    /// A [`Table`](super::Table) is written as its final content, [`Changes`](super::Changes) as
-    /// they come.
-    pub fn output<O: Output>(&self, name: &str, output: O) {
-        let before = self.scopes_mut(|scopes| scopes.bind(name, None));
-        output.connect(name);
-        self.scopes_mut(|scopes| scopes.restore(before));
-    }
-
     /// Adds a node with one output.
     pub(crate) fn add<S: Stamp, T: 'static>(
         &self,
@@ -180,6 +163,13 @@ impl Graph {
     /// Gives a node that was pushed without it the step that renders it.
     pub(crate) fn set_render(&self, node: usize, render: Box<dyn Render>) {
         self.0.nodes.borrow_mut()[node].render = Some(render);
+    }
+
+    /// Adds stages that belong to a name.
+    pub(crate) fn bound_to(&self, name: &str, add: impl FnOnce()) {
+        let before = self.scopes_mut(|scopes| scopes.bind(name, None));
+        add();
+        self.scopes_mut(|scopes| scopes.restore(before));
     }
 
     /// Does something with the names of what is being built.

@@ -26,7 +26,7 @@ mod wake;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use bad::{BadRecord, BadRecords};
+pub use bad::BadRecords;
 pub use canonical::{Canonical, Comparable, canonical, comparable};
 pub use channel::{ChannelSink, ChannelSource, Sender, channel, to_channel};
 pub use collect::{Collect, Discard, Rows, collect, discard};
@@ -38,6 +38,8 @@ pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
 pub use source_ext::{SourceExt, WithBadRecords};
+
+pub use crate::error::BadRecord;
 
 /// Locks what connectors share. A panic elsewhere while it was held is no reason to panic here:
 /// no connector leaves its state half changed.

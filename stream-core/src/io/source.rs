@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bad::{BadRecord, BadRecords};
+use super::bad::BadRecords;
+use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::Clock;
 

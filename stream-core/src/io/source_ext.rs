@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::bad::{BadRecord, BadRecords};
+use super::bad::BadRecords;
 use super::pace::{Rate, Replay};
 use super::sink::Sink;
 use super::source::{Opening, Reader, Source, SourceInfo};
+use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::EventTime;
 

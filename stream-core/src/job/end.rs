@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::report::Outcome;
-use super::worker::Shared;
+use super::worker::Team;
 use crate::engine::bad_records::dead_letters_of;
 use crate::engine::bindings::BoundSink;
 use crate::engine::guard;
@@ -15,13 +15,13 @@ use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};
 
 /// Commits every sink, if all went well, or else aborts every one.
-pub(crate) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
-    let sinks = all_sinks(shared);
-    if let Some(error) = shared.abort.take() {
+pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
+    let sinks = all_sinks(team);
+    if let Some(error) = team.shared.abort.take() {
         sinks.iter().for_each(Ending::abort);
         return Err(error);
     }
-    if shared.abort.is_output_closed() {
+    if team.shared.abort.is_output_closed() {
         sinks.iter().for_each(Ending::abort);
         return Ok(Outcome::OutputClosed);
     }
@@ -32,7 +32,7 @@ pub(crate) fn conclude(shared: &Shared) -> Result<Outcome, Error> {
         }
     }
     // A stop that came when all had been read has stopped nothing.
-    Ok(match shared.abort.has_unread() {
+    Ok(match team.shared.abort.has_unread() {
         true => Outcome::Stopped,
         false => Outcome::Finished,
     })
@@ -53,22 +53,22 @@ enum Bound<'a> {
 }
 
 /// None of a job with a tap: its sinks were never opened.
-fn all_sinks(shared: &Shared) -> Vec<Ending<'_>> {
-    if shared.tap.is_some() {
+fn all_sinks(team: &Team) -> Vec<Ending<'_>> {
+    if team.shared.tap.is_some() {
         return Vec::new();
     }
-    let spec = &shared.plan.spec;
+    let spec = &team.plan.spec;
     let stage = |kind, port| {
         let mut nodes = spec.nodes.iter();
         let found = nodes.find(|node| node.kind == kind && node.port() == Some(port));
         found.map_or(port, |node| &node.id)
     };
-    let outputs = shared.bindings.sinks().map(|(port, sink)| Ending {
+    let outputs = team.shared.bindings.sinks().map(|(port, sink)| Ending {
         port: port.to_owned(),
         stage: stage("output", port),
         sink: Bound::Output(sink),
     });
-    let inputs = shared.bindings.sources();
+    let inputs = team.shared.bindings.sources();
     let dead_letters = inputs.filter_map(|(port, source)| match &source.bad_records {
         BadRecords::DeadLetter(sink) => Some(Ending {
             port: dead_letters_of(port),

@@ -7,7 +7,7 @@ use timely::communication::WorkerGuards;
 
 use super::end::conclude;
 use super::report::{Counts, Outcome, Report};
-use super::worker::Shared;
+use super::worker::Team;
 use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
 
@@ -24,7 +24,7 @@ pub struct Handle {
 
 struct Running {
     guards: WorkerGuards<()>,
-    shared: Shared,
+    team: Team,
     started: Instant,
 }
 
@@ -52,14 +52,14 @@ impl Stop {
 impl Handle {
     pub(crate) fn new(
         guards: WorkerGuards<()>,
-        shared: Shared,
+        team: Team,
         workers: usize,
         started: Instant,
     ) -> Self {
         Handle {
             running: Some(Running {
                 guards,
-                shared,
+                team,
                 started,
             }),
             workers,
@@ -68,7 +68,7 @@ impl Handle {
 
     /// What can ask the job to stop.
     pub fn stopper(&self) -> Stop {
-        Stop(self.running().shared.abort.clone())
+        Stop(self.running().team.shared.abort.clone())
     }
 
     /// Asks the job to stop; see [`Stop::stop`].
@@ -78,7 +78,7 @@ impl Handle {
 
     /// What the job has counted so far.
     pub fn counts(&self) -> Counts {
-        Counts::of(&self.running().shared.counters)
+        Counts::of(&self.running().team.shared.counters)
     }
 
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
@@ -97,25 +97,26 @@ impl Handle {
     pub fn wait(mut self) -> Result<Report, Error> {
         let Running {
             guards,
-            shared,
+            team,
             started,
         } = self.running.take().expect("waited for once");
-        join(guards, &shared.abort);
-        let outcome = conclude(&shared)?;
+        join(guards, &team.shared.abort);
+        let outcome = conclude(&team)?;
         let report = Report {
             outcome,
-            mode: shared.mode,
+            mode: team.shared.mode,
             workers: self.workers,
             duration: started.elapsed(),
-            counts: Counts::of(&shared.counters),
+            counts: Counts::of(&team.shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
-            snapshot: shared
+            snapshot: team
+                .shared
                 .snapshots
                 .take()
                 .filter(|_| outcome == Outcome::Stopped),
         };
-        Ok(report.slices(&shared.epochs))
+        Ok(report.slices(&team.shared.epochs))
     }
 
     fn running(&self) -> &Running {
@@ -127,12 +128,12 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Some(Running { guards, shared, .. }) = self.running.take() {
-            shared
+        if let Some(Running { guards, team, .. }) = self.running.take() {
+            team.shared
                 .abort
                 .fail(Error::Engine(Problem::new("the job's handle was dropped")));
-            join(guards, &shared.abort);
-            let _ = conclude(&shared);
+            join(guards, &team.shared.abort);
+            let _ = conclude(&team);
         }
     }
 }

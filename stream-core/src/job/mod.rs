@@ -2,7 +2,9 @@
 
 mod end;
 mod handle;
+mod ports;
 mod report;
+mod start;
 pub(crate) mod worker;
 
 use std::sync::Arc;
@@ -12,10 +14,11 @@ use timely::WorkerConfig;
 
 pub use self::handle::{Handle, Stop};
 pub use self::report::{Counts, Outcome, Report};
-use self::worker::Shared;
+use self::worker::Team;
 use crate::engine::abort::Abort;
 use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
 use crate::engine::epochs::Epochs;
+use crate::engine::local::Shared;
 use crate::engine::tap::Tap;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
@@ -292,13 +295,10 @@ impl Job {
                 problem,
             })?;
         }
-        self.start.rename(&plan.spec);
-        self.check_start(&plan.spec).map_err(Error::Plan)?;
+        start::prepare(&mut self.start, &plan.spec, &self.bindings).map_err(Error::Plan)?;
         let shared = Shared {
-            plan,
             bindings: Arc::new(self.bindings),
             mode,
-            wait: self.wait,
             clock: self.clock,
             epochs: Epochs::new(mode, self.start.epoch),
             snapshots: Snapshots::new(self.start),
@@ -307,6 +307,8 @@ impl Job {
             limit: self.limit,
             tap: self.tap,
         };
+        let wait = self.wait;
+        let team = Team { plan, wait, shared };
         let communication = match self.workers {
             1 => timely::CommunicationConfig::Thread,
             workers => timely::CommunicationConfig::Process(workers),
@@ -316,10 +318,10 @@ impl Job {
             worker: WorkerConfig::default(),
         };
         let started = Instant::now();
-        let workers = shared.clone();
+        let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        Ok(Handle::new(guards, shared, self.workers, started))
+        Ok(Handle::new(guards, team, self.workers, started))
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -340,7 +342,7 @@ impl Job {
             return Err(Error::Plan(mistake));
         }
         self.check_settings(mode).map_err(Error::Plan)?;
-        self.bindings.check_ports(spec).map_err(Error::Plan)?;
+        ports::check(spec, &self.bindings).map_err(Error::Plan)?;
         self.bindings.check_sinks().map_err(Error::Plan)?;
         self.check_bounds(spec, mode).map_err(Error::Plan)
     }
@@ -354,14 +356,6 @@ impl Job {
             );
         }
         mode.check().map_err(|error| error.problem())
-    }
-
-    /// Checks that a snapshot is of this pipeline and of these sources.
-    fn check_start(&self, spec: &GraphSpec) -> Result<(), Problem> {
-        let partitions = |port: &str| self.bindings.sources.get(port).map(BoundSource::partitions);
-        self.start.check(spec, partitions).map_err(|problem| {
-            problem.hint("start from a snapshot of the same pipeline and input, or from none")
-        })
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {

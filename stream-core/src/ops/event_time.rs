@@ -8,22 +8,48 @@
 use std::rc::Rc;
 
 use crate::engine::batch::Segment;
+use crate::engine::flow::least;
+use crate::engine::flow::{Flow, epoch_of};
+use crate::engine::lane::{Lane, Progress};
+use crate::engine::lane_state::LaneState;
+use crate::engine::local::Local;
 use crate::error::Error;
-use crate::graph::PortSpec;
-use crate::graph::context::{Context, Flow, epoch_of};
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
+use crate::graph::{Kind, KnowsLane, PortSpec, Stream, Timed};
 use crate::io::BadRecord;
-use crate::job::worker::{Local, least};
 use crate::observe::Counter;
-use crate::state::snapshot::LaneState;
 use crate::time::epoch::FOREVER;
-use crate::time::lane::{Lane, Progress};
 use crate::time::{EventTime, Lateness};
 
 /// A record further ahead of its lane than this is bad, not early: ten years.
 const LEAP_MICROS: i64 = 3_653 * 86_400 * 1_000_000;
 
-pub(crate) fn event_time<T: 'static>(
+impl<T: 'static, K: Kind> Stream<T, K> {
+    /// Reads each record's event time, and divides the records that are on time from the late
+    /// ones.
+    ///
+    /// A record is late exactly when it lies behind the highest event time seen *earlier in its
+    /// own lane* by more than `lateness`: so it depends on the input alone, not on how it was cut
+    /// or read. The two streams together are the input.
+    ///
+    /// A record that leaps ahead of its lane (for the first one, of the wall clock) by more than
+    /// ten years is a bad record, treated as its source says: one record of the year
+    /// 9999 does not make all others late.
+    pub fn event_time(
+        self,
+        f: impl Fn(&T) -> EventTime + 'static,
+        lateness: Lateness,
+    ) -> (Timed<T>, Stream<T>)
+    where
+        K: KnowsLane,
+    {
+        let (timed, late) = event_time(self.port, f, lateness);
+        (Stream::from_port(timed), Stream::from_port(late))
+    }
+}
+
+fn event_time<T: 'static>(
     input: Port<(), T>,
     f: impl Fn(&T) -> EventTime + 'static,
     lateness: Lateness,
@@ -149,7 +175,7 @@ impl LaneTimes {
         let mut on_time = Segment::new(lane, segment.progress);
         let local = &self.local;
         let mut state = Dividing {
-            high: self.highs.get(lane).copied(),
+            high: self.highs.get(lane.name).copied(),
             lateness: self.lateness,
             wall: &|| local.clock.wall(),
             bad: &mut |record| local.bad_record(lane, record),
@@ -158,7 +184,7 @@ impl LaneTimes {
         let high = state.high;
         self.late.add(behind.count());
         if let Some(high) = high {
-            self.highs.set(epoch, lane, high);
+            self.highs.set(epoch, lane.name, high);
         }
         let promised = high.map_or(Progress::Open, |high| {
             Progress::At(high.minus(self.lateness))

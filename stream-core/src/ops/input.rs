@@ -15,23 +15,34 @@ use timely::scheduling::Activator;
 use crate::engine::bad_records::BadRecordPolicy;
 use crate::engine::batch::{Boxed, Segment};
 use crate::engine::bindings::BoundSource;
+use crate::engine::flow::{Flow, SegmentSession};
+use crate::engine::lane::{Lane, Progress};
 use crate::engine::limit::Limited;
+use crate::engine::local::Local;
 use crate::error::{Error, Problem};
-use crate::graph::context::{Context, Flow, SegmentSession};
-use crate::graph::node::Render;
+use crate::graph::context::Context;
+use crate::graph::node::{Render, stage};
+use crate::graph::{Graph, Stream};
 use crate::io::{BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Waker};
-use crate::job::worker::Local;
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
-use crate::time::lane::{Lane, Progress};
 
 /// How many records are read at once; so many fit the nearest caches all the way down.
 const CHUNK_RECORDS: u64 = 1_024;
 /// How many chunks are read before the other operators have their turn.
 const CHUNKS: usize = 4;
 
+impl Graph {
+    /// An input port: the job binds a source to its name.
+    pub fn input<T: 'static>(&self, name: &str) -> Stream<T> {
+        let mut spec = stage("input", Vec::new()).with("port", name);
+        spec.record = std::any::type_name::<T>().to_owned();
+        Stream::from_port(self.add(spec, render_input::<T>(name)))
+    }
+}
+
 /// The step that renders an input port.
-pub(crate) fn render_input<T: 'static>(port: &str) -> Box<dyn Render> {
+fn render_input<T: 'static>(port: &str) -> Box<dyn Render> {
     Box::new(InputStep {
         port: port.to_owned(),
         open: open_typed::<T>,
@@ -121,6 +132,7 @@ impl Render for InputStep {
             records: local.counter(&self.port, "in"),
             bytes: local.counter(&self.port, "bytes"),
             port: self.port,
+            id: context.id(node).to_owned(),
             activator: activator(),
             turn: 0,
             is_announced: false,
@@ -160,6 +172,8 @@ type Wake = Arc<std::sync::Mutex<timely::scheduling::activate::SyncActivator>>;
 /// The partitions of one source that one worker owns.
 struct Input {
     port: String,
+    /// The id of the stage.
+    id: String,
     lanes: Vec<OpenLane>,
     records: Counter,
     bytes: Counter,
@@ -194,10 +208,7 @@ impl Input {
         wake: Wake,
     ) {
         let start = self.local.snapshots.read_partition(&self.port, name);
-        let end = PartitionEnd {
-            index,
-            ..start.unwrap_or_default()
-        };
+        let end = start.unwrap_or_default();
         let is_ready = Arc::new(AtomicBool::new(true));
         let ready = is_ready.clone();
         let waker = Waker::new(move || {
@@ -220,7 +231,7 @@ impl Input {
             self.fail(problem);
             None
         });
-        let lane = Lane::new(node, index);
+        let lane = Lane::new(node, &self.id, index, name);
         let (name, until, turn) = (name.to_owned(), Duration::ZERO, 0);
         self.lanes.push(OpenLane {
             lane,
@@ -332,7 +343,6 @@ impl Input {
         lane.end = PartitionEnd {
             position: reader.position(),
             ended: status == ReadStatus::Ended,
-            index: lane.end.index,
         };
         match status {
             ReadStatus::More => lane.is_ready.store(true, Ordering::Release),

@@ -34,17 +34,19 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::{Capability, CapabilityTrait, InputCapability};
 
+use crate::engine::Emission;
 use crate::engine::abort::Abort;
 use crate::engine::batch::{Boxed, Parcel, Route, Segment};
+use crate::engine::flow::least;
+use crate::engine::flow::{Flow, SegmentOutput, SegmentSession, epoch_of};
+use crate::engine::lane::{Lane, Lanes, Progress};
+use crate::engine::record::{Record, Stamp};
 use crate::error::{Error, Problem};
-use crate::graph::context::{Context, Flow, SegmentOutput, SegmentSession, epoch_of};
-use crate::graph::{Record, Stamp};
-use crate::job::worker::least;
+use crate::graph::context::Context;
 use crate::state::snapshot::{Part, Snapshots};
 use crate::state::{SHARDS, codec, hash, owner};
 use crate::time::EventTime;
 use crate::time::epoch::{Align, FOREVER};
-use crate::time::lane::{Lane, Lanes, Progress};
 
 /// How many records an operator gathers before it sends them.
 pub(crate) const FULL: usize = 4_096;
@@ -126,17 +128,6 @@ pub(crate) struct Emit<L: Logic + ?Sized> {
     /// Records whose window had been emitted before they came; kept only if they are read.
     pub(crate) overtaken: Vec<((), L::Record)>,
     pub(crate) wants_overtaken: bool,
-}
-
-/// When an operator emits, which is half of what a mode is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Emission {
-    /// As soon as the logic says so.
-    AtOnce,
-    /// At the close of each batch.
-    BatchClose,
-    /// When every lane has ended.
-    End,
 }
 
 /// Records on their way in.
@@ -542,7 +533,12 @@ impl Operator {
             lanes: Lanes::default(),
             applied: Progress::Open,
             held: None,
-            lane: Lane::new(node, local.index),
+            lane: Lane::new(
+                node,
+                context.id(node),
+                local.index,
+                &local.index.to_string(),
+            ),
             is_announced: false,
             owes: false,
             id: context.id(node).to_owned(),

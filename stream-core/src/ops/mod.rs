@@ -12,10 +12,12 @@ pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod split;
 pub(crate) mod table;
+mod tapped;
 pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
 pub use refusals::{HasKey, HasNoKey};
-pub use table::{Change, Entry};
 pub use window::Windowed;
+
+pub use crate::graph::{Change, Entry};

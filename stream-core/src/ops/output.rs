@@ -5,27 +5,79 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use super::table::final_content;
+use super::tapped::{TapPort, Telling};
 use crate::engine::abort::Abort;
 use crate::engine::batch::Segment;
-use crate::engine::tap::{TapPort, Telling};
+use crate::engine::flow::epoch_of;
+use crate::engine::flow::least;
+use crate::engine::local::Local;
+use crate::engine::record::Stamp;
 use crate::error::Problem;
-use crate::graph::context::{Context, epoch_of};
+use crate::graph::context::Context;
+use crate::graph::handles::output::Sealed;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{PortSpec, Stamp};
-use crate::io::Writer;
-use crate::job::worker::{Local, least};
+use crate::graph::{
+    Change, Changes, Entry, Graph, Key, Kind, Output, PortSpec, Record, Stream, Table,
+};
+use crate::io::{self, Writer};
 use crate::time::epoch::FOREVER;
 
+impl Graph {
+    /// An output port: the job binds a sink to its name.
+    ///
+    /// A [`Table`](crate::graph::Table) is written as its final content, [`Changes`](crate::graph::Changes) as
+    /// they come.
+    pub fn output<O: Output>(&self, name: &str, output: O) {
+        self.bound_to(name, || output.connect(name));
+    }
+}
+
+impl<T: 'static, K: Kind> Sealed for Stream<T, K> {}
+impl<T: 'static, K: Kind> Output for Stream<T, K> {
+    type Row = T;
+
+    fn connect(self, name: &str) {
+        output(self.port, name, "rows", Telling::by_sink());
+    }
+}
+
+impl<Q: Key, V: Record> Sealed for Table<Q, V> {}
+impl<Q: Key, V: Record> Output for Table<Q, V> {
+    type Row = Entry<Q, V>;
+
+    fn connect(self, name: &str) {
+        let content = final_content(self.port);
+        output(content, name, "final content", Telling::rows());
+    }
+}
+
+impl<Q: Key, V: Record> Sealed for Changes<Q, V> {}
+impl<Q: Key, V: Record> Output for Changes<Q, V> {
+    type Row = Change<Q, V>;
+
+    fn connect(self, name: &str) {
+        let telling = Telling::changes(
+            |change: &Self::Row, into| io::canonical(&change.key, into),
+            |change| change.value.is_some(),
+        );
+        output(self.port, name, "changes", telling);
+    }
+
+    fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {
+        let last: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        last.into_iter()
+            .map(|(key, value)| Change { key, value })
+            .collect()
+    }
+}
+
 /// Ends a stream at an output port.
-pub(crate) fn output<S: Stamp, T: 'static>(
-    input: Port<S, T>,
-    name: &str,
-    content: &str,
-    telling: Telling<T>,
-) {
+fn output<S: Stamp, T: 'static>(input: Port<S, T>, name: &str, content: &str, telling: Telling<T>) {
     let graph = input.graph().clone();
     let mut spec = stage("output", vec![input.spec()])
         .with("port", name)

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 
 use hashbrown::HashTable;
 
-use super::keyed::{self, Emission, Emit, Logic};
+use super::keyed::{self, Emit, Logic};
+use crate::engine::Emission;
 use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};

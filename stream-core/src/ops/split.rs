@@ -1,11 +1,27 @@
 //! `split`: one stream as two, by a condition.
 
 use crate::engine::batch::Segment;
-use crate::graph::context::{Context, Flow};
+use crate::engine::flow::Flow;
+use crate::engine::record::Stamp;
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{PortSpec, Stamp};
+use crate::graph::{Kind, PortSpec, Stream};
 
-pub(crate) fn split<S: Stamp, T: 'static>(
+impl<T: 'static, K: Kind> Stream<T, K> {
+    /// Divides the records: first those for which the closure says so, then the rest.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let (small, large) = numbers.split(|n| *n < 3);
+    /// # small.map(|n| n * 100).union(large) }, [1, 2, 3], [3, 100, 200]);
+    /// ```
+    pub fn split(self, f: impl Fn(&T) -> bool + 'static) -> (Stream<T, K>, Stream<T, K>) {
+        let (yes, no) = split(self.port, f);
+        (Stream::from_port(yes), Stream::from_port(no))
+    }
+}
+
+fn split<S: Stamp, T: 'static>(
     input: Port<S, T>,
     f: impl Fn(&T) -> bool + 'static,
 ) -> (Port<S, T>, Port<S, T>) {

@@ -6,35 +6,16 @@
 use std::marker::PhantomData;
 
 use hashbrown::HashTable;
-use serde::{Deserialize, Serialize};
 
-use super::keyed::{self, Emission, Emit, FULL, Logic};
+use super::keyed::{self, Emit, FULL, Logic};
+use crate::engine::{Emission, Mode};
 use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Table};
-use crate::run::Mode;
+use crate::graph::{Change, Class, Entry, Key, Keyed, Kind, Record, Stamp, Table};
 use crate::state::SHARDS;
 use crate::state::codec;
 use crate::state::hash::{by_shard, hash_of, shard_of};
-
-/// A change of a table: the key's new value, or `None` when the key is gone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Change<Q, V> {
-    /// The key.
-    pub key: Q,
-    /// Its value from now on.
-    pub value: Option<V>,
-}
-
-/// A row of a table's content.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Entry<Q, V> {
-    /// The key.
-    pub key: Q,
-    /// Its value.
-    pub value: V,
-}
 
 impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Counts the records of each key.

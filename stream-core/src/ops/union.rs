@@ -2,11 +2,27 @@
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::graph::context::{Context, Each, Flow, Open, Pull};
+use crate::engine::flow::{Each, Flow, Open, Pull};
+use crate::engine::lane::UnionPort;
+use crate::engine::record::Stamp;
+use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{PortSpec, Stamp};
+use crate::graph::{Kind, PortSpec, Stream};
 
-pub(crate) fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
+impl<T: 'static, K: Kind> Stream<T, K> {
+    /// Puts the records of two streams into one. A lane of either stays a lane of its own.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let all = numbers.clone().union(numbers.map(|n| n + 10));
+    /// # all }, [1, 2], [1, 2, 11, 12]);
+    /// ```
+    pub fn union(self, other: Stream<T, K>) -> Stream<T, K> {
+        Stream::from_port(union(self.port, other.port))
+    }
+}
+
+fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
     let graph = left.graph().clone();
     let spec = stage("union", vec![left.spec(), right.spec()]);
     graph.add(spec, Box::new(Union([left.spec(), right.spec()])))
@@ -17,35 +33,37 @@ struct Union([PortSpec; 2]);
 impl Render for Union {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flows = self.0.map(|port| context.take(port));
-        context.put(node, 0, Flow::Lazy(Box::new(Both { node, flows })));
+        let id = context.id(node);
+        let ways = [0, 1].map(|port| UnionPort::new(id, port));
+        context.put(node, 0, Flow::Lazy(Box::new(Both { ways, flows })));
     }
 }
 
 struct Both<F> {
-    node: usize,
+    ways: [UnionPort; 2],
     flows: [F; 2],
 }
 
 impl<'s> Open<'s> for Both<Flow<'s>> {
     fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull> {
-        let Both { node, flows } = *self;
+        let Both { ways, flows } = *self;
         Box::new(BothPull {
-            node,
+            ways,
             pulls: flows.map(|flow| flow.open(builder)),
         })
     }
 }
 
 struct BothPull {
-    node: usize,
+    ways: [UnionPort; 2],
     pulls: [Box<dyn Pull>; 2],
 }
 
 impl Pull for BothPull {
     fn pull(&mut self, each: Each<'_>) {
-        for (port, pull) in self.pulls.iter_mut().enumerate() {
+        for (way, pull) in self.ways.iter().zip(&mut self.pulls) {
             pull.pull(&mut |capability, segment| {
-                segment.lane = segment.lane.through(self.node, port);
+                segment.lane = segment.lane.through(*way);
                 each(capability, segment);
             });
         }

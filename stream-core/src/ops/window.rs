@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keyed::{self, Emission, Logic};
+use super::keyed::{self, Logic};
+use crate::engine::Emission;
 use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};

@@ -8,14 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::codec;
-use crate::error::Problem;
-use crate::graph::GraphSpec;
 use crate::io::Position;
-use crate::time::lane::Lane;
 
 /// The state of a job at one boundary: what a stopped job hands out and another one starts from,
 /// on any number of workers.
@@ -29,70 +22,11 @@ pub struct Snapshot {
     pub(crate) parts: BTreeMap<(String, Part), Vec<u8>>,
 }
 
-impl Snapshot {
-    /// Gives the state of stages that were renamed to their new names.
-    pub(crate) fn rename(&mut self, spec: &GraphSpec) {
-        for node in &spec.nodes {
-            let Some(was) = &node.was else { continue };
-            let has = |id: &String| self.parts.keys().any(|(operator, _)| operator == id);
-            if has(&node.id) || !has(was) {
-                continue;
-            }
-            let parts = std::mem::take(&mut self.parts);
-            let rename = |operator| {
-                if operator == *was {
-                    node.id.clone()
-                } else {
-                    operator
-                }
-            };
-            self.parts = parts
-                .into_iter()
-                .map(|((op, part), bytes)| ((rename(op), part), bytes))
-                .collect();
-        }
-    }
-
-    /// Says what of this snapshot a job with these stages and partitions would lose.
-    pub(crate) fn check<'a>(
-        &self,
-        spec: &GraphSpec,
-        partitions: impl Fn(&str) -> Option<&'a [String]>,
-    ) -> Result<(), Problem> {
-        let misfit = || Problem::new("the snapshot does not fit the job");
-        for ((port, name), end) in &self.partitions {
-            match partitions(port).and_then(|names| names.iter().position(|other| other == name)) {
-                Some(index) if index == end.index => {}
-                None if end.ended => {}
-                None => {
-                    let detail = format!("source `{port}` has no partition `{name}` any more");
-                    return Err(misfit().detail(detail));
-                }
-                Some(index) => {
-                    let place = format!("number {}, not {}", index + 1, end.index + 1);
-                    let detail = format!("partition `{name}` of source `{port}` is now {place}");
-                    return Err(misfit().detail(detail));
-                }
-            }
-        }
-        let unknown =
-            |(operator, _): &&(String, Part)| !spec.nodes.iter().any(|node| node.id == *operator);
-        match self.parts.keys().find(unknown) {
-            Some((operator, _)) => Err(misfit().detail(format!(
-                "it has state of a stage `{operator}`, which is gone"
-            ))),
-            None => Ok(()),
-        }
-    }
-}
-
 /// How far a partition has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartitionEnd {
     pub(crate) position: Position,
     pub(crate) ended: bool,
-    /// The partition's number, by which the state of its lanes is found.
-    pub(crate) index: usize,
 }
 
 /// A part of an operator's state.
@@ -184,89 +118,5 @@ impl Snapshots {
     fn taken(&self) -> MutexGuard<'_, Snapshot> {
         // A panic ends the job, and what lies here is then not used.
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// State by lane, of an operator that stands before the first exchange.
-pub(crate) struct LaneState<V> {
-    now: BTreeMap<Lane, V>,
-    /// What was restored of lanes that have not passed here yet; most of them pass other workers,
-    /// which write them.
-    restored: BTreeMap<Lane, V>,
-    /// The state at the boundary, once a record from behind it has come.
-    at_boundary: Option<BTreeMap<Lane, V>>,
-    saved: bool,
-    snapshots: Snapshots,
-    operator: String,
-    worker: usize,
-}
-
-impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
-    /// Reads the state of all lanes; only those that pass this worker will be asked for.
-    pub(crate) fn restore(
-        snapshots: &Snapshots,
-        operator: &str,
-        worker: usize,
-    ) -> Result<Self, Problem> {
-        let mut state = LaneState::new(snapshots, operator, worker);
-        for ((id, part), bytes) in &snapshots.start().parts {
-            if let (true, Part::Worker(_)) = (id == operator, part) {
-                state.restored.append(&mut codec::decode(bytes)?);
-            }
-        }
-        Ok(state)
-    }
-
-    /// No state.
-    pub(crate) fn new(snapshots: &Snapshots, operator: &str, worker: usize) -> Self {
-        let (snapshots, operator) = (snapshots.clone(), operator.to_owned());
-        LaneState {
-            now: BTreeMap::new(),
-            restored: BTreeMap::new(),
-            at_boundary: None,
-            saved: false,
-            snapshots,
-            operator,
-            worker,
-        }
-    }
-
-    /// The state of a lane. From now on it is this worker's to write.
-    pub(crate) fn get(&mut self, lane: Lane) -> Option<&V> {
-        if let Some(value) = self.restored.remove(&lane) {
-            if let Some(at_boundary) = &mut self.at_boundary {
-                at_boundary.insert(lane, value.clone());
-            }
-            self.now.insert(lane, value);
-        }
-        self.now.get(&lane)
-    }
-
-    /// Changes the state of a lane, because of records of an epoch.
-    pub(crate) fn set(&mut self, epoch: u64, lane: Lane, value: V) {
-        let boundary = self.snapshots.boundary();
-        let is_behind = boundary.is_some_and(|boundary| epoch >= boundary);
-        if is_behind && self.at_boundary.is_none() {
-            self.at_boundary = Some(self.now.clone());
-        }
-        self.now.insert(lane, value);
-    }
-
-    /// Writes the state once the frontier has reached the boundary.
-    pub(crate) fn passed(&mut self, frontier: u64) -> Result<(), Problem> {
-        if self.saved
-            || self
-                .snapshots
-                .boundary()
-                .is_none_or(|boundary| frontier < boundary)
-        {
-            return Ok(());
-        }
-        self.saved = true;
-        let state = self.at_boundary.as_ref().unwrap_or(&self.now);
-        let bytes = codec::encode(state)?;
-        self.snapshots
-            .write(&self.operator, Part::Worker(self.worker), bytes);
-        Ok(())
     }
 }

@@ -15,8 +15,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::ports::{Inputs, Outputs};
+use crate::engine::BatchCut;
 use crate::graph::{Class, GraphSpec};
-use crate::run::{BatchCut, Counts, Stop};
+use crate::job::{Counts, Stop};
 use crate::time::Clock;
 use crate::{Error, Job, Mode, Snapshot};
 

@@ -4,7 +4,6 @@
 pub(crate) mod clock;
 pub(crate) mod epoch;
 pub(crate) mod event_time;
-pub(crate) mod lane;
 pub(crate) mod span;
 
 pub use clock::Clock;

@@ -7,7 +7,7 @@ use super::digest::{DigestTap, Rows};
 use super::{Comparison, Run, RunName, run};
 use crate::error::Error;
 use crate::graph::{Class, GraphSpec};
-use crate::run::Job;
+use crate::job::Job;
 
 /// How many rows of each run are shown.
 const ROWS_SHOWN: usize = 5;

@@ -21,10 +21,11 @@ pub(super) use difference::Difference;
 use digest::{Content, DigestTap};
 pub(super) use report::parse_modes;
 
+use crate::engine::Mode;
 use crate::error::{Error, Problem};
 use crate::graph::GraphSpec;
 use crate::io::Boundedness;
-use crate::run::{Counts, Job, Mode};
+use crate::job::{Counts, Job};
 
 /// What is to be compared.
 pub(super) struct Race {

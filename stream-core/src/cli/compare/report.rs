@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Comparison, Difference, Run};
 use crate::cli::layout::{Columns, grouped};
+use crate::engine::Mode;
 use crate::error::{Error, Problem};
-use crate::run::Mode;
 
 /// Its [`Display`](fmt::Display) is the table: the modes with the median of their runs, then the
 /// outputs.
@@ -275,7 +275,7 @@ pub(in crate::cli) fn parse_modes(text: &str) -> Result<Vec<Mode>, String> {
     for part in parts {
         let mode = part
             .parse()
-            .map_err(|error: crate::run::ParseModeError| error.to_string())?;
+            .map_err(|error: crate::engine::ParseModeError| error.to_string())?;
         if modes.contains(&mode) {
             return Err(format!("`{part}` is there twice"));
         }

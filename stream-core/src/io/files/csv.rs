@@ -12,8 +12,8 @@ use serde::de::{DeserializeOwned, Deserializer};
 use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use super::quotes::{Mark, Quotes};
+use crate::error::BadRecord;
 use crate::error::Problem;
-use crate::io::bad::BadRecord;
 
 /// The format CSV, and its settings.
 #[derive(Clone, Copy, Debug)]

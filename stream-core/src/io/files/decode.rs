@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::input::{Cutter, Piece};
 use super::paths::cannot_open;
+use crate::error::BadRecord;
 use crate::error::Problem;
-use crate::io::bad::BadRecord;
 use crate::io::source::{Chunk, Position};
 use crate::io::threaded::Decoder;
 

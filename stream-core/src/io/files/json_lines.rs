@@ -10,8 +10,8 @@ use serde_json::error::Category;
 
 use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
+use crate::error::BadRecord;
 use crate::error::Problem;
-use crate::io::bad::BadRecord;
 
 /// The format JSON Lines (NDJSON): UTF-8, one JSON value a line.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{check, micros};
 use crate::error::Problem;
-use crate::io::bad::BadRecords;
+use crate::io::BadRecords;
 use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
 use crate::time::Clock;
 

@@ -5,35 +5,66 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EventTime;
+use crate::state::hash::{hash_of, mix};
+use crate::time::EventTime;
 
 /// One ordered sequence of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub(crate) struct Lane {
     /// The number of the node that the lane begins at: a source, or an operator after an exchange.
     pub(crate) origin: u32,
     /// The source's partition, or the operator's worker.
     pub(crate) partition: u32,
-    /// The union ports that the lane has passed, mixed into one number; 0 before the first.
-    pub(crate) path: u64,
+    /// The lane's name, by which its state is found in a snapshot.
+    pub(crate) name: LaneName,
 }
 
+/// A hash of the id of the stage that a lane begins at, of the partition's name, and of the ids and
+/// ports of the unions on the way. Nodes and partitions may change their numbers from one run to the
+/// next; this stays.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub(crate) struct LaneName(u64);
+
 impl Lane {
-    pub(crate) fn new(origin: usize, partition: usize) -> Self {
+    /// The lane of a partition: that of a source, or one that a worker is of an operator.
+    pub(crate) fn new(origin: usize, id: &str, partition: usize, name: &str) -> Self {
         Lane {
             origin: origin as u32,
             partition: partition as u32,
-            path: 0,
+            name: LaneName::new(id, name),
         }
     }
 
     /// The lane behind a union's port. Two ways by which one lane reaches an edge give two lanes.
-    pub(crate) fn through(self, union: usize, port: usize) -> Self {
-        let step = ((union as u64) << 32) | (port as u64 + 1);
-        Lane {
-            path: crate::state::hash::mix(self.path ^ step),
-            ..self
-        }
+    pub(crate) fn through(self, way: UnionPort) -> Self {
+        let name = self.name.through(way);
+        Lane { name, ..self }
+    }
+}
+
+impl LaneName {
+    /// The name of a partition's lane where it begins.
+    pub(crate) fn new(id: &str, partition: &str) -> Self {
+        LaneName(hash_of(&(id, partition)))
+    }
+
+    /// The name behind a union's port.
+    pub(crate) fn through(self, way: UnionPort) -> Self {
+        LaneName(mix(self.0 ^ way.0))
+    }
+}
+
+/// One of the ports of a union, by a hash of the union's id.
+#[derive(Clone, Copy)]
+pub(crate) struct UnionPort(u64);
+
+impl UnionPort {
+    pub(crate) fn new(union: &str, port: usize) -> Self {
+        UnionPort(hash_of(&(union, port as u64)))
     }
 }
 

@@ -1,0 +1,176 @@
+//! What the operators of one worker share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use timely::scheduling::Activator;
+
+use super::Mode;
+use super::abort::Abort;
+use super::bad_records::BadRecordPolicy;
+use super::bindings::Bindings;
+use super::epochs::Epochs;
+use super::lane::{Lane, Progress};
+use super::tap::Tap;
+use crate::error::BadRecord;
+use crate::observe::{Counter, Counters};
+use crate::state::snapshot::Snapshots;
+use crate::time::Clock;
+use crate::time::epoch::FOREVER;
+
+/// What the workers of a job share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) bindings: Arc<Bindings>,
+    pub(crate) mode: Mode,
+    pub(crate) clock: Clock,
+    pub(crate) epochs: Epochs,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) abort: Abort,
+    pub(crate) counters: Counters,
+    pub(crate) limit: Option<u64>,
+    pub(crate) tap: Option<Arc<dyn Tap>>,
+}
+
+/// What the operators of one worker share.
+pub(crate) struct Local {
+    pub(crate) index: usize,
+    pub(crate) peers: usize,
+    pub(crate) mode: Mode,
+    pub(crate) clock: Clock,
+    pub(crate) epochs: Epochs,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) abort: Abort,
+    pub(crate) bindings: Arc<Bindings>,
+    /// How many records of each partition are read at most.
+    pub(crate) limit: Option<u64>,
+    /// What takes the place of every sink, if anything does.
+    pub(crate) tap: Option<Arc<dyn Tap>>,
+    counters: Counters,
+    sources: RefCell<Vec<Activator>>,
+    /// By source node: what to do with records that cannot be read.
+    policies: RefCell<BTreeMap<u32, BadRecordPolicy>>,
+    /// Whether there are any since the policies were last flushed.
+    has_bad_records: Cell<bool>,
+    /// By the node and the partition that a lane begins at: its progress in event time.
+    progress: RefCell<BTreeMap<(u32, u32), Progress>>,
+    /// The frontier of each sink.
+    frontiers: RefCell<Vec<Rc<Cell<u64>>>>,
+    closers: RefCell<Vec<Closer>>,
+    /// When a source that waits for the clock wants to be woken.
+    pub(crate) alarm: Cell<Option<Duration>>,
+}
+
+/// Closes a sink's writer. What goes wrong ends the job.
+type Closer = Box<dyn FnOnce()>;
+
+impl Local {
+    pub(crate) fn new(shared: &Shared, index: usize, peers: usize) -> Self {
+        Local {
+            index,
+            peers,
+            mode: shared.mode,
+            clock: shared.clock.clone(),
+            epochs: shared.epochs.clone(),
+            snapshots: shared.snapshots.clone(),
+            abort: shared.abort.clone(),
+            bindings: shared.bindings.clone(),
+            limit: shared.limit,
+            tap: shared.tap.clone(),
+            counters: shared.counters.clone(),
+            sources: RefCell::default(),
+            policies: RefCell::default(),
+            has_bad_records: Cell::new(false),
+            progress: RefCell::default(),
+            frontiers: RefCell::default(),
+            closers: RefCell::default(),
+            alarm: Cell::new(None),
+        }
+    }
+
+    /// A counter of an operator on this worker.
+    pub(crate) fn counter(&self, operator: &str, name: &'static str) -> Counter {
+        self.counters.counter(operator, name)
+    }
+
+    /// Adds a source that is to be woken when something has moved.
+    pub(crate) fn add_source(&self, node: usize, activator: Activator, policy: BadRecordPolicy) {
+        self.sources.borrow_mut().push(activator);
+        self.policies.borrow_mut().insert(node as u32, policy);
+    }
+
+    /// Treats a record of a lane that cannot be read as the lane's source says.
+    pub(crate) fn bad_record(&self, lane: Lane, record: BadRecord) {
+        if let Some(policy) = self.policies.borrow_mut().get_mut(&lane.origin) {
+            policy.treat(lane.partition as usize, record, &self.abort);
+            self.has_bad_records.set(true);
+        }
+    }
+
+    /// Notes a lane's progress in event time.
+    pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
+        self.progress
+            .borrow_mut()
+            .insert((lane.origin, lane.partition), progress);
+    }
+
+    /// The progress of a lane in event time.
+    pub(crate) fn progress_of(&self, lane: Lane) -> Progress {
+        self.progress
+            .borrow()
+            .get(&(lane.origin, lane.partition))
+            .copied()
+            .unwrap_or(Progress::Open)
+    }
+
+    /// Adds a sink: where it keeps its frontier, and how its writer is closed.
+    pub(crate) fn add_sink(&self, close: Closer) -> Rc<Cell<u64>> {
+        let frontier = Rc::new(Cell::new(0));
+        self.frontiers.borrow_mut().push(frontier.clone());
+        self.closers.borrow_mut().push(close);
+        frontier
+    }
+
+    /// Asks to be woken at a time of the job's clock.
+    pub(crate) fn wake_at(&self, time: Duration) {
+        self.alarm
+            .set(Some(self.alarm.get().map_or(time, |alarm| alarm.min(time))));
+    }
+
+    /// Every record of an earlier epoch has passed all sinks of all workers.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.frontiers
+            .borrow()
+            .iter()
+            .map(|frontier| frontier.get())
+            .min()
+            .unwrap_or(FOREVER)
+    }
+
+    pub(crate) fn wake_sources(&self) {
+        self.sources.borrow().iter().for_each(Activator::activate);
+    }
+
+    /// Hands on the bad records of this step.
+    pub(crate) fn flush_bad_records(&self) {
+        if self.has_bad_records.take() {
+            for policy in self.policies.borrow_mut().values_mut() {
+                policy.flush(&self.abort);
+            }
+        }
+    }
+
+    pub(crate) fn close_writers(&self) {
+        for policy in self.policies.borrow_mut().values_mut() {
+            policy.close(&self.abort);
+        }
+        for close in self.closers.take() {
+            if !self.abort.is_failed() {
+                close();
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The stateless stages, as methods of a stream.
+
+use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
+use super::handles::{Keyed, Kind, Stream};
+use super::node::stage;
+use crate::engine::record::{Key, Record};
+
+impl<T: 'static, K: Kind> Stream<T, K> {
+    /// Turns each record into another.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let doubled = numbers.map(|n| n * 2);
+    /// # doubled }, [1, 2, 3], [2, 4, 6]);
+    /// ```
+    pub fn map<B: 'static>(self, f: impl Fn(T) -> B + 'static) -> Stream<B, K> {
+        self.stateless("map", Map(f))
+    }
+
+    /// Keeps the records for which the closure says so.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let odd = numbers.filter(|n| n % 2 == 1);
+    /// # odd }, [1, 2, 3], [1, 3]);
+    /// ```
+    pub fn filter(self, f: impl Fn(&T) -> bool + 'static) -> Stream<T, K> {
+        self.stateless("filter", Filter(f))
+    }
+
+    /// Turns each record into another, or drops it.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let predecessors = numbers.filter_map(|n| n.checked_sub(2));
+    /// # predecessors }, [1, 2, 3], [0, 1]);
+    /// ```
+    pub fn filter_map<B: 'static>(self, f: impl Fn(T) -> Option<B> + 'static) -> Stream<B, K> {
+        self.stateless("filter_map", FilterMap(f))
+    }
+
+    /// Turns each record into any number of others.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let counted = numbers.flat_map(|n| 0..n);
+    /// # counted }, [1, 2, 3], [0, 0, 0, 1, 1, 2]);
+    /// ```
+    pub fn flat_map<I>(self, f: impl Fn(T) -> I + 'static) -> Stream<I::Item, K>
+    where
+        I: IntoIterator<Item: 'static>,
+    {
+        self.stateless("flat_map", FlatMap(f))
+    }
+
+    /// Looks at each record and hands it on.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let seen = numbers.inspect(|n| println!("{n}"));
+    /// # seen }, [1, 2, 3], [1, 2, 3]);
+    /// ```
+    pub fn inspect(self, f: impl Fn(&T) + 'static) -> Stream<T, K> {
+        self.stateless("inspect", Inspect(f))
+    }
+
+    /// Runs several stateless stages as one loop over the records, without a batch in between.
+    ///
+    /// The graph is the same as that of the same methods called on the stream.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let squares = numbers.fuse(|chain| chain.filter(|n| n % 2 == 1).map(|n| n * n));
+    /// # squares }, [1, 2, 3], [1, 9]);
+    /// ```
+    pub fn fuse<P: Step<T>>(
+        self,
+        chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P>,
+    ) -> Stream<P::Out, K> {
+        chain(self.chain()).end()
+    }
+
+    /// Begins a chain that is fused until it is [ended](Chain::end): what `#[pipeline]` writes
+    /// where a chain goes on in another binding.
+    #[doc(hidden)]
+    pub fn chain(self) -> Chain<T, K, Pass> {
+        Chain::open(self.port)
+    }
+
+    fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
+        let graph = self.port.graph().clone();
+        let spec = stage(kind, vec![self.port.spec()]);
+        let render = stateless::<K::Stamp, T, P>(self.port.spec(), step);
+        Stream::from_port(graph.add(spec, render))
+    }
+
+    /// Gives each record a key. What has the same key is worked on by the same worker, in the
+    /// order in which it stands in its lane.
+    pub fn key_by<Q: Key>(self, f: impl Fn(&T) -> Q + 'static) -> Keyed<Q, T, K>
+    where
+        T: Record,
+    {
+        let key = move |record: T| (f(&record), record);
+        Keyed {
+            port: self.stateless("key_by", Map(key)).port,
+        }
+    }
+}

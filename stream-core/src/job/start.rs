@@ -1,0 +1,173 @@
+//! Whether a snapshot and the job that is to start from it go together.
+//!
+//! State is found by names: that of a stage by the stage's id, that of a lane by the names on its
+//! way from its source. What lies in a snapshot and is found by nobody would be lost without a
+//! word, so the job refuses to start.
+
+use std::collections::BTreeMap;
+
+use crate::engine::bindings::Bindings;
+use crate::engine::lane::{LaneName, UnionPort};
+use crate::error::Problem;
+use crate::graph::{GraphSpec, NodeSpec};
+use crate::state::snapshot::Part;
+use crate::state::{Snapshot, codec};
+use crate::time::EventTime;
+
+/// The highest event time of each lane: what `event_time` keeps.
+type Highs = BTreeMap<LaneName, EventTime>;
+
+/// Makes a snapshot one of this job: what was renamed gets its new name.
+///
+/// # Errors
+/// When something of it would be found by nobody.
+pub(super) fn prepare(
+    snapshot: &mut Snapshot,
+    spec: &GraphSpec,
+    bindings: &Bindings,
+) -> Result<(), Problem> {
+    rename_stages(snapshot, spec);
+    check_partitions(snapshot, bindings)?;
+    check_stages(snapshot, spec)?;
+    for (index, node) in spec.nodes.iter().enumerate() {
+        if node.kind == "event_time" {
+            rename_lanes(snapshot, spec, index, bindings)?;
+        }
+    }
+    Ok(())
+}
+
+fn misfit(detail: String) -> Problem {
+    Problem::new("the snapshot does not fit the job")
+        .detail(detail)
+        .hint("start from a snapshot of the same pipeline and input, or from none")
+}
+
+/// Gives the state of stages that were renamed to their new names.
+fn rename_stages(snapshot: &mut Snapshot, spec: &GraphSpec) {
+    for node in &spec.nodes {
+        let Some(was) = &node.was else { continue };
+        let has = |id: &String| snapshot.parts.keys().any(|(operator, _)| operator == id);
+        if has(&node.id) || !has(was) {
+            continue;
+        }
+        let parts = std::mem::take(&mut snapshot.parts);
+        let rename = |operator| match operator == *was {
+            true => node.id.clone(),
+            false => operator,
+        };
+        snapshot.parts = parts
+            .into_iter()
+            .map(|((operator, part), bytes)| ((rename(operator), part), bytes))
+            .collect();
+    }
+}
+
+/// A partition that was not read to its end must still be there.
+fn check_partitions(snapshot: &Snapshot, bindings: &Bindings) -> Result<(), Problem> {
+    for ((port, name), end) in &snapshot.partitions {
+        let source = bindings.sources().find(|(other, _)| other == port);
+        let is_there = source.is_some_and(|(_, source)| source.partitions().contains(name));
+        if !is_there && !end.ended {
+            let detail = format!("source `{port}` has no partition `{name}` any more");
+            return Err(misfit(detail));
+        }
+    }
+    Ok(())
+}
+
+fn check_stages(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
+    let is_known = |id: &String| spec.nodes.iter().any(|node| node.id == *id);
+    match snapshot.parts.keys().find(|(id, _)| !is_known(id)) {
+        None => Ok(()),
+        Some((id, _)) => Err(misfit(format!(
+            "it has state of a stage `{id}`, which is gone"
+        ))),
+    }
+}
+
+/// Gives the lanes of a stage their new names, where stages on their way were renamed.
+fn rename_lanes(
+    snapshot: &mut Snapshot,
+    spec: &GraphSpec,
+    index: usize,
+    bindings: &Bindings,
+) -> Result<(), Problem> {
+    let node = &spec.nodes[index];
+    let partitions = |port: &str| {
+        let source = bindings.sources().find(|(other, _)| *other == port);
+        let now = source.map(|(_, source)| source.partitions().to_vec());
+        let ended = snapshot
+            .partitions
+            .keys()
+            .filter(|(other, _)| other == port);
+        let mut names = now.unwrap_or_default();
+        names.extend(ended.map(|(_, name)| name.clone()));
+        names
+    };
+    let names = lanes(spec, node, &partitions);
+    for ((id, part), bytes) in &mut snapshot.parts {
+        if *id != node.id || !matches!(part, Part::Worker(_)) {
+            continue;
+        }
+        let mut renamed = Highs::new();
+        for (lane, high) in codec::decode::<Highs>(bytes)? {
+            let is_it = |known: &&Named| known.now == lane || known.was == lane;
+            let Some(known) = names.iter().find(is_it) else {
+                let what =
+                    format!("it has event times of a lane that does not reach `{id}` any more");
+                return Err(misfit(what).hint(
+                    "a lane is named by its input and by the unions on its way: leave them where \
+                     they were, or start from no snapshot",
+                ));
+            };
+            renamed.insert(known.now, high);
+        }
+        *bytes = codec::encode(&renamed)?;
+    }
+    Ok(())
+}
+
+/// The name that a lane has, and the one that it had before stages on its way were renamed.
+struct Named {
+    now: LaneName,
+    was: LaneName,
+}
+
+/// The lanes that come out of a stage.
+fn lanes(
+    spec: &GraphSpec,
+    node: &NodeSpec,
+    partitions: &dyn Fn(&str) -> Vec<String>,
+) -> Vec<Named> {
+    let was = node.was.as_deref().unwrap_or(&node.id);
+    match node.kind.as_str() {
+        "input" => {
+            let names = partitions(node.port().unwrap_or_default());
+            let lane = |name: &String| Named {
+                now: LaneName::new(&node.id, name),
+                was: LaneName::new(was, name),
+            };
+            names.iter().map(lane).collect()
+        }
+        "union" => {
+            let ways = node.inputs.iter().enumerate().map(|(port, input)| {
+                let now = UnionPort::new(&node.id, port);
+                let was = UnionPort::new(was, port);
+                let through = move |lane: Named| Named {
+                    now: lane.now.through(now),
+                    was: lane.was.through(was),
+                };
+                let before = lanes(spec, &spec.nodes[input.node], partitions);
+                before.into_iter().map(through)
+            });
+            ways.flatten().collect()
+        }
+        _ => {
+            let inputs = node.inputs.iter().map(|input| &spec.nodes[input.node]);
+            inputs
+                .flat_map(|node| lanes(spec, node, partitions))
+                .collect()
+        }
+    }
+}
