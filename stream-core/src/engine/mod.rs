@@ -13,7 +13,7 @@ pub(crate) mod lane_state;
 pub(crate) mod limit;
 pub(crate) mod local;
 mod mode;
-pub(crate) mod record;
+pub(crate) mod parcel;
 pub(crate) mod tap;
 
 pub(crate) use mode::Emission;

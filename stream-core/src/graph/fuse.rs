@@ -17,7 +17,7 @@ use super::spec::PortSpec;
 use crate::engine::batch::Segment;
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
-use crate::engine::record::{Key, Record, Stamp};
+use crate::state::record::{Key, Record, Stamp};
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::node::Port;
 use super::rows::Change;
-use crate::engine::record::{Key, Record, Stamp};
+use crate::state::record::{Key, Record, Stamp};
 use crate::time::EventTime;
 
 /// What is known of a stream's records besides their values.

@@ -32,8 +32,8 @@ pub use scope::{Handle, Scope};
 pub use spec::{Class, GraphSpec, NodeSpec, Parameter, PortSpec, StateSpec};
 
 #[doc(hidden)]
-pub use crate::engine::record::Stamp;
-pub use crate::engine::record::{Key, Record};
+pub use crate::state::record::Stamp;
+pub use crate::state::record::{Key, Record};
 
 /// What a setting of a pipeline must be: every worker has a copy.
 ///

@@ -9,8 +9,8 @@ use super::context::Context;
 use super::scope::Scopes;
 use super::spec::{GraphSpec, NodeSpec, PortSpec};
 use crate::engine::batch::{Cloner, cloner};
-use crate::engine::record::Stamp;
 use crate::error::Problem;
+use crate::state::record::Stamp;
 
 /// The graph of one pipeline, being built: what a pipeline's function is given.
 ///

@@ -3,7 +3,7 @@
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
 use super::handles::{Keyed, Kind, Stream};
 use super::node::stage;
-use crate::engine::record::{Key, Record};
+use crate::state::record::{Key, Record};
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into another.

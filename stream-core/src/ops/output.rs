@@ -16,7 +16,6 @@ use crate::engine::batch::Segment;
 use crate::engine::flow::epoch_of;
 use crate::engine::flow::least;
 use crate::engine::local::Local;
-use crate::engine::record::Stamp;
 use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::handles::output::Sealed;
@@ -25,6 +24,7 @@ use crate::graph::{
     Change, Changes, Entry, Graph, Key, Kind, Output, PortSpec, Record, Stream, Table,
 };
 use crate::io::{self, Writer};
+use crate::state::record::Stamp;
 use crate::time::epoch::FOREVER;
 
 impl Graph {

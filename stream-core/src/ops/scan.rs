@@ -5,8 +5,7 @@
 //! keyed topic.
 
 use std::marker::PhantomData;
-
-use hashbrown::HashTable;
+use std::vec::Drain;
 
 use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
@@ -14,8 +13,9 @@ use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
-use crate::state::codec;
-use crate::state::hash::{by_shard, hash_of};
+use crate::state::WriteShard;
+use crate::state::hash::hash_of;
+use crate::state::rows::Rows;
 
 impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Keeps a state for each key, and emits the key and what the closure says of each record.
@@ -98,7 +98,7 @@ where
     F: Fn(&mut A, T) -> O + 'static,
 {
     type Record = (S, Q, T);
-    type State = HashTable<(Q, A)>;
+    type State = Rows<Q, A>;
     type Stamp = S;
     type Out = (Q, O);
 
@@ -108,34 +108,35 @@ where
     }
 
     fn empty(&self) -> Self::State {
-        HashTable::new()
+        Rows::new()
     }
 
-    #[inline]
-    fn fold(
+    fn fold_all(
         &mut self,
-        shard: &mut Self::State,
-        hash: u64,
-        (stamp, key, record): (S, Q, T),
+        rows: &mut Self::State,
+        records: Drain<'_, Self::Record>,
         emit: &mut Emit<Self>,
     ) {
-        let same = |(other, _): &(Q, A)| *other == key;
-        let slot = shard.entry(hash, same, |(key, _)| hash_of(key));
-        let mut slot = slot.or_insert_with(|| (key.clone(), (self.init)()));
-        let said = (self.step)(&mut slot.get_mut().1, record);
-        emit.records.push((stamp, (key, said)));
-    }
-
-    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
-        let rows = by_shard(state.iter().map(|row| (hash_of(&row.0), row)));
-        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
-        rows.into_iter().map(save).collect()
-    }
-
-    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        for (key, value) in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            state.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
+        for (stamp, key, record) in records {
+            let hash = hash_of(&key);
+            let said = match rows.find_mut(hash, &key) {
+                Some(state) => (self.step)(state, record),
+                None => {
+                    let mut state = (self.init)();
+                    let said = (self.step)(&mut state, record);
+                    rows.insert(hash, key.clone(), state);
+                    said
+                }
+            };
+            emit.records.push((stamp, (key, said)));
         }
-        Ok(())
+    }
+
+    fn save(&self, rows: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
+        rows.save(write)
+    }
+
+    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        rows.load(bytes)
     }
 }

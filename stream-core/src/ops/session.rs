@@ -11,6 +11,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::marker::PhantomData;
+use std::vec::Drain;
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,8 @@ use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
-use crate::state::codec;
 use crate::state::hash::{by_shard, hash_of};
+use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Gap};
 
 /// Windows that end after a silence; made by [`Keyed::session`](crate::graph::Keyed::session).
@@ -96,22 +97,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         HashTable::new()
     }
 
-    #[inline(always)]
-    fn fold(
+    fn fold_all(
         &mut self,
-        shard: &mut Self::State,
-        hash: u64,
-        (time, key, record): (EventTime, Q, P),
+        state: &mut Self::State,
+        records: Drain<'_, Self::Record>,
         emit: &mut Emit<Self>,
     ) {
-        let end = time.plus(self.gap);
-        match shard.find_mut(hash, |(other, _)| *other == key) {
-            // Nearly always: the key has one session, and the record falls into it.
-            Some((_, sessions)) if sessions.len() == 1 && sessions[0].overlaps(time, end) => {
-                sessions[0].stretch(time, end);
-                self.fold.extend(&mut sessions[0].value, record);
-            }
-            _ => self.fold_apart(shard, hash, (time, key, record), emit),
+        for record in records {
+            self.fold(state, hash_of(&record.1), record, emit);
         }
     }
 
@@ -135,10 +128,10 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
         false
     }
 
-    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
+    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
         let rows = by_shard(state.iter().map(|row| (hash_of(&row.0), row)));
-        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
-        rows.into_iter().map(save).collect()
+        rows.into_iter()
+            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
     }
 
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
@@ -260,6 +253,28 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
         }
         if sessions.is_empty() {
             slot.remove();
+        }
+    }
+}
+
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
+    /// Takes in one record.
+    #[inline(always)]
+    fn fold(
+        &mut self,
+        shard: &mut <Self as Logic>::State,
+        hash: u64,
+        (time, key, record): (EventTime, Q, P),
+        emit: &mut Emit<Self>,
+    ) {
+        let end = time.plus(self.gap);
+        match shard.find_mut(hash, |(other, _)| *other == key) {
+            // Nearly always: the key has one session, and the record falls into it.
+            Some((_, sessions)) if sessions.len() == 1 && sessions[0].overlaps(time, end) => {
+                sessions[0].stretch(time, end);
+                self.fold.extend(&mut sessions[0].value, record);
+            }
+            _ => self.fold_apart(shard, hash, (time, key, record), emit),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::engine::batch::Segment;
 use crate::engine::flow::Flow;
-use crate::engine::record::Stamp;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Kind, PortSpec, Stream};
+use crate::state::record::Stamp;
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Divides the records: first those for which the closure says so, then the rest.

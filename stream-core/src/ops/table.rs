@@ -4,8 +4,7 @@
 //! close of a batch, or once a key at the end of input.
 
 use std::marker::PhantomData;
-
-use hashbrown::HashTable;
+use std::vec::Drain;
 
 use super::keyed::{self, Emit, FULL, Logic};
 use crate::engine::{Emission, Mode};
@@ -13,9 +12,9 @@ use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Class, Entry, Key, Keyed, Kind, Record, Stamp, Table};
-use crate::state::SHARDS;
-use crate::state::codec;
-use crate::state::hash::{by_shard, hash_of, shard_of};
+use crate::state::WriteShard;
+use crate::state::hash::hash_of;
+use crate::state::rows::{Cursor, Rows};
 
 impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// Counts the records of each key.
@@ -178,6 +177,7 @@ where
             step,
             emit,
             emission,
+            emitted: Cursor::default(),
             records: PhantomData,
         };
         keyed::render(
@@ -196,193 +196,92 @@ struct Values<Q, P, A, O, I, F, E> {
     step: F,
     emit: E,
     emission: Emission,
+    /// How far the walk has come that emits all rows.
+    emitted: Cursor,
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
 
 impl<Q, P, A, O, I, F, E> Values<Q, P, A, O, I, F, E>
 where
-    Self: Logic<Record = (Q, P), State = Rows<Q, A, P>, Stamp = (), Out = O>,
+    Self: Logic<Record = (Q, P), State = Rows<Q, A>, Stamp = (), Out = O>,
     Q: Key,
     I: Fn() -> A,
     F: Fn(&mut A, P),
     E: Fn(Q, &A) -> Option<O>,
 {
+    /// The loop over records, once for each way to emit: to decide that a record costs a tenth.
+    #[inline(always)]
+    fn fold_loop<const AT_ONCE: bool, const MARKS: bool>(
+        &mut self,
+        rows: &mut Rows<Q, A>,
+        mut records: Drain<'_, (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        let mut hashes = [0; AHEAD];
+        while !records.as_slice().is_empty() {
+            let is_large = rows.is_large();
+            let next = records.as_slice().iter().take(AHEAD);
+            let count = next.len();
+            for (hash, (key, _)) in hashes.iter_mut().zip(next) {
+                *hash = hash_of(key);
+                if is_large {
+                    rows.prefetch(*hash);
+                }
+            }
+            for (hash, (key, record)) in hashes[..count].iter().zip(&mut records) {
+                self.fold_row::<AT_ONCE, MARKS>(rows, *hash, key, record, out);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fold_row<const AT_ONCE: bool, const MARKS: bool>(
+        &mut self,
+        rows: &mut Rows<Q, A>,
+        hash: u64,
+        key: Q,
+        record: P,
+        out: &mut Emit<Self>,
+    ) {
+        // Most keys are there already, and to find one is faster than to make ready for one more.
+        if MARKS {
+            let Some(place) = rows.place(hash, &key) else {
+                return self.add(rows, hash, key, record, out);
+            };
+            if let Some(state) = rows.at(place) {
+                (self.step)(state, record);
+            }
+            return rows.mark(place, hash);
+        }
+        let Some(state) = rows.find_mut(hash, &key) else {
+            return self.add(rows, hash, key, record, out);
+        };
+        (self.step)(state, record);
+        if AT_ONCE {
+            let emitted = (self.emit)(key, state);
+            out.records.extend(emitted.map(|row| ((), row)));
+        }
+    }
+
     /// Takes in the first record of a key.
     #[cold]
     #[inline(never)]
-    fn add(&self, rows: &mut Rows<Q, A, P>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
+    fn add(&self, rows: &mut Rows<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
         let mut state = (self.init)();
         (self.step)(&mut state, record);
         if self.emission == Emission::AtOnce {
             let emitted = (self.emit)(key.clone(), &state);
             out.records.extend(emitted.map(|row| ((), row)));
         }
-        let index = rows.insert(hash, (key, state));
+        let place = rows.insert(hash, key, state);
         if self.emission == Emission::BatchClose {
-            rows.withhold(index, hash);
-        }
-    }
-
-    /// As `fold_at_end`, for a table that fits no cache: rows are asked for some records ahead.
-    #[inline(never)]
-    fn fold_large(
-        &mut self,
-        rows: &mut Rows<Q, A, P>,
-        mut records: impl Iterator<Item = (Q, P)>,
-        out: &mut Emit<Self>,
-    ) {
-        let mut ahead = std::mem::take(&mut rows.ahead);
-        loop {
-            let mask = rows.table.num_buckets() - 1;
-            for (key, record) in records.by_ref().take(AHEAD) {
-                let hash = hash_of(&key);
-                if let Some(row) = rows.table.get_bucket(hash as usize & mask) {
-                    prefetch(row);
-                }
-                ahead.push((hash, key, record));
-            }
-            if ahead.is_empty() {
-                break;
-            }
-            for (hash, key, record) in ahead.drain(..) {
-                if self.emission == Emission::BatchClose {
-                    match rows.table.find_bucket_index(hash, |row| row.0 == key) {
-                        Some(index) => {
-                            if let Some(row) = rows.table.get_bucket_mut(index) {
-                                (self.step)(&mut row.1, record);
-                            }
-                            rows.withhold(index, hash);
-                        }
-                        None => self.add(rows, hash, key, record, out),
-                    }
-                } else {
-                    rows.changed[shard_of(hash, SHARDS)] = true;
-                    match rows.table.find_mut(hash, |row| row.0 == key) {
-                        Some(row) => (self.step)(&mut row.1, record),
-                        None => self.add(rows, hash, key, record, out),
-                    }
-                }
-            }
-        }
-        rows.ahead = ahead;
-    }
-
-    fn fold_at_end(
-        &mut self,
-        rows: &mut Rows<Q, A, P>,
-        records: impl Iterator<Item = (Q, P)>,
-        out: &mut Emit<Self>,
-    ) {
-        for (key, record) in records {
-            let hash = hash_of(&key);
-            rows.changed[shard_of(hash, SHARDS)] = true;
-            // Most keys are there already, and to find one is faster than to make ready for one more.
-            match rows.table.find_mut(hash, |row| row.0 == key) {
-                Some(row) => (self.step)(&mut row.1, record),
-                None => self.add(rows, hash, key, record, out),
-            }
-        }
-    }
-
-    fn fold_until_close(
-        &mut self,
-        rows: &mut Rows<Q, A, P>,
-        records: impl Iterator<Item = (Q, P)>,
-        out: &mut Emit<Self>,
-    ) {
-        for (key, record) in records {
-            let hash = hash_of(&key);
-            match rows.table.find_bucket_index(hash, |row| row.0 == key) {
-                Some(index) => {
-                    if let Some(row) = rows.table.get_bucket_mut(index) {
-                        (self.step)(&mut row.1, record);
-                    }
-                    rows.withhold(index, hash);
-                }
-                None => self.add(rows, hash, key, record, out),
-            }
+            rows.mark(place, hash);
         }
     }
 }
 
 /// How many records are hashed, and their rows asked for, before the first of them is folded.
 const AHEAD: usize = 32;
-/// From so many buckets on a table is taken to fit no near cache.
-const LARGE: usize = 1 << 17;
-
-#[allow(unsafe_code)]
-#[inline(always)]
-fn prefetch<T>(row: &T) {
-    let _ = row;
-    // SAFETY: a prefetch reads nothing that the program could see.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            std::ptr::from_ref(row).cast(),
-        );
-    }
-}
-
-struct Rows<Q, A, P> {
-    /// The shards that have changed since the last checkpoint.
-    changed: Box<[bool; SHARDS]>,
-    /// Records that were hashed and not yet folded; empty between calls.
-    ahead: Vec<(u64, Q, P)>,
-    table: HashTable<(Q, A)>,
-    /// By bucket: whether its row has changed since the last close, in a table that emits then.
-    is_withheld: Vec<u64>,
-    /// The buckets that have.
-    withheld: Vec<usize>,
-    /// The next bucket to be emitted when all are.
-    next: usize,
-}
-
-impl<Q: Key, A, P> Rows<Q, A, P> {
-    /// Adds a row, and tells its bucket.
-    fn insert(&mut self, hash: u64, row: (Q, A)) -> usize {
-        if self.table.len() == self.table.capacity() {
-            self.grow();
-        }
-        let slot = self.table.insert_unique(hash, row, |row| hash_of(&row.0));
-        slot.bucket_index()
-    }
-
-    #[inline]
-    fn withhold(&mut self, index: usize, hash: u64) {
-        let (word, bit) = (&mut self.is_withheld[index / 64], 1 << (index % 64));
-        if *word & bit == 0 {
-            *word |= bit;
-            self.changed[shard_of(hash, SHARDS)] = true;
-            self.withheld.push(index);
-        }
-    }
-
-    /// Makes room, and finds the buckets again.
-    fn grow(&mut self) {
-        let room = (self.table.len() * 2).max(16);
-        if self.withheld.is_empty() {
-            self.table
-                .reserve(room - self.table.len(), |row| hash_of(&row.0));
-            self.is_withheld = vec![0; self.table.num_buckets().div_ceil(64)];
-            return;
-        }
-        let mut old = std::mem::replace(&mut self.table, HashTable::with_capacity(room));
-        let words = self.table.num_buckets().div_ceil(64);
-        let was = std::mem::replace(&mut self.is_withheld, vec![0; words]);
-        self.withheld.clear();
-        for index in 0..old.num_buckets() {
-            if let Ok(slot) = old.get_bucket_entry(index) {
-                let (row, _) = slot.remove();
-                let hash = hash_of(&row.0);
-                let slot = self.table.insert_unique(hash, row, |row| hash_of(&row.0));
-                let now = slot.bucket_index();
-                if was[index / 64] & (1 << (index % 64)) != 0 {
-                    self.withhold(now, hash);
-                }
-            }
-        }
-    }
-}
 
 impl<Q, P, A, O, I, F, E> Logic for Values<Q, P, A, O, I, F, E>
 where
@@ -395,7 +294,7 @@ where
     E: Fn(Q, &A) -> Option<O> + 'static,
 {
     type Record = (Q, P);
-    type State = Rows<Q, A, P>;
+    type State = Rows<Q, A>;
     type Stamp = ();
     type Out = O;
 
@@ -404,93 +303,43 @@ where
         hash_of(key)
     }
 
-    fn empty(&self) -> Rows<Q, A, P> {
-        Rows {
-            table: HashTable::new(),
-            is_withheld: Vec::new(),
-            withheld: Vec::new(),
-            next: 0,
-            changed: Box::new([false; SHARDS]),
-            ahead: Vec::new(),
-        }
+    fn empty(&self) -> Rows<Q, A> {
+        Rows::new()
     }
 
-    fn fold(
-        &mut self,
-        rows: &mut Rows<Q, A, P>,
-        hash: u64,
-        (key, record): (Q, P),
-        out: &mut Emit<Self>,
-    ) {
-        rows.changed[shard_of(hash, SHARDS)] = true;
-        let Some(row) = rows.table.find_mut(hash, |row| row.0 == key) else {
-            return self.add(rows, hash, key, record, out);
-        };
-        (self.step)(&mut row.1, record);
-        let emitted = (self.emit)(key, &row.1);
-        out.records.extend(emitted.map(|row| ((), row)));
-    }
-
-    #[inline]
     fn fold_all(
         &mut self,
-        rows: &mut Rows<Q, A, P>,
-        records: impl Iterator<Item = (Q, P)>,
+        rows: &mut Rows<Q, A>,
+        records: Drain<'_, (Q, P)>,
         out: &mut Emit<Self>,
     ) {
-        if self.emission != Emission::AtOnce && rows.table.num_buckets() >= LARGE {
-            return self.fold_large(rows, records, out);
-        }
         match self.emission {
-            Emission::AtOnce => {
-                for (key, record) in records {
-                    let hash = hash_of(&key);
-                    self.fold(rows, hash, (key, record), out);
-                }
-            }
-            Emission::BatchClose => self.fold_until_close(rows, records, out),
-            Emission::End => self.fold_at_end(rows, records, out),
+            Emission::AtOnce => self.fold_loop::<true, false>(rows, records, out),
+            Emission::BatchClose => self.fold_loop::<false, true>(rows, records, out),
+            Emission::End => self.fold_loop::<false, false>(rows, records, out),
         }
     }
 
-    fn close(&mut self, rows: &mut Rows<Q, A, P>, out: &mut Emit<Self>) -> bool {
-        let rest = rows.withheld.len().saturating_sub(FULL);
-        out.records.reserve(rows.withheld.len() - rest);
-        for index in rows.withheld.drain(rest..) {
-            rows.is_withheld[index / 64] &= !(1 << (index % 64));
-            if let Some((key, state)) = rows.table.get_bucket(index) {
-                let emitted = (self.emit)(key.clone(), state);
-                out.records.extend(emitted.map(|row| ((), row)));
-            }
-        }
-        rest > 0
+    fn close(&mut self, rows: &mut Rows<Q, A>, out: &mut Emit<Self>) -> bool {
+        rows.take_marked(FULL, |key, state| {
+            let emitted = (self.emit)(key.clone(), state);
+            out.records.extend(emitted.map(|row| ((), row)));
+        })
     }
 
-    fn emit_all(&mut self, rows: &mut Rows<Q, A, P>, out: &mut Emit<Self>) -> bool {
-        out.records.reserve(FULL.min(rows.table.len()));
-        while rows.next < rows.table.num_buckets() {
-            if let Some((key, state)) = rows.table.get_bucket(rows.next) {
-                let emitted = (self.emit)(key.clone(), state);
-                out.records.extend(emitted.map(|row| ((), row)));
-            }
-            rows.next += 1;
-            if out.records.len() >= FULL {
-                return true;
-            }
-        }
-        false
+    fn emit_all(&mut self, rows: &mut Rows<Q, A>, out: &mut Emit<Self>) -> bool {
+        let emit = &self.emit;
+        rows.walk(&mut self.emitted, FULL, |key, state| {
+            let emitted = emit(key.clone(), state);
+            out.records.extend(emitted.map(|row| ((), row)));
+        })
     }
 
-    fn save(&self, rows: &Rows<Q, A, P>) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
-        let rows = by_shard(rows.table.iter().map(|row| (hash_of(&row.0), row)));
-        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
-        rows.into_iter().map(save).collect()
+    fn save(&self, rows: &Rows<Q, A>, write: WriteShard<'_>) -> Result<(), Problem> {
+        rows.save(write)
     }
 
-    fn load(&mut self, rows: &mut Rows<Q, A, P>, bytes: &[u8]) -> Result<(), Problem> {
-        for row in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            rows.insert(hash_of(&row.0), row);
-        }
-        Ok(())
+    fn load(&mut self, rows: &mut Rows<Q, A>, bytes: &[u8]) -> Result<(), Problem> {
+        rows.load(bytes)
     }
 }

@@ -9,10 +9,10 @@ use crate::engine::abort::Abort;
 use crate::engine::batch::Segment;
 use crate::engine::lane::Lane;
 use crate::engine::local::Local;
-use crate::engine::record::Stamp;
 use crate::engine::tap::{Row, Tap, TapWriter, Told};
 use crate::error::Problem;
 use crate::io::{self, Canonical};
+use crate::state::record::Stamp;
 use crate::time::EventTime;
 
 /// How the records at an output port are told.

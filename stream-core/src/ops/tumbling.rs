@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::vec::Drain;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
@@ -13,8 +14,8 @@ use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
-use crate::state::codec;
 use crate::state::hash::{by_shard, hash_of};
+use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Size};
 
 /// Windows of one size, one after the other; made by [`Keyed::tumbling`](crate::graph::Keyed::tumbling).
@@ -107,10 +108,63 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         BTreeMap::new()
     }
 
+    fn fold_all(
+        &mut self,
+        state: &mut Self::State,
+        records: Drain<'_, Self::Record>,
+        emit: &mut Emit<Self>,
+    ) {
+        for record in records {
+            self.fold(state, hash_of(&record.1), record, emit);
+        }
+    }
+
+    fn due(&self) -> EventTime {
+        self.due
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.watermark = watermark;
+        if watermark >= self.due {
+            self.due = EventTime::MAX;
+        }
+    }
+
+    fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        self.complete(state, emit)
+    }
+
+    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
+        let mut shards: BTreeMap<usize, Vec<(i64, Vec<&(Q, A)>)>> = BTreeMap::new();
+        for (start, keys) in state {
+            for (shard, rows) in by_shard(keys.iter().map(|row| (hash_of(&row.0), row))) {
+                shards.entry(shard).or_default().push((*start, rows));
+            }
+        }
+        shards
+            .into_iter()
+            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
+    }
+
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        for (start, keys) in codec::decode::<Vec<(i64, Vec<(Q, A)>)>>(bytes)? {
+            self.due = self.due.min(self.end(start));
+            self.counts.open.add(keys.len());
+            let window = state.entry(start).or_default();
+            for (key, value) in keys {
+                window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
+    /// Takes in one record.
     #[inline]
     fn fold(
         &mut self,
-        shard: &mut Self::State,
+        shard: &mut <Self as Logic>::State,
         hash: u64,
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
@@ -136,43 +190,5 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
                 self.counts.open.add(1);
             }
         }
-    }
-
-    fn due(&self) -> EventTime {
-        self.due
-    }
-
-    fn begin_advance(&mut self, watermark: EventTime) {
-        self.watermark = watermark;
-        if watermark >= self.due {
-            self.due = EventTime::MAX;
-        }
-    }
-
-    fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
-        self.complete(state, emit)
-    }
-
-    fn save(&self, state: &Self::State) -> Result<Vec<(usize, Vec<u8>)>, Problem> {
-        let mut shards: BTreeMap<usize, Vec<(i64, Vec<&(Q, A)>)>> = BTreeMap::new();
-        for (start, keys) in state {
-            for (shard, rows) in by_shard(keys.iter().map(|row| (hash_of(&row.0), row))) {
-                shards.entry(shard).or_default().push((*start, rows));
-            }
-        }
-        let save = |(shard, rows)| Ok((shard, codec::encode(&rows)?));
-        shards.into_iter().map(save).collect()
-    }
-
-    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        for (start, keys) in codec::decode::<Vec<(i64, Vec<(Q, A)>)>>(bytes)? {
-            self.due = self.due.min(self.end(start));
-            self.counts.open.add(keys.len());
-            let window = state.entry(start).or_default();
-            for (key, value) in keys {
-                window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
-            }
-        }
-        Ok(())
     }
 }

@@ -4,10 +4,10 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::lane::UnionPort;
-use crate::engine::record::Stamp;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Kind, PortSpec, Stream};
+use crate::state::record::Stamp;
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Puts the records of two streams into one. A lane of either stays a lane of its own.

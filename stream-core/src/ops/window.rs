@@ -267,7 +267,6 @@ mod tests {
     use super::*;
     use crate::observe::Counters;
     use crate::ops::keyed::Emit;
-    use crate::state::hash::hash_of;
 
     /// Counts records at these seconds, all of one key, with a watermark that another lane has
     /// moved to 100 s meanwhile. Gives the seconds that were overtaken, and how many are counted.
@@ -289,7 +288,7 @@ mod tests {
         logic.begin_advance(EventTime::secs(100));
         for second in seconds {
             let record = (EventTime::secs(*second), 7, ());
-            logic.fold(&mut shard, hash_of(&7_u8), record, &mut emit);
+            logic.fold_all(&mut shard, vec![record].drain(..), &mut emit);
         }
         let seconds = emit
             .overtaken

@@ -1,13 +1,20 @@
-//! State by shard: how a key finds its shard, how shards are kept, written and read.
+//! State by shard: how a key finds its shard, how rows are kept, written and read.
 
 pub(crate) mod codec;
 pub(crate) mod hash;
+pub(crate) mod record;
+pub(crate) mod rows;
 pub(crate) mod snapshot;
 
 pub use snapshot::Snapshot;
 
+use crate::error::Problem;
+
 /// How many shards the state of a job is divided into, whatever the number of workers.
 pub(crate) const SHARDS: usize = 256;
+
+/// What takes the bytes of each shard that holds anything, one after another.
+pub(crate) type WriteShard<'a> = &'a mut dyn FnMut(usize, Vec<u8>) -> Result<(), Problem>;
 
 /// The worker that a shard lives on.
 pub(crate) const fn owner(shard: usize, workers: usize) -> usize {

@@ -1,0 +1,238 @@
+//! The one core of all operators that keep state by key.
+//!
+//! ```text
+//!            ┌─────────┐ records, by the owner of their key's shard ┌──────────┐
+//!  lanes ──► │ shuffle │ ══════════════════════════════════════════►│ operator │ ──► segments
+//!            │         │ progress of each lane, to every worker     │          │ ──► overtaken
+//!            └─────────┘ ──────────────────────────────────────────►└──────────┘
+//! ```
+//!
+//! An operator is only its [`Logic`]. The core does the rest. On a job's only worker nothing is
+//! shuffled: the chain in front runs inside the operator.
+//!
+//! 1. **Alignment.** Records of the open *run* (a batch or a checkpoint, [`Align`]) are folded as
+//!    they come, at any slice. Those of a later run wait until the open one is complete.
+//! 2. **Watermarks.** What a lane promises in an epoch is applied once the input frontier has
+//!    passed that epoch, for then all records that stood before the promise are in. The watermark
+//!    is the least promise of all lanes. Every source worker announces its lanes in the first
+//!    epoch, so none is applied before all are known.
+//! 3. **Emission.** What a table withholds leaves when its run closes, or when every lane has
+//!    ended. A capability that is held for it follows the frontier, and so pins no old slice. What
+//!    leaves at one moment, a close or a watermark that completes a million windows, leaves piece by
+//!    piece, a budget an activation, so that it is never in memory as a whole.
+//! 4. **Lanes.** The operator is a lane of its own for those behind it. It announces it in the
+//!    first epoch, as a source does, so that no watermark there leaves without it.
+//! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written.
+//!
+//! Only what touches records knows their type (`typed.rs`); the rest is compiled once.
+//!
+//! An empty frontier alone fires nothing: only the lanes' ends do, for a frontier is empty after
+//! an abort too.
+
+mod operator;
+mod shuffle;
+mod typed;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::vec::Drain;
+
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use self::operator::{Operator, Outputs};
+use self::shuffle::{Pack, Promise, pack, shuffle};
+use self::typed::{Folding, Input, Typed};
+use crate::engine::Emission;
+use crate::engine::flow::{Flow, SegmentOutput, least};
+use crate::engine::parcel::Route;
+use crate::error::Problem;
+use crate::graph::context::Context;
+use crate::state::WriteShard;
+use crate::state::record::{Record, Stamp};
+use crate::time::EventTime;
+use crate::time::epoch::FOREVER;
+
+/// How many records an operator gathers before it sends them.
+pub(crate) const FULL: usize = 4_096;
+
+/// What an operator does with its records.
+pub(crate) trait Logic: 'static {
+    /// What is sent to the worker that owns the key.
+    type Record: Record;
+    /// What is kept for the keys of all shards of a worker.
+    type State: 'static;
+    /// What travels beside a record that is emitted.
+    type Stamp: Stamp;
+    /// What is emitted.
+    type Out: 'static;
+
+    /// The hash of the record's key.
+    fn hash(record: &Self::Record) -> u64;
+
+    /// No state.
+    fn empty(&self) -> Self::State;
+
+    /// Takes in records, one after another.
+    fn fold_all(
+        &mut self,
+        state: &mut Self::State,
+        records: Drain<'_, Self::Record>,
+        emit: &mut Emit<Self>,
+    );
+
+    /// The watermark from which on a call of [`advance`](Logic::advance) can do anything.
+    fn due(&self) -> EventTime {
+        EventTime::MAX
+    }
+
+    /// Notes the watermark that all shards are about to be advanced to, or were restored at.
+    fn begin_advance(&mut self, _watermark: EventTime) {}
+
+    /// Emits what is complete at the watermark, or as much as is [`FULL`]; tells whether there is
+    /// more.
+    fn advance(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
+
+    /// Emits what a table has withheld, or as much as is [`FULL`]; tells whether there is more.
+    fn close(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
+
+    /// Emits all that there is, or as much as is [`FULL`]; tells whether there is more.
+    fn emit_all(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
+
+    /// Writes each shard that holds anything, one after another.
+    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem>;
+
+    /// Reads a shard.
+    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem>;
+}
+
+/// What an operator has to say.
+pub(crate) struct Emit<L: Logic + ?Sized> {
+    pub(crate) records: Vec<(L::Stamp, L::Out)>,
+    /// Records whose window had been emitted before they came; kept only if they are read.
+    pub(crate) overtaken: Vec<((), L::Record)>,
+    pub(crate) wants_overtaken: bool,
+}
+
+/// Renders an operator behind `flow`. Output 0 is what it emits, output 1 what was overtaken.
+pub(crate) fn render<'s, S: Stamp, T: 'static, L: Logic>(
+    context: &mut Context<'s>,
+    node: usize,
+    flow: Flow<'s>,
+    to_record: impl Fn(S, T) -> L::Record + 'static,
+    emission: Emission,
+    logic: L,
+) {
+    let wants_overtaken = context.is_read(node, 1);
+    let to_record = Rc::new(to_record);
+    let folding = Typed::new(logic, to_record.clone(), wants_overtaken);
+    let keyed = KeyedOperator {
+        node,
+        emission,
+        folding: Box::new(folding),
+        wants_overtaken,
+    };
+    match context.local.peers {
+        1 => keyed.render_alone(context, flow),
+        _ => keyed.render_shuffled(context, flow, pack::<S, T, L>(to_record)),
+    }
+}
+
+/// An operator that is still to be rendered.
+struct KeyedOperator {
+    node: usize,
+    emission: Emission,
+    folding: Box<dyn Folding>,
+    wants_overtaken: bool,
+}
+
+impl KeyedOperator {
+    /// On a job's only worker: nothing is shuffled, so the chain in front runs in here.
+    fn render_alone<'s>(self, context: &mut Context<'s>, flow: Flow<'s>) {
+        let (mut builder, guard) = context.operator(self.node);
+        let mut pull = flow.open(&mut builder);
+        let (mut ports, mut operator) = self.open(context, &mut builder);
+        let mut told = BTreeMap::new();
+        builder.build(move |_| {
+            move |frontiers| {
+                let _entered = guard.enter();
+                let mut out = ports.activate();
+                let frontier = frontiers.iter().map(least).min();
+                operator.advance(frontier.unwrap_or(FOREVER), &mut out);
+                pull.pull(&mut |capability, segment| {
+                    let (lane, progress) = (segment.lane, segment.progress);
+                    if told.insert(lane, progress) != Some(progress) {
+                        operator.hear(capability, [(lane, progress)], &mut out);
+                    }
+                    if segment.count() > 0 {
+                        operator.take(capability, Input::Segment(segment), &mut out);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Behind a shuffle.
+    fn render_shuffled<'s>(self, context: &mut Context<'s>, flow: Flow<'s>, pack: Box<Pack>) {
+        let (records, promises) = shuffle(context, self.node, flow, pack);
+        let (mut builder, guard) = context.operator(self.node);
+        let mut records = builder.new_input(records, Route::pact());
+        let by_target = Exchange::new(|promise: &Promise| promise.0);
+        let mut promises = builder.new_input(promises, by_target);
+        let (mut ports, mut operator) = self.open(context, &mut builder);
+        builder.build(move |_| {
+            move |frontiers| {
+                let _entered = guard.enter();
+                let mut out = ports.activate();
+                promises.for_each(|capability, promises| {
+                    let heard = promises.drain(..);
+                    let heard = heard.map(|(_, lane, progress)| (lane, progress));
+                    operator.hear(&capability, heard, &mut out);
+                });
+                operator.advance(least(&frontiers[0]).min(least(&frontiers[1])), &mut out);
+                records.for_each(|capability, parcel| {
+                    operator.take(&capability, Input::Parcel(parcel), &mut out);
+                });
+            }
+        });
+    }
+
+    /// Adds the outputs, and makes the operator.
+    fn open<'s>(
+        self,
+        context: &mut Context<'s>,
+        builder: &mut OperatorBuilder<'s, u64>,
+    ) -> (Ports, Operator) {
+        let (emitted, edge) = context.output(builder, self.node, 0);
+        context.put(self.node, 0, Flow::Edge(edge));
+        let overtaken = self.wants_overtaken.then(|| {
+            let (overtaken, edge) = context.output(builder, self.node, 1);
+            context.put(self.node, 1, Flow::Edge(edge));
+            overtaken
+        });
+        let activator = context.scope.activator_for(builder.operator_info().address);
+        let operator = Operator::new(context, self, activator);
+        (Ports { emitted, overtaken }, operator)
+    }
+}
+
+/// The outputs of an operator.
+struct Ports {
+    emitted: SegmentOutput,
+    overtaken: Option<SegmentOutput>,
+}
+
+impl Ports {
+    fn activate(&mut self) -> Outputs<'_> {
+        Outputs {
+            emitted: self.emitted.activate(),
+            overtaken: self.overtaken.as_mut().map(SegmentOutput::activate),
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! The part of a keyed operator that is compiled once: which records are folded when, what is
+//! promised when, and what leaves in which piece.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::{Capability, CapabilityTrait, InputCapability};
+use timely::scheduling::Activator;
+
+use super::KeyedOperator;
+use super::typed::{Folding, Input};
+use crate::engine::Emission;
+use crate::engine::abort::Abort;
+use crate::engine::batch::Segment;
+use crate::engine::flow::{SegmentSession, epoch_of};
+use crate::engine::lane::{Lane, Lanes, Progress};
+use crate::engine::parcel::Parcel;
+use crate::error::{Error, Problem};
+use crate::graph::context::Context;
+use crate::state::snapshot::{Part, Snapshots};
+use crate::state::{SHARDS, codec, owner};
+use crate::time::EventTime;
+use crate::time::epoch::Align;
+
+/// How many records are emitted, or folded that have waited, before others have their turn.
+const BUDGET: usize = 16 * super::FULL;
+
+pub(super) struct Outputs<'a> {
+    pub(super) emitted: SegmentSession<'a>,
+    pub(super) overtaken: Option<SegmentSession<'a>>,
+}
+
+/// The right to emit in one epoch, kept for later.
+struct Kept {
+    emitted: Capability<u64>,
+    overtaken: Option<Capability<u64>>,
+}
+
+impl Kept {
+    fn new(capability: &InputCapability<u64>, reads_overtaken: bool) -> Self {
+        let epoch = epoch_of(capability);
+        Kept {
+            emitted: capability.delayed(&epoch, 0),
+            overtaken: reads_overtaken.then(|| capability.delayed(&epoch, 1)),
+        }
+    }
+
+    /// The right to emit alone.
+    fn only(emitted: Capability<u64>) -> Self {
+        Kept {
+            emitted,
+            overtaken: None,
+        }
+    }
+}
+
+/// Records that came before their run was open, and the right to emit for them.
+type Waiting = (Kept, Parcel);
+
+/// What is being emitted, a piece after another.
+struct Emitting {
+    piece: Piece,
+    kept: Kept,
+    /// What is promised behind the last piece.
+    promises: Progress,
+    /// Whether this is the first that is heard of the operator's lane.
+    announces: bool,
+}
+
+/// What a piece is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    /// What the run that closes has withheld.
+    Close,
+    /// What the watermark has completed.
+    Due,
+    /// Everything.
+    All,
+}
+
+impl Emitting {
+    fn new(piece: Piece, kept: Kept, promises: Progress) -> Self {
+        Emitting {
+            piece,
+            kept,
+            promises,
+            announces: false,
+        }
+    }
+
+    /// Whether a table is to be emitted that was withheld until every lane had ended.
+    fn is_end_of_table(&self, emission: Emission) -> bool {
+        let has_ended = self.promises == Progress::End;
+        self.piece == Piece::Due && has_ended && emission == Emission::End
+    }
+}
+
+pub(super) struct Operator {
+    folding: Box<dyn Folding>,
+    activator: Activator,
+    wants_overtaken: bool,
+    emission: Emission,
+    align: Align,
+    /// The run whose records are folded as they come.
+    run: u64,
+    /// Records of later runs.
+    waiting: BTreeMap<u64, VecDeque<Waiting>>,
+    /// By epoch: what lanes promise, until the frontier has passed.
+    promised: BTreeMap<u64, (Kept, Vec<(Lane, Progress)>)>,
+    lanes: Lanes,
+    /// What has been applied of the least promise.
+    applied: Progress,
+    emitting: Option<Emitting>,
+    /// The right to emit what the open run withholds.
+    held: Option<Capability<u64>>,
+    lane: Lane,
+    is_announced: bool,
+    /// Whether the state was restored from a mode that had not emitted it, as this one would have.
+    owes: bool,
+    id: String,
+    snapshots: Snapshots,
+    abort: Abort,
+    saved: bool,
+}
+
+/// What every worker knows alike, as it stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Common {
+    applied: Progress,
+    /// Whether what the shards hold waits for the end of input to be emitted.
+    is_withheld: bool,
+}
+
+impl Operator {
+    pub(super) fn new(context: &Context<'_>, keyed: KeyedOperator, activator: Activator) -> Self {
+        let KeyedOperator {
+            node,
+            emission,
+            folding,
+            wants_overtaken,
+        } = keyed;
+        let local = &context.local;
+        let align = match emission {
+            Emission::BatchClose => Align::Batch,
+            Emission::AtOnce | Emission::End => Align::Checkpoint,
+        };
+        let mut operator = Operator {
+            folding,
+            activator,
+            wants_overtaken,
+            emission,
+            align,
+            run: align.run(local.epochs.first()),
+            waiting: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            lanes: Lanes::default(),
+            applied: Progress::Open,
+            emitting: None,
+            held: None,
+            lane: Lane::new(
+                node,
+                context.id(node),
+                local.index,
+                &local.index.to_string(),
+            ),
+            is_announced: false,
+            owes: false,
+            id: context.id(node).to_owned(),
+            snapshots: local.snapshots.clone(),
+            abort: local.abort.clone(),
+            saved: false,
+        };
+        if let Err(problem) = operator.restore(local.index, local.peers) {
+            operator.fail(problem);
+        }
+        operator
+    }
+
+    /// Notes what lanes promise.
+    pub(super) fn hear(
+        &mut self,
+        capability: &InputCapability<u64>,
+        promises: impl IntoIterator<Item = (Lane, Progress)>,
+        out: &mut Outputs<'_>,
+    ) {
+        let epoch = epoch_of(capability);
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.announce(capability, out);
+        }
+        let reads_overtaken = self.wants_overtaken;
+        let kept = || Kept::new(capability, reads_overtaken);
+        let (_, heard) = self
+            .promised
+            .entry(epoch)
+            .or_insert_with(|| (kept(), Vec::new()));
+        heard.extend(promises);
+    }
+
+    /// Tells those behind of this operator's lane. The first promise that is heard is a source's
+    /// announcement in the first epoch, which cannot be passed before every worker has heard it.
+    fn announce(&mut self, capability: &InputCapability<u64>, out: &mut Outputs<'_>) {
+        if std::mem::take(&mut self.owes) {
+            let kept = Kept::new(capability, self.wants_overtaken);
+            self.emitting = Some(Emitting {
+                announces: true,
+                ..Emitting::new(Piece::All, kept, self.applied)
+            });
+            self.activator.activate();
+        } else {
+            self.send_segment(out, capability);
+            self.send_overtaken(out, capability);
+        }
+    }
+
+    /// Takes in records: now, if their run is open, or else later.
+    pub(super) fn take(
+        &mut self,
+        capability: &InputCapability<u64>,
+        input: Input<'_>,
+        out: &mut Outputs<'_>,
+    ) {
+        let epoch = epoch_of(capability);
+        let run = self.align.run(epoch);
+        if run == self.run && !self.holds_back() {
+            self.fold(input);
+            if self.emission == Emission::BatchClose && self.held.is_none() {
+                self.held = Some(capability.delayed(&epoch, 0));
+            }
+            self.send(out, capability, capability);
+        } else {
+            let kept = Kept::new(capability, self.wants_overtaken);
+            let parcel = self.folding.keep(input);
+            let waiting = self.waiting.entry(run).or_default();
+            waiting.push_back((kept, parcel));
+        }
+    }
+
+    /// Whether rows are being emitted that no record may change meanwhile.
+    fn holds_back(&self) -> bool {
+        let is_table = |emitting: &Emitting| !matches!(emitting.piece, Piece::Due);
+        self.emitting.as_ref().is_some_and(is_table)
+    }
+
+    fn fold(&mut self, input: Input<'_>) {
+        if let Err(problem) = self.folding.fold(input) {
+            self.fail(problem);
+        }
+    }
+
+    /// Does what can be done now that every record before the frontier has come: as much as its
+    /// budget is, and the rest when it is activated again.
+    pub(super) fn advance(&mut self, frontier: u64, out: &mut Outputs<'_>) {
+        let mut budget = BUDGET;
+        while let Some(records) = self.step(frontier, out) {
+            if records >= budget {
+                return self.activator.activate();
+            }
+            budget -= records;
+        }
+    }
+
+    /// Takes the next step, and tells how many records it was about; `None` when there is none.
+    fn step(&mut self, frontier: u64, out: &mut Outputs<'_>) -> Option<usize> {
+        if let Some(emitting) = self.emitting.take() {
+            return Some(self.emit(emitting, out));
+        }
+        if let Some((kept, parcel)) = self.next_waiting() {
+            return Some(self.take_waiting(kept, parcel, out));
+        }
+        let reached = self.align.run(frontier);
+        if self.run < reached {
+            if let Some(held) = self.held.take() {
+                let kept = Kept::only(held);
+                self.emitting = Some(Emitting::new(Piece::Close, kept, self.applied));
+                return Some(0);
+            }
+            if self.apply_before(frontier.min(self.align.end(self.run)), out) {
+                return Some(0);
+            }
+            let next = self.waiting.keys().next().copied();
+            let next = next.unwrap_or(reached).min(reached);
+            self.save_if_between(self.run, next);
+            self.run = next;
+            return Some(0);
+        }
+        if self.apply_before(frontier, out) {
+            return Some(0);
+        }
+        if let Some(held) = self.held.as_mut().filter(|held| *held.time() < frontier) {
+            held.downgrade(&frontier);
+        }
+        None
+    }
+
+    /// The next records that waited for the open run.
+    fn next_waiting(&mut self) -> Option<Waiting> {
+        let mut first = self.waiting.first_entry()?;
+        if *first.key() > self.run {
+            return None;
+        }
+        let waiting = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        waiting
+    }
+
+    fn take_waiting(&mut self, kept: Kept, mut parcel: Parcel, out: &mut Outputs<'_>) -> usize {
+        let count = parcel.count();
+        self.fold(Input::Parcel(&mut parcel));
+        let overtaken = kept.overtaken.as_ref().unwrap_or(&kept.emitted);
+        self.send(out, &kept.emitted, overtaken);
+        if self.emission == Emission::BatchClose && self.held.is_none() {
+            self.held = Some(kept.emitted);
+        }
+        count
+    }
+
+    /// Applies what was promised in the first epoch before `until`, if anything was.
+    fn apply_before(&mut self, until: u64, out: &mut Outputs<'_>) -> bool {
+        let first = self.promised.first_entry();
+        let Some(first) = first.filter(|first| *first.key() < until) else {
+            return false;
+        };
+        let (kept, promises) = first.remove();
+        for (lane, progress) in promises {
+            self.lanes.note(lane, progress);
+        }
+        let progress = self.lanes.least();
+        if progress > self.applied {
+            let watermark = match progress {
+                Progress::Open => EventTime::MIN,
+                Progress::At(watermark) => watermark,
+                Progress::End => EventTime::MAX,
+            };
+            let is_due = progress == Progress::End || watermark >= self.folding.due();
+            self.folding.begin_advance(watermark);
+            let emitting = Emitting::new(Piece::Due, kept, progress);
+            match is_due {
+                true => self.emitting = Some(emitting),
+                false => self.finish(&emitting, out),
+            }
+        }
+        true
+    }
+
+    /// Emits the next piece, and tells how many records it has.
+    fn emit(&mut self, mut emitting: Emitting, out: &mut Outputs<'_>) -> usize {
+        let has_more = match emitting.piece {
+            Piece::Close => self.folding.close(),
+            Piece::Due => self.folding.advance(),
+            Piece::All => self.folding.emit_all(),
+        };
+        let [records, _] = self.folding.pending();
+        if has_more {
+            self.send_before(out, &emitting.kept.emitted);
+            self.emitting = Some(emitting);
+        } else if emitting.is_end_of_table(self.emission) {
+            emitting.piece = Piece::All;
+            self.emitting = Some(emitting);
+        } else {
+            self.finish(&emitting, out);
+        }
+        records
+    }
+
+    /// Sends the last piece, with what is promised behind it.
+    fn finish(&mut self, emitting: &Emitting, out: &mut Outputs<'_>) {
+        self.applied = emitting.promises;
+        let Kept { emitted, overtaken } = &emitting.kept;
+        match emitting.piece {
+            Piece::Close => self.send(out, emitted, emitted),
+            Piece::Due | Piece::All => {
+                self.send_segment(out, emitted);
+                // The overtaken's lane was announced by nobody yet, or will say no more.
+                let speaks = emitting.announces || self.applied == Progress::End;
+                if let (true, Some(overtaken)) = (speaks, overtaken) {
+                    self.send_overtaken(out, overtaken);
+                }
+            }
+        }
+    }
+
+    /// Sends what there is, if there is anything.
+    fn send<C: CapabilityTrait<u64>, D: CapabilityTrait<u64>>(
+        &mut self,
+        out: &mut Outputs<'_>,
+        emitted: &C,
+        overtaken: &D,
+    ) {
+        let [records, overtaken_records] = self.folding.pending();
+        if records > 0 {
+            self.send_segment(out, emitted);
+        }
+        if overtaken_records > 0 {
+            self.send_overtaken(out, overtaken);
+        }
+    }
+
+    /// Sends what was overtaken, where it is read, with what is now promised behind it.
+    fn send_overtaken<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        if let Some(output) = &mut out.overtaken {
+            let (records, count) = self.folding.take_overtaken();
+            let mut segment = Segment::with(self.lane, self.applied, records, count);
+            output.send(capability, &mut segment);
+        }
+    }
+
+    /// Sends what there is with what is now promised behind it.
+    fn send_segment<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        let (records, count) = self.folding.take_emitted();
+        let mut segment = Segment::with(self.lane, self.applied, records, count);
+        out.emitted.send(capability, &mut segment);
+    }
+
+    /// Sends a part of what the watermark has completed: nothing is promised behind it yet.
+    fn send_before<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        let (records, count) = self.folding.take_emitted();
+        let mut segment = Segment::with(self.lane, Progress::Open, records, count);
+        out.emitted.send(capability, &mut segment);
+    }
+
+    /// Writes the state if the boundary lies where one run ends and another begins.
+    fn save_if_between(&mut self, run: u64, next: u64) {
+        let Some(boundary) = self.snapshots.boundary() else {
+            return;
+        };
+        let boundary = self.align.run(boundary);
+        if self.saved || !(run < boundary && boundary <= next) {
+            return;
+        }
+        self.saved = true;
+        if let Err(problem) = self.save() {
+            self.fail(problem);
+        }
+    }
+
+    fn save(&self) -> Result<(), Problem> {
+        self.folding.save(&mut |shard, bytes| {
+            self.snapshots.write(&self.id, Part::Shard(shard), bytes);
+            Ok(())
+        })?;
+        let common = codec::encode(&Common {
+            applied: self.applied,
+            is_withheld: self.emission == Emission::End && self.applied != Progress::End,
+        })?;
+        self.snapshots.write(&self.id, Part::Common, common);
+        Ok(())
+    }
+
+    fn restore(&mut self, worker: usize, workers: usize) -> Result<(), Problem> {
+        if let Some(bytes) = self.snapshots.read(&self.id, Part::Common) {
+            let common: Common = codec::decode(bytes)?;
+            self.applied = common.applied;
+            self.owes = common.is_withheld && self.emission != Emission::End;
+            if let Progress::At(watermark) = self.applied {
+                self.folding.begin_advance(watermark);
+            }
+        }
+        for index in (0..SHARDS).filter(|shard| owner(*shard, workers) == worker) {
+            if let Some(bytes) = self.snapshots.read(&self.id, Part::Shard(index)) {
+                self.folding.load(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, problem: Problem) {
+        self.abort.fail(Error::Engine(
+            problem.hint(format!("the operator is `{}`", self.id)),
+        ));
+    }
+}

@@ -1,0 +1,168 @@
+//! The part of a keyed operator that knows the type of its records: the loops over them, the state,
+//! and what is to be sent.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use super::{Emit, Logic};
+use crate::engine::batch::{Boxed, Segment};
+use crate::engine::parcel::Parcel;
+use crate::error::Problem;
+use crate::state::WriteShard;
+use crate::state::record::Stamp;
+use crate::time::EventTime;
+
+/// Records on their way in.
+pub(super) enum Input<'a> {
+    /// From the shuffle.
+    Parcel(&'a mut Parcel),
+    /// From the chain in front, on a job's only worker.
+    Segment(&'a mut Segment),
+}
+
+/// An operator with the types of its records erased.
+pub(super) trait Folding {
+    /// Takes records in.
+    ///
+    /// # Errors
+    /// When they come from another process and cannot be read.
+    fn fold(&mut self, input: Input<'_>) -> Result<(), Problem>;
+    /// Takes records away, to be folded later.
+    fn keep(&mut self, input: Input<'_>) -> Parcel;
+    fn due(&self) -> EventTime;
+    fn begin_advance(&mut self, watermark: EventTime);
+    /// Emits what is complete, or as much as is [`FULL`](super::FULL); tells whether there is more.
+    fn advance(&mut self) -> bool;
+    /// Emits what is withheld, likewise.
+    fn close(&mut self) -> bool;
+    /// Emits all that there is, likewise.
+    fn emit_all(&mut self) -> bool;
+    fn save(&self, write: WriteShard<'_>) -> Result<(), Problem>;
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Problem>;
+    /// How many records wait to be sent, emitted and overtaken.
+    fn pending(&self) -> [usize; 2];
+    /// Takes those.
+    fn take_emitted(&mut self) -> (Option<Boxed>, usize);
+    fn take_overtaken(&mut self) -> (Option<Boxed>, usize);
+}
+
+/// A logic with its state, and how a record of the chain in front becomes one of its own.
+pub(super) struct Typed<S, T, L: Logic, R> {
+    logic: L,
+    state: L::State,
+    emit: Emit<L>,
+    to_record: Rc<R>,
+    /// Records of the chain in front as those of the logic; empty between calls.
+    made: Vec<L::Record>,
+    records: PhantomData<fn(S, T)>,
+}
+
+impl<S: Stamp, T: 'static, L: Logic, R: Fn(S, T) -> L::Record> Typed<S, T, L, R> {
+    pub(super) fn new(logic: L, to_record: Rc<R>, wants_overtaken: bool) -> Self {
+        Typed {
+            state: logic.empty(),
+            logic,
+            emit: Emit {
+                records: Vec::new(),
+                overtaken: Vec::new(),
+                wants_overtaken,
+            },
+            to_record,
+            made: Vec::new(),
+            records: PhantomData,
+        }
+    }
+
+    /// The loop over records; the logic becomes a part of it.
+    #[inline(never)]
+    fn fold_all(&mut self, records: &mut Vec<L::Record>) {
+        let (state, emit) = (&mut self.state, &mut self.emit);
+        self.logic.fold_all(state, records.drain(..), emit);
+    }
+
+    fn make(&self, segment: &mut Segment, into: &mut Vec<L::Record>) {
+        let records = segment.records::<(S, T)>().drain(..);
+        let make = |(stamp, record)| (self.to_record)(stamp, record);
+        into.extend(records.map(make));
+    }
+}
+
+impl<S, T, L, R> Folding for Typed<S, T, L, R>
+where
+    S: Stamp,
+    T: 'static,
+    L: Logic,
+    R: Fn(S, T) -> L::Record,
+{
+    fn fold(&mut self, input: Input<'_>) -> Result<(), Problem> {
+        match input {
+            Input::Parcel(parcel) => self.fold_all(&mut std::mem::take(parcel).open()?),
+            Input::Segment(segment) => {
+                let mut made = std::mem::take(&mut self.made);
+                self.make(segment, &mut made);
+                self.fold_all(&mut made);
+                self.made = made;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, input: Input<'_>) -> Parcel {
+        match input {
+            Input::Parcel(parcel) => std::mem::take(parcel),
+            Input::Segment(segment) => {
+                let mut made = Vec::new();
+                self.make(segment, &mut made);
+                Parcel::new(0, made)
+            }
+        }
+    }
+
+    fn due(&self) -> EventTime {
+        self.logic.due()
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.logic.begin_advance(watermark);
+    }
+
+    fn advance(&mut self) -> bool {
+        self.logic.advance(&mut self.state, &mut self.emit)
+    }
+
+    fn close(&mut self) -> bool {
+        self.logic.close(&mut self.state, &mut self.emit)
+    }
+
+    fn emit_all(&mut self) -> bool {
+        self.logic.emit_all(&mut self.state, &mut self.emit)
+    }
+
+    fn save(&self, write: WriteShard<'_>) -> Result<(), Problem> {
+        self.logic.save(&self.state, write)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.logic.load(&mut self.state, bytes)
+    }
+
+    fn pending(&self) -> [usize; 2] {
+        [self.emit.records.len(), self.emit.overtaken.len()]
+    }
+
+    fn take_emitted(&mut self) -> (Option<Boxed>, usize) {
+        boxed(&mut self.emit.records)
+    }
+
+    fn take_overtaken(&mut self) -> (Option<Boxed>, usize) {
+        boxed(&mut self.emit.overtaken)
+    }
+}
+
+fn boxed<T: 'static>(records: &mut Vec<T>) -> (Option<Boxed>, usize) {
+    let count = records.len();
+    match count {
+        0 => (None, 0),
+        _ => (Some(Box::new(std::mem::take(records))), count),
+    }
+}
