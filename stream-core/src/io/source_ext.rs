@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bad::{BadRecord, BadRecords};
 use super::pace::{Rate, Replay};
+use super::place::Place;
 use super::sink::Sink;
 use super::source::{Opening, Reader, Source, SourceInfo};
 use crate::error::Problem;
@@ -105,6 +106,10 @@ impl<T, S: Source<T>> Source<T> for WithBadRecords<S> {
 
     fn bad_records(&self) -> BadRecords {
         self.bad_records.clone()
+    }
+
+    fn reads(&self) -> Vec<Place> {
+        self.source.reads()
     }
 }
 

@@ -287,6 +287,7 @@ impl Job {
                 problem,
             })?;
         }
+        self.bindings.check_sources().map_err(Error::Plan)?;
         self.start.rename(&plan.spec);
         self.check_start(&plan.spec).map_err(Error::Plan)?;
         let shared = Shared {
