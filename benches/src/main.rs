@@ -1,9 +1,11 @@
-//! Two questions, each answered in one run against hand-written timely dataflow: what the pipelines
-//! cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]).
+//! Three questions, each answered in one run. Against hand-written timely dataflow: what the
+//! pipelines cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]). Against
+//! a hand-written loop: what it costs to read files with them ([`files`]).
 //!
 //! Every result is checked before its time counts. A timing never decides a test.
 
 mod by_hand;
+mod files;
 mod latency;
 mod measure;
 mod overhead;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Compares pipelines with hand-written timely dataflow.
+/// Compares pipelines with hand-written code.
 #[derive(Parser)]
 #[command(name = "benches")]
 struct Arguments {
@@ -27,12 +29,15 @@ enum Question {
     Overhead(overhead::Options),
     /// Latency of single records at a fixed rate, from the planned time to the sink.
     Latency(latency::Options),
+    /// Files: a keyed count over CSV, against a loop over the rows.
+    Files(files::Options),
 }
 
 fn main() -> ExitCode {
     let answer: Result<(), Box<dyn Error>> = match Arguments::parse().question {
         Question::Overhead(options) => overhead::run(&options),
         Question::Latency(options) => latency::run(&options),
+        Question::Files(options) => files::run(&options),
     };
     match answer {
         Ok(()) => ExitCode::SUCCESS,

@@ -155,6 +155,32 @@ pub(crate) fn compare(
     })
 }
 
+/// Prints what the columns of [`print_row`] are.
+pub(crate) fn print_head() {
+    println!(
+        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
+        "case", "ours", "by hand", "ratio", "ours", "by hand", "ratio"
+    );
+    println!(
+        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
+        "", "M rec/s", "M rec/s", "", "cpu ns/rec", "cpu ns/rec", "of cpu"
+    );
+}
+
+/// Prints one line of a comparison.
+pub(crate) fn print_row(row: &Comparison) {
+    println!(
+        "{:<34}{:>9.2}{:>9.2}{:>8.3}{:>11.2}{:>11.2}{:>8.3}",
+        row.case,
+        row.ours,
+        row.by_hand,
+        row.ratio,
+        row.ours_cpu_ns,
+        row.by_hand_cpu_ns,
+        row.cpu_ratio
+    );
+}
+
 /// The middle value; of an even number, the mean of the two in the middle.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

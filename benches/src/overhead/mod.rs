@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use stream_core::Mode;
 
 use crate::by_hand;
-use crate::measure::{Comparison, Digest, compare, write_json};
+use crate::measure::{Digest, compare, print_head, print_row, write_json};
 use data::Shares;
 
 /// How many records a slice holds that is not cut by the mode.
@@ -47,14 +47,7 @@ struct Case {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    println!(
-        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
-        "case", "ours", "by hand", "ratio", "ours", "by hand", "ratio"
-    );
-    println!(
-        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
-        "", "M rec/s", "M rec/s", "", "cpu ns/rec", "cpu ns/rec", "of cpu"
-    );
+    print_head();
     let mut rows = Vec::new();
     for make in [fused, count, sessions] {
         for mut case in make(&options.only) {
@@ -70,19 +63,6 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         }
     }
     write_json(options.json.as_deref(), &rows)
-}
-
-fn print_row(row: &Comparison) {
-    println!(
-        "{:<34}{:>9.2}{:>9.2}{:>8.3}{:>11.2}{:>11.2}{:>8.3}",
-        row.case,
-        row.ours,
-        row.by_hand,
-        row.ratio,
-        row.ours_cpu_ns,
-        row.by_hand_cpu_ns,
-        row.cpu_ratio
-    );
 }
 
 /// A mode that cuts slices of so many records.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bad_records::dead_letters_of;
 use crate::error::Problem;
-use crate::io::{BadRecords, Sink, Source, SourceInfo};
+use crate::io::{BadRecords, Place, Sink, Source, SourceInfo};
 
 /// What is bound to the ports.
 #[derive(Clone, Default)]
@@ -40,11 +40,9 @@ impl Bindings {
     pub(crate) fn sinks(&self) -> impl Iterator<Item = (&str, &BoundSink)> {
         self.sinks.iter().map(|(port, bound)| (&**port, bound))
     }
-}
 
-impl Bindings {
-    /// Refuses two sinks that would overwrite each other.
-    pub(crate) fn check_sinks(&self) -> Result<(), Problem> {
+    /// The places that sinks write to, by port; those of dead letters too.
+    fn places(&self) -> Vec<(String, Place)> {
         let dead_letters = self.sources.iter().filter_map(|(port, source)| {
             let BadRecords::DeadLetter(sink) = &source.bad_records else {
                 return None;
@@ -53,15 +51,22 @@ impl Bindings {
         });
         let outputs = self.sinks.iter();
         let outputs = outputs.filter_map(|(port, sink)| Some((port.clone(), sink.exclusive()?)));
-        let mut taken = BTreeMap::new();
-        for (port, place) in outputs.chain(dead_letters) {
-            if let Some(other) = taken.insert(place.clone(), port.clone()) {
-                return Err(Problem::new(format!("two sinks write to {place}"))
-                    .detail(format!("those of `{other}` and `{port}`"))
-                    .hint("give each a place of its own"));
-            }
-        }
-        Ok(())
+        outputs.chain(dead_letters).collect()
+    }
+
+    /// Refuses two sinks that would overwrite each other.
+    pub(crate) fn check_sinks(&self) -> Result<(), Problem> {
+        Place::check_sinks(&self.places())
+    }
+
+    /// Refuses a sink that would write over what a source reads. The partitions have been found.
+    pub(crate) fn check_sources(&self) -> Result<(), Problem> {
+        let written = self.places();
+        let mut sources = self.sources.iter();
+        sources.try_for_each(|(port, source)| match written.is_empty() {
+            true => Ok(()),
+            false => Place::check_source(port, &(source.reads)(source), &written),
+        })
     }
 }
 
@@ -73,6 +78,7 @@ pub(crate) struct BoundSource {
     pub(crate) info: SourceInfo,
     pub(crate) bad_records: BadRecords,
     find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
+    reads: fn(&BoundSource) -> Vec<Place>,
     partitions: Vec<String>,
 }
 
@@ -84,6 +90,7 @@ impl BoundSource {
             bad_records: source.bad_records(),
             source: Arc::new(source),
             find: |bound| bound.typed::<T>().partitions(),
+            reads: |bound| bound.typed::<T>().reads(),
             partitions: Vec::new(),
         }
     }
@@ -123,7 +130,7 @@ impl BoundSource {
 pub(crate) struct BoundSink {
     sink: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
-    exclusive: Option<String>,
+    exclusive: fn(&BoundSink) -> Option<Place>,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
@@ -132,7 +139,7 @@ impl BoundSink {
     pub(crate) fn new<T: 'static>(sink: Arc<dyn Sink<T>>) -> Self {
         BoundSink {
             record: type_name::<T>(),
-            exclusive: sink.exclusive(),
+            exclusive: |bound| bound.typed::<T>().exclusive(),
             sink: Arc::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),
@@ -147,8 +154,8 @@ impl BoundSink {
     }
 
     /// What no other sink of the job may write to.
-    fn exclusive(&self) -> Option<String> {
-        self.exclusive.clone()
+    fn exclusive(&self) -> Option<Place> {
+        (self.exclusive)(self)
     }
 
     pub(crate) fn commit(&self) -> Result<(), Problem> {

@@ -10,6 +10,7 @@ use std::fmt::{self, Write};
 
 use serde::ser::{self, Serialize};
 
+use super::place::Place;
 use super::sink::{Sink, SinkInfo, Writer};
 use crate::error::Problem;
 
@@ -66,6 +67,10 @@ impl<T: Serialize, S: Sink<T>> Sink<T> for Comparable<S> {
 
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
         self.0.open(worker, workers)
+    }
+
+    fn exclusive(&self) -> Option<Place> {
+        self.0.exclusive()
     }
 
     fn commit(&self) -> Result<(), Problem> {

@@ -14,6 +14,7 @@ pub mod files;
 mod log;
 mod memory;
 mod pace;
+mod place;
 mod sink;
 mod source;
 mod source_ext;
@@ -33,6 +34,7 @@ pub use collect::{Collect, Discard, Rows, collect, discard};
 pub use log::MemoryLog;
 pub use memory::{Partitions, partitions, vec};
 pub use pace::{Rate, Replay};
+pub use place::Place;
 pub use sink::{Sink, SinkInfo, Writer};
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,

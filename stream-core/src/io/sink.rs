@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use super::canonical::Canonical;
+use super::place::Place;
 use crate::error::Problem;
 
 /// What a sink says of itself.
@@ -72,9 +73,13 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// When nothing can be written there, with what to do about it.
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem>;
 
-    /// Names what only one sink of a job may write to, where there is such a thing: a file, stdout.
-    /// A job with two sinks of one name is refused.
-    fn exclusive(&self) -> Option<String> {
+    /// Names the place that is this sink's alone, where there is such a place: a file, a folder that
+    /// it fills, stdout. Asked when a job starts, before anything is opened.
+    ///
+    /// A job is refused when the places of two of its sinks [overlap](Place::overlaps), or when one
+    /// overlaps with what a source of the job [reads](super::Source::reads). A sink around another
+    /// one has the other's place.
+    fn exclusive(&self) -> Option<Place> {
         None
     }
 
@@ -139,7 +144,7 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
         (**self).open(worker, workers)
     }
 
-    fn exclusive(&self) -> Option<String> {
+    fn exclusive(&self) -> Option<Place> {
         (**self).exclusive()
     }
 

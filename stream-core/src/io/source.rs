@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bad::BadRecords;
+use super::place::Place;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::Clock;
@@ -117,6 +118,17 @@ pub trait Source<T>: Send + Sync + 'static {
     /// What is to be done with a record that cannot be read; to fail, unless told otherwise.
     fn bad_records(&self) -> BadRecords {
         BadRecords::Fail
+    }
+
+    /// Names the places that this source reads and that a sink might write over: files, folders.
+    /// Asked when a job starts, after [`partitions`](Source::partitions) and before anything is
+    /// opened.
+    ///
+    /// A job is refused when one of them [overlaps](Place::overlaps) with the
+    /// [place](super::Sink::exclusive) of one of its sinks. A source around another one reads what
+    /// the other reads.
+    fn reads(&self) -> Vec<Place> {
+        Vec::new()
     }
 }
 
@@ -277,5 +289,9 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn bad_records(&self) -> BadRecords {
         (**self).bad_records()
+    }
+
+    fn reads(&self) -> Vec<Place> {
+        (**self).reads()
     }
 }

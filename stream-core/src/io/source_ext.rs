@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bad::BadRecords;
 use super::pace::{Rate, Replay};
+use super::place::Place;
 use super::sink::Sink;
 use super::source::{Opening, Reader, Source, SourceInfo};
 use crate::error::BadRecord;
@@ -106,6 +107,10 @@ impl<T, S: Source<T>> Source<T> for WithBadRecords<S> {
 
     fn bad_records(&self) -> BadRecords {
         self.bad_records.clone()
+    }
+
+    fn reads(&self) -> Vec<Place> {
+        self.source.reads()
     }
 }
 

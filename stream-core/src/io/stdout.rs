@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::canonical::{Canonical, canonical};
 use super::files::{Csv, JsonLines};
 use super::lock;
+use super::place::Place;
 use super::sink::{Sink, SinkInfo, Writer};
 use super::text::{OutputFormat, Sequence, Table, Target, TextWriter, cannot_write};
 use crate::error::Problem;
@@ -99,8 +100,8 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
         }
     }
 
-    fn exclusive(&self) -> Option<String> {
-        Some("stdout".to_owned())
+    fn exclusive(&self) -> Option<Place> {
+        Some(Place::named("stdout"))
     }
 
     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {

@@ -295,6 +295,7 @@ impl Job {
                 problem,
             })?;
         }
+        self.bindings.check_sources().map_err(Error::Plan)?;
         start::prepare(&mut self.start, &plan.spec, &self.bindings).map_err(Error::Plan)?;
         let shared = Shared {
             bindings: Arc::new(self.bindings),

@@ -10,6 +10,8 @@
 //!
 //! Rows may be *marked*, by those that emit them later. A mark goes along when its row is moved.
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 
 use super::hash::{hash_of, shard_of};
@@ -262,14 +264,16 @@ impl<Q: Key, A: Record> Rows<Q, A> {
                 continue;
             }
             let begin = (place << 8) >> self.depth;
-            for shard in std::mem::replace(&mut written, begin)..begin {
-                flush(shard, &mut shards[shard], write)?;
-            }
+            flush(
+                &mut shards,
+                std::mem::replace(&mut written, begin)..begin,
+                write,
+            )?;
             for row in &self.segments[*index as usize].rows {
                 shards[shard_of(hash_of(&row.0), SHARDS)].push(row);
             }
         }
-        (written..SHARDS).try_for_each(|shard| flush(shard, &mut shards[shard], write))
+        flush(&mut shards, written..SHARDS, write)
     }
 
     /// Reads the rows of a shard.
@@ -281,15 +285,19 @@ impl<Q: Key, A: Record> Rows<Q, A> {
     }
 }
 
+/// Writes the shards of a range, and forgets their rows.
 fn flush<T: serde::Serialize>(
-    shard: usize,
-    rows: &mut Vec<T>,
+    shards: &mut [Vec<T>],
+    range: Range<usize>,
     write: WriteShard<'_>,
 ) -> Result<(), Problem> {
-    match std::mem::take(rows) {
-        rows if rows.is_empty() => Ok(()),
-        rows => write(shard, codec::encode(&rows)?),
+    for (shard, rows) in range.clone().zip(&mut shards[range]) {
+        let rows = std::mem::take(rows);
+        if !rows.is_empty() {
+            write(shard, codec::encode(&rows)?)?;
+        }
     }
+    Ok(())
 }
 
 impl<Q: Key, A> Segment<Q, A> {

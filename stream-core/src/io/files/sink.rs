@@ -12,6 +12,7 @@ use super::staged::{StagedFile, cannot_create, folder_of};
 use crate::error::Problem;
 use crate::io::canonical::{Canonical, canonical};
 use crate::io::lock;
+use crate::io::place::Place;
 use crate::io::sink::{Sink, SinkInfo, Writer};
 use crate::io::text::{OutputFormat, Sequence, Target, TextWriter, cannot_write};
 
@@ -35,9 +36,14 @@ impl<F: OutputFormat> FileSink<F> {
         }
     }
 
+    /// Whether the path is a folder, in which each worker writes a file.
+    fn is_folder(&self) -> bool {
+        self.path.as_os_str().as_encoded_bytes().ends_with(b"/")
+    }
+
     /// The file that a worker writes: its own in a folder, or the one for all.
     fn file(&self, worker: usize, workers: usize) -> Result<PathBuf, Problem> {
-        if self.path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        if self.is_folder() {
             refuse_other_parts(&self.path, workers)?;
             return Ok(self.path.join(format!("part-{worker}.{}", F::EXTENSION)));
         }
@@ -100,8 +106,11 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
         }
     }
 
-    fn exclusive(&self) -> Option<String> {
-        Some(format!("`{}`", self.path.display()))
+    fn exclusive(&self) -> Option<Place> {
+        Some(match self.is_folder() {
+            true => Place::folder(&self.path),
+            false => Place::file(&self.path),
+        })
     }
 
     fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {

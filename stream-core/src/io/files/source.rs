@@ -12,6 +12,7 @@ use super::decode::{FileDecoder, InputFormat};
 use super::input::send_files;
 use super::paths::{InputFile, find, names};
 use crate::error::Problem;
+use crate::io::place::Place;
 use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
 use crate::io::{lock, threaded};
 
@@ -118,5 +119,13 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         threaded::reader("read-files", opening.waker, decoder, move |feed| {
             send_files(&files[range], &format, feed)
         })
+    }
+
+    /// The files that were found, and the folder, whose later files the next run would read.
+    fn reads(&self) -> Vec<Place> {
+        let files = lock(&self.found).clone();
+        let folder = self.path.is_dir().then(|| Place::folder(&self.path));
+        let files = files.iter().map(|file| Place::file(&file.path));
+        files.chain(folder).collect()
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
+use crate::io::place::Place;
 use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
 use crate::time::Clock;
 
@@ -57,6 +58,10 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
 
     fn bad_records(&self) -> BadRecords {
         self.source.bad_records()
+    }
+
+    fn reads(&self) -> Vec<Place> {
+        self.source.reads()
     }
 }
 

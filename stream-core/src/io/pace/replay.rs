@@ -11,6 +11,7 @@ use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::lock;
+use crate::io::place::Place;
 use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
 use crate::time::{Clock, EventTime};
 
@@ -70,6 +71,10 @@ where
 
     fn bad_records(&self) -> BadRecords {
         self.source.bad_records()
+    }
+
+    fn reads(&self) -> Vec<Place> {
+        self.source.reads()
     }
 }
 
