@@ -4,26 +4,32 @@
 //! window. So a session is `[first, last + gap)`, a distance of exactly the gap begins a new one,
 //! and a record between two sessions may join them.
 //!
-//! A shard keeps the open sessions of each key. There is one heap of timers, one or more a session,
-//! for all shards. A timer is not moved when its session grows: when it falls due too early, it is
-//! set anew.
+//! A session is complete when the watermark has reached its end. It is removed as it is emitted, so
+//! that wherever emission breaks off, what is left is what is still to come. Until it is removed it
+//! takes in what belongs to it.
+//!
+//! Each session has a timer, which lies a gap after one of its records. It is not moved when the
+//! session grows: when it falls due too early, it is set anew. At the end of time all sessions are
+//! complete, and the table is walked in place of the timers.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::vec::Drain;
 
 use hashbrown::HashTable;
-use serde::{Deserialize, Serialize};
-use smallvec::{SmallVec, smallvec};
 
 use super::keyed::{Emit, FULL, Logic};
-use super::window::{Assign, Counts, Fold, Windowed};
+use super::sessions_of_key::{Session, Sessions};
+use super::timers::Timers;
+use super::window::{Assign, Counts, Fold, Frame, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
 use crate::state::hash::{by_shard, hash_of};
 use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Gap};
+
+/// How many buckets of timers a gap is divided into, at least.
+const BUCKETS_A_GAP: i64 = 32;
 
 /// Windows that end after a silence; made by [`Keyed::session`](crate::graph::Keyed::session).
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +39,7 @@ pub struct SessionWindows {
 
 impl Assign for SessionWindows {
     const KIND: &'static str = "session";
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Sessions<Q, P, A, F>;
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = SessionLogic<Q, P, A, F>;
 
     fn parameter(&self) -> (&'static str, String) {
         ("gap", Gap::micros(self.gap.unsigned_abs()).to_string())
@@ -43,48 +49,33 @@ impl Assign for SessionWindows {
         self,
         fold: F,
         counts: Counts,
-    ) -> Sessions<Q, P, A, F> {
-        let watermark = EventTime::MIN;
-        Sessions {
+    ) -> SessionLogic<Q, P, A, F> {
+        SessionLogic {
             gap: self.gap,
             fold,
-            counts,
-            watermark,
-            timers: BinaryHeap::new(),
+            frame: Frame::new(counts),
+            timers: Timers::new(self.gap / BUCKETS_A_GAP),
+            walked: 0,
             records: PhantomData,
         }
     }
 }
 
-pub(crate) struct Sessions<Q, P, A, F> {
+pub(crate) struct SessionLogic<Q, P, A, F> {
     gap: i64,
     fold: F,
-    counts: Counts,
-    watermark: EventTime,
-    /// When to look at the keys with a hash.
-    timers: BinaryHeap<Reverse<(EventTime, u64)>>,
+    frame: Frame,
+    timers: Timers,
+    /// The bucket of the table at which the walk at the end of time goes on.
+    walked: usize,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
-/// An open session.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Session<A> {
-    start: EventTime,
-    end: EventTime,
-    /// When its timer falls due; not after its end.
-    timer: EventTime,
-    value: A,
-}
+type Table<Q, A> = HashTable<(Q, Sessions<A>)>;
 
-/// The open sessions of a key. They do not overlap and stand in no order. There is nearly always
-/// one, which stands here without an allocation.
-type Open<A> = SmallVec<[Session<A>; 1]>;
-
-type Shard<Q, A> = HashTable<(Q, Open<A>)>;
-
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type State = HashTable<(Q, Open<A>)>;
+    type State = HashTable<(Q, Sessions<A>)>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -99,182 +90,214 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sessions<Q, P, A, F>
 
     fn fold_all(
         &mut self,
-        state: &mut Self::State,
+        table: &mut Self::State,
         records: Drain<'_, Self::Record>,
         emit: &mut Emit<Self>,
     ) {
         for record in records {
-            self.fold(state, hash_of(&record.1), record, emit);
+            self.fold(table, hash_of(&record.1), record, emit);
         }
     }
 
     fn due(&self) -> EventTime {
-        let first = self.timers.peek();
-        first.map_or(EventTime::MAX, |Reverse((time, _))| *time)
+        self.timers.due()
     }
 
     fn begin_advance(&mut self, watermark: EventTime) {
-        self.watermark = watermark;
+        self.frame.watermark = watermark;
     }
 
-    fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
-        while let Some(Reverse((time, hash))) = self.timers.peek().copied() {
-            if time > self.watermark || emit.records.len() >= FULL {
-                return time <= self.watermark;
-            }
-            self.timers.pop();
-            self.ring(state, time, hash, emit);
+    fn advance(&mut self, table: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        if self.frame.watermark == EventTime::MAX {
+            return self.walk(table, emit);
         }
-        false
+        while emit.records.len() < FULL {
+            let Some((time, hash)) = self.timers.pop(self.frame.watermark) else {
+                return false;
+            };
+            self.ring(table, time, hash, emit);
+        }
+        self.timers.due() <= self.frame.watermark
     }
 
-    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
-        let rows = by_shard(state.iter().map(|row| (hash_of(&row.0), row)));
-        rows.into_iter()
-            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
+    fn save(&self, table: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
+        let rows = table.iter().map(|(key, sessions)| {
+            let sessions: Vec<&Session<A>> = sessions.iter().collect();
+            (hash_of(key), (key, sessions))
+        });
+        let mut shards = by_shard(rows).into_iter();
+        shards.try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
     }
 
-    fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        for (key, sessions) in codec::decode::<Vec<(Q, Open<A>)>>(bytes)? {
+    fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        for (key, sessions) in codec::decode::<Vec<(Q, Vec<Session<A>>)>>(bytes)? {
             let hash = hash_of(&key);
-            self.counts.open.add(sessions.len());
+            self.frame.counts.open.add(sessions.len());
             for session in &sessions {
-                self.timers.push(Reverse((session.timer, hash)));
+                self.timers.set(session.timer, hash);
             }
-            state.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
+            let sessions = sessions.into_iter().collect();
+            table.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
         }
         Ok(())
     }
 }
 
-impl<A> Session<A> {
-    fn overlaps(&self, start: EventTime, end: EventTime) -> bool {
-        start < self.end && self.start < end
-    }
-
-    fn stretch(&mut self, start: EventTime, end: EventTime) {
-        self.start = self.start.min(start);
-        self.end = self.end.max(end);
-    }
-}
-
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
-    /// Takes in a record that begins a session, joins two, or comes too late.
-    #[inline(never)]
-    fn fold_apart(
-        &mut self,
-        shard: &mut Shard<Q, A>,
-        hash: u64,
-        (time, key, record): (EventTime, Q, P),
-        emit: &mut Emit<Self>,
-    ) {
-        let end = time.plus(self.gap);
-        let mut entry = shard.find_mut(hash, |(other, _)| *other == key);
-        let open = entry.as_mut().and_then(|(_, sessions)| {
-            let open = sessions.iter().position(|s| s.overlaps(time, end))?;
-            Some((sessions, open))
-        });
-        if let Some((sessions, open)) = open {
-            self.join(sessions, open, time, end);
-            return self.fold.extend(&mut sessions[open].value, record);
-        }
-        if end <= self.watermark {
-            self.counts.overtaken.add(1);
-            if emit.wants_overtaken {
-                emit.overtaken.push(((), (time, key, record)));
-            }
-            return;
-        }
-        let session = Session {
-            start: time,
-            end,
-            timer: end,
-            value: self.fold.start(record),
-        };
-        self.timers.push(Reverse((end, hash)));
-        self.counts.open.add(1);
-        match entry {
-            Some((_, sessions)) => sessions.push(session),
-            None => {
-                let new = (key, smallvec![session]);
-                shard.insert_unique(hash, new, |(key, _)| hash_of(key));
-            }
-        }
-    }
-
-    /// Stretches one session over `[start, end)`, with every other session that lies there. The
-    /// values are merged in the order of time.
-    fn join(&self, sessions: &mut Open<A>, open: usize, start: EventTime, end: EventTime) {
-        while let Some(other) =
-            (open + 1..sessions.len()).find(|other| sessions[*other].overlaps(start, end))
-        {
-            let mut other = sessions.swap_remove(other);
-            let session = &mut sessions[open];
-            if other.start < session.start {
-                std::mem::swap(session, &mut other);
-            }
-            self.fold.merge(&mut session.value, other.value);
-            session.end = session.end.max(other.end);
-            session.timer = session.timer.min(other.timer);
-            self.counts.open.sub(1);
-        }
-        sessions[open].stretch(start, end);
-    }
-
-    /// Looks at the sessions that set a timer at `time`: those that are complete are emitted, the
-    /// others set it anew.
-    fn ring(&mut self, shard: &mut Shard<Q, A>, time: EventTime, hash: u64, emit: &mut Emit<Self>) {
-        let watermark = self.watermark;
-        let has_timer = |(key, sessions): &(Q, Open<A>)| {
-            sessions.iter().any(|session| session.timer == time) && hash_of(key) == hash
-        };
-        let Ok(mut slot) = shard.find_entry(hash, has_timer) else {
-            return;
-        };
-        let (key, sessions) = slot.get_mut();
-        while let Some(complete) = sessions.iter().position(|s| s.end <= watermark) {
-            let Session {
-                start, end, value, ..
-            } = sessions.swap_remove(complete);
-            emit.records.push((
-                end.minus(1),
-                Windowed {
-                    key: key.clone(),
-                    start,
-                    end,
-                    value,
-                },
-            ));
-            self.counts.open.sub(1);
-        }
-        for session in sessions.iter_mut().filter(|session| session.timer == time) {
-            session.timer = session.end;
-            self.timers.push(Reverse((session.end, hash)));
-        }
-        if sessions.is_empty() {
-            slot.remove();
-        }
-    }
-}
-
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sessions<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
     /// Takes in one record.
     #[inline(always)]
     fn fold(
         &mut self,
-        shard: &mut <Self as Logic>::State,
+        table: &mut <Self as Logic>::State,
         hash: u64,
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
-        let end = time.plus(self.gap);
-        match shard.find_mut(hash, |(other, _)| *other == key) {
+        let reach = self.reach(time);
+        match table.find_mut(hash, |(other, _)| *other == key) {
             // Nearly always: the key has one session, and the record falls into it.
-            Some((_, sessions)) if sessions.len() == 1 && sessions[0].overlaps(time, end) => {
-                sessions[0].stretch(time, end);
-                self.fold.extend(&mut sessions[0].value, record);
+            Some((_, Sessions::One(session))) if session.meets(&reach) => {
+                session.stretch(time);
+                self.fold.extend(&mut session.value, record);
             }
-            _ => self.fold_apart(shard, hash, (time, key, record), emit),
+            _ => self.fold_apart(table, hash, (time, key, record), emit),
         }
+    }
+
+    /// The moments that lie less than a gap from this one.
+    #[inline]
+    fn reach(&self, time: EventTime) -> RangeInclusive<EventTime> {
+        time.minus(self.gap - 1)..=time.plus(self.gap - 1)
+    }
+
+    /// Takes in a record that begins a session, joins two, or comes too late.
+    #[inline(never)]
+    fn fold_apart(
+        &mut self,
+        table: &mut Table<Q, A>,
+        hash: u64,
+        (time, key, record): (EventTime, Q, P),
+        emit: &mut Emit<Self>,
+    ) {
+        let reach = self.reach(time);
+        let mut entry = table.find_mut(hash, |(other, _)| *other == key);
+        if let Some((_, sessions)) = &mut entry
+            && let Some(mut session) = self.take_joined(sessions, &reach)
+        {
+            session.stretch(time);
+            self.fold.extend(&mut session.value, record);
+            return sessions.insert(session);
+        }
+        let end = time.plus(self.gap);
+        if self.frame.is_complete(end) {
+            return self.frame.overtaken((time, key, record), emit);
+        }
+        let session = Session {
+            first: time,
+            last: time,
+            timer: end,
+            value: self.fold.start(record),
+        };
+        self.timers.set(end, hash);
+        self.frame.counts.open.add(1);
+        match entry {
+            Some((_, sessions)) => sessions.insert(session),
+            None => {
+                let new = (key, Sessions::One(session));
+                table.insert_unique(hash, new, |(key, _)| hash_of(key));
+            }
+        }
+    }
+
+    /// Takes away the sessions that a record reaches, as one. The values are merged in the order of
+    /// time.
+    fn take_joined(
+        &self,
+        sessions: &mut Sessions<A>,
+        reach: &RangeInclusive<EventTime>,
+    ) -> Option<Session<A>> {
+        let mut session = sessions.take(reach)?;
+        while let Some(later) = sessions.take(reach) {
+            self.fold.merge(&mut session.value, later.value);
+            session.last = later.last;
+            session.timer = session.timer.min(later.timer);
+            self.frame.counts.open.sub(1);
+        }
+        Some(session)
+    }
+
+    /// Looks at the session that set a timer for `time`: if it is complete it is emitted, if not it
+    /// sets its timer anew. A timer that nobody has any more is that of a session that was joined.
+    fn ring(&mut self, table: &mut Table<Q, A>, time: EventTime, hash: u64, emit: &mut Emit<Self>) {
+        // Only the end of time can be less than a gap after a record, and that is walked.
+        let record = time.minus(self.gap);
+        let record = record..=record;
+        let set_it = |(key, sessions): &(Q, Sessions<A>)| {
+            let session = sessions.find(&record);
+            session.is_some_and(|session| session.timer == time) && hash_of(key) == hash
+        };
+        let Ok(mut entry) = table.find_entry(hash, set_it) else {
+            return;
+        };
+        let (key, sessions) = entry.get_mut();
+        let Some(mut session) = sessions.take(&record) else {
+            return;
+        };
+        let end = session.last.plus(self.gap);
+        if !self.frame.is_complete(end) {
+            session.timer = end;
+            self.timers.set(end, hash);
+            return sessions.insert(session);
+        }
+        if sessions.is_empty() {
+            let ((key, _), _) = entry.remove();
+            self.emit(key, session, emit);
+        } else {
+            sessions.shrink();
+            let key = key.clone();
+            self.emit(key, session, emit);
+        }
+    }
+
+    /// Empties the table, bucket after bucket, until there is enough. Should the table be built
+    /// anew between two calls, what went past the walk is met when it comes round again.
+    fn walk(&mut self, table: &mut Table<Q, A>, emit: &mut Emit<Self>) -> bool {
+        self.timers.clear();
+        emit.records.reserve(FULL.min(table.len()));
+        while !table.is_empty() {
+            if self.walked >= table.num_buckets() {
+                self.walked = 0;
+            }
+            if let Ok(mut entry) = table.get_bucket_entry(self.walked) {
+                while entry.get().1.len() > 1 && emit.records.len() < FULL {
+                    let (key, sessions) = entry.get_mut();
+                    if let Some(session) = sessions.pop_first() {
+                        self.emit(key.clone(), session, emit);
+                    }
+                }
+                if emit.records.len() >= FULL {
+                    return true;
+                }
+                let ((key, mut sessions), _) = entry.remove();
+                if let Some(session) = sessions.pop_first() {
+                    self.emit(key, session, emit);
+                }
+            }
+            self.walked += 1;
+        }
+        false
+    }
+
+    fn emit(&self, key: Q, session: Session<A>, emit: &mut Emit<Self>) {
+        let (start, end) = (session.first, session.last.plus(self.gap));
+        self.frame.emit(
+            Windowed {
+                key,
+                start,
+                end,
+                value: session.value,
+            },
+            emit,
+        );
     }
 }

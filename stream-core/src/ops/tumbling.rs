@@ -1,7 +1,9 @@
 //! Tumbling windows: `[n·size, (n + 1)·size)` for every integer n, also before 1970.
 //!
-//! A shard keeps its open windows in the order of their start, each a table from keys to values,
-//! so what is complete at a watermark is a prefix.
+//! Open windows stand in the order of their start, each a table from keys to values, so what is
+//! complete at a watermark is a prefix. A row is removed as it is emitted, so that wherever emission
+//! breaks off, what is left is what is still to come; and since a record of a complete window is
+//! overtaken, nothing is added to it meanwhile.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -11,7 +13,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic};
-use super::window::{Assign, Counts, Fold, Windowed};
+use super::window::{Assign, Counts, Fold, Frame, Windowed};
 use crate::error::Problem;
 use crate::graph::{Key, Record};
 use crate::state::hash::{by_shard, hash_of};
@@ -37,14 +39,12 @@ impl Assign for TumblingWindows {
         fold: F,
         counts: Counts,
     ) -> Tumbling<Q, P, A, F> {
-        let watermark = EventTime::MIN;
-        let due = EventTime::MAX;
         Tumbling {
             size: self.size,
             fold,
-            counts,
-            watermark,
-            due,
+            frame: Frame::new(counts),
+            due: EventTime::MAX,
+            walked: 0,
             records: PhantomData,
         }
     }
@@ -53,12 +53,15 @@ impl Assign for TumblingWindows {
 pub(crate) struct Tumbling<Q, P, A, F> {
     size: i64,
     fold: F,
-    counts: Counts,
-    watermark: EventTime,
-    /// No open window of any shard ends before this.
+    frame: Frame,
+    /// No window that is left ends before this.
     due: EventTime,
+    /// The bucket at which the walk through the first window goes on, if it is complete.
+    walked: usize,
     records: PhantomData<fn(Q, P) -> A>,
 }
+
+type Window<Q, A> = HashTable<(Q, A)>;
 
 impl<Q, P, A, F> Tumbling<Q, P, A, F> {
     fn end(&self, start: i64) -> EventTime {
@@ -67,29 +70,55 @@ impl<Q, P, A, F> Tumbling<Q, P, A, F> {
 }
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
-    /// Emits the windows that are complete, one after the other, until there is enough.
-    fn complete(&mut self, state: &mut <Self as Logic>::State, emit: &mut Emit<Self>) -> bool {
-        while let Some(first) = state.first_entry() {
-            let (start, end) = (*first.key(), self.end(*first.key()));
-            if end > self.watermark {
-                self.due = self.due.min(end);
-                return false;
-            }
-            if emit.records.len() >= FULL {
-                return true;
-            }
-            let window = first.remove();
-            self.counts.open.sub(window.len());
-            let start = EventTime::micros(start);
-            let rows = window.into_iter().map(|(key, value)| Windowed {
-                key,
-                start,
-                end,
-                value,
-            });
-            emit.records.extend(rows.map(|row| (end.minus(1), row)));
+    /// Takes in one record.
+    #[inline]
+    fn fold(
+        &mut self,
+        state: &mut <Self as Logic>::State,
+        hash: u64,
+        (time, key, record): (EventTime, Q, P),
+        emit: &mut Emit<Self>,
+    ) {
+        let start = time
+            .as_micros()
+            .div_euclid(self.size)
+            .saturating_mul(self.size);
+        let end = self.end(start);
+        if self.frame.is_complete(end) {
+            return self.frame.overtaken((time, key, record), emit);
         }
-        false
+        self.due = self.due.min(end);
+        let window = state.entry(start).or_default();
+        match window.entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key)) {
+            Slot::Occupied(mut slot) => self.fold.extend(&mut slot.get_mut().1, record),
+            Slot::Vacant(slot) => {
+                slot.insert((key, self.fold.start(record)));
+                self.frame.counts.open.add(1);
+            }
+        }
+    }
+
+    /// Empties a window that is complete, bucket after bucket, until there is enough.
+    fn empty_window(&mut self, start: i64, window: &mut Window<Q, A>, emit: &mut Emit<Self>) {
+        emit.records.reserve(FULL.min(window.len()));
+        let (start, end) = (EventTime::micros(start), self.end(start));
+        while !window.is_empty() && emit.records.len() < FULL {
+            // Coming round again, should the table have been built anew.
+            if self.walked >= window.num_buckets() {
+                self.walked = 0;
+            }
+            if let Ok(entry) = window.get_bucket_entry(self.walked) {
+                let ((key, value), _) = entry.remove();
+                let row = Windowed {
+                    key,
+                    start,
+                    end,
+                    value,
+                };
+                self.frame.emit(row, emit);
+            }
+            self.walked += 1;
+        }
     }
 }
 
@@ -124,14 +153,25 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     }
 
     fn begin_advance(&mut self, watermark: EventTime) {
-        self.watermark = watermark;
-        if watermark >= self.due {
-            self.due = EventTime::MAX;
-        }
+        self.frame.watermark = watermark;
     }
 
     fn advance(&mut self, state: &mut Self::State, emit: &mut Emit<Self>) -> bool {
-        self.complete(state, emit)
+        while let Some(mut first) = state.first_entry() {
+            let start = *first.key();
+            self.due = self.end(start);
+            if !self.frame.is_complete(self.due) {
+                return false;
+            }
+            self.empty_window(start, first.get_mut(), emit);
+            if !first.get().is_empty() {
+                return true;
+            }
+            first.remove();
+            self.walked = 0;
+        }
+        self.due = EventTime::MAX;
+        false
     }
 
     fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
@@ -149,46 +189,12 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
         for (start, keys) in codec::decode::<Vec<(i64, Vec<(Q, A)>)>>(bytes)? {
             self.due = self.due.min(self.end(start));
-            self.counts.open.add(keys.len());
+            self.frame.counts.open.add(keys.len());
             let window = state.entry(start).or_default();
             for (key, value) in keys {
                 window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
             }
         }
         Ok(())
-    }
-}
-
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
-    /// Takes in one record.
-    #[inline]
-    fn fold(
-        &mut self,
-        shard: &mut <Self as Logic>::State,
-        hash: u64,
-        (time, key, record): (EventTime, Q, P),
-        emit: &mut Emit<Self>,
-    ) {
-        let start = time
-            .as_micros()
-            .div_euclid(self.size)
-            .saturating_mul(self.size);
-        let end = self.end(start);
-        if end <= self.watermark {
-            self.counts.overtaken.add(1);
-            if emit.wants_overtaken {
-                emit.overtaken.push(((), (time, key, record)));
-            }
-            return;
-        }
-        self.due = self.due.min(end);
-        let window = shard.entry(start).or_default();
-        match window.entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key)) {
-            Slot::Occupied(mut slot) => self.fold.extend(&mut slot.get_mut().1, record),
-            Slot::Vacant(slot) => {
-                slot.insert((key, self.fold.start(record)));
-                self.counts.open.add(1);
-            }
-        }
     }
 }

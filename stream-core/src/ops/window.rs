@@ -1,11 +1,12 @@
 //! Windows: what tumbling and session windows have in common.
 //!
 //! A window is half open, `[start, end)`. It is complete when the watermark has reached its end,
-//! for then no record that is on time can fall into it; it is emitted then, once, in every mode.
+//! for then no record that is on time can fall into it; it is emitted then, once, in every mode. What
+//! is complete leaves in pieces, and each window is removed as it leaves.
 
 use serde::{Deserialize, Serialize};
 
-use super::keyed::{self, Logic};
+use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
 use crate::error::Problem;
 use crate::graph::context::Context;
@@ -230,6 +231,46 @@ pub(crate) struct Counts {
     pub(crate) overtaken: Counter,
 }
 
+/// How far every kind of windows has come, and what it counts: the rules that all have in common.
+pub(crate) struct Frame {
+    pub(super) watermark: EventTime,
+    pub(super) counts: Counts,
+}
+
+impl Frame {
+    pub(super) fn new(counts: Counts) -> Self {
+        Frame {
+            watermark: EventTime::MIN,
+            counts,
+        }
+    }
+
+    /// Whether a window with this end takes in nothing more that is on time.
+    #[inline]
+    pub(super) fn is_complete(&self, end: EventTime) -> bool {
+        end <= self.watermark
+    }
+
+    /// Sets a record aside whose window is complete.
+    #[cold]
+    pub(super) fn overtaken<L: Logic>(&self, record: L::Record, emit: &mut Emit<L>) {
+        self.counts.overtaken.add(1);
+        if emit.wants_overtaken {
+            emit.overtaken.push(((), record));
+        }
+    }
+
+    /// Emits a window that was removed.
+    #[inline]
+    pub(super) fn emit<Q, A, L>(&self, window: Windowed<Q, A>, emit: &mut Emit<L>)
+    where
+        L: Logic<Stamp = EventTime, Out = Windowed<Q, A>>,
+    {
+        self.counts.open.sub(1);
+        emit.records.push((window.end.minus(1), window));
+    }
+}
+
 struct WindowStep<Q, T, W, J, F, P, A> {
     input: Port<EventTime, (Q, T)>,
     assign: W,
@@ -266,7 +307,6 @@ where
 mod tests {
     use super::*;
     use crate::observe::Counters;
-    use crate::ops::keyed::Emit;
 
     /// Counts records at these seconds, all of one key, with a watermark that another lane has
     /// moved to 100 s meanwhile. Gives the seconds that were overtaken, and how many are counted.
@@ -311,5 +351,168 @@ mod tests {
         let windows = SessionWindows { gap: 10_000_000 };
         // 90 + 10 is the watermark; 91 opens a session, which then takes in 85 but not 70.
         assert_eq!(overtaken(windows, &[90, 91, 85, 70]), (vec![90, 70], 2));
+    }
+
+    type Click = (EventTime, u16, ());
+    type Out = Windowed<u16, u64>;
+
+    fn logic<W: Assign>(assign: W) -> impl Logic<Record = Click, Stamp = EventTime, Out = Out> {
+        let counters = Counters::default();
+        let counts = Counts {
+            open: counters.counter("window", "open"),
+            overtaken: counters.counter("window", "overtaken"),
+        };
+        let fold = Functions(|()| 1, |n: &mut u64, ()| *n += 1, |n: &mut u64, m| *n += m);
+        assign.logic::<u16, (), u64, _>(fold, counts)
+    }
+
+    fn nothing<L: Logic>() -> Emit<L> {
+        Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: true,
+        }
+    }
+
+    /// What a logic emits of clicks that come in pieces, with a watermark behind each that no later
+    /// click is before. It is asked for one piece only, and now and then is saved and restored
+    /// before it goes on.
+    fn in_pieces<W: Assign>(seed: u64, assign: W, pieces: &[Vec<Click>]) -> Vec<Out> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut running = logic(assign);
+        let (mut state, mut rows) = (running.empty(), Vec::new());
+        let mut watermark = EventTime::MIN;
+        let mut advance = |running: &mut _, state: &mut _, watermark| {
+            let mut emit = nothing();
+            let more = Logic::advance(running, state, &mut emit);
+            assert!(emit.records.len() <= keyed::FULL, "seed {seed}");
+            if more {
+                assert!(Logic::due(running) <= watermark, "seed {seed}: due");
+            }
+            let on_time = |row: &Out| row.end <= watermark;
+            assert!(emit.records.iter().all(|(_, row)| on_time(row)));
+            rows.extend(emit.records.into_iter().map(|(_, row)| row));
+            more
+        };
+        for (n, piece) in pieces.iter().enumerate() {
+            let mut emit = nothing();
+            for click in piece {
+                running.fold_all(&mut state, vec![*click].drain(..), &mut emit);
+            }
+            assert!(emit.overtaken.is_empty(), "seed {seed}");
+            let later = pieces[n + 1..].iter().flatten();
+            let least = later.map(|click| click.0).min();
+            watermark = least.unwrap_or(EventTime::MAX).max(watermark);
+            let due = running.due();
+            running.begin_advance(watermark);
+            if watermark >= due {
+                advance(&mut running, &mut state, watermark);
+            }
+            if rng.u8(0..3) == 0 {
+                let mut shards = Vec::new();
+                let write = &mut |_, bytes| {
+                    shards.push(bytes);
+                    Ok(())
+                };
+                running.save(&state, write).unwrap();
+                running = logic(assign);
+                state = running.empty();
+                running.begin_advance(watermark);
+                for bytes in shards {
+                    running.load(&mut state, &bytes).unwrap();
+                }
+            }
+        }
+        while advance(&mut running, &mut state, watermark) {}
+        rows.sort();
+        rows
+    }
+
+    /// Clicks in the order of time but for some disorder, cut at random.
+    fn pieces(seed: u64, begin: i64, keys: u16, many: usize, step: i64) -> Vec<Vec<Click>> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut now, mut pieces) = (begin, vec![Vec::new()]);
+        for _ in 0..many {
+            now = now.saturating_add(rng.i64(0..=step));
+            let time = EventTime::micros(now.saturating_sub(rng.i64(0..=step * 8)));
+            let click = (time, rng.u16(0..keys), ());
+            pieces.last_mut().unwrap().push(click);
+            if rng.usize(0..many / 8) == 0 {
+                pieces.push(Vec::new());
+            }
+        }
+        pieces
+    }
+
+    fn tumbling_oracle(size: i64, clicks: impl Iterator<Item = Click>) -> Vec<Out> {
+        let mut windows = std::collections::BTreeMap::new();
+        for (time, key, ()) in clicks {
+            let start = time.as_micros().div_euclid(size) * size;
+            *windows.entry((key, start)).or_insert(0) += 1;
+        }
+        let row = |((key, start), value)| Windowed {
+            key,
+            start: EventTime::micros(start),
+            end: EventTime::micros(start + size),
+            value,
+        };
+        windows.into_iter().map(row).collect()
+    }
+
+    fn session_oracle(gap: i64, clicks: impl Iterator<Item = Click>) -> Vec<Out> {
+        let mut clicks: Vec<_> = clicks.map(|(time, key, ())| (key, time)).collect();
+        clicks.sort();
+        let near = |a: &(u16, EventTime), b: &(u16, EventTime)| {
+            a.0 == b.0 && i128::from(b.1.as_micros()) - i128::from(a.1.as_micros()) < gap.into()
+        };
+        let row = |session: &[(u16, EventTime)]| Windowed {
+            key: session[0].0,
+            start: session[0].1,
+            end: session[session.len() - 1].1.plus(gap),
+            value: session.len() as u64,
+        };
+        clicks.chunk_by(near).map(row).collect()
+    }
+
+    #[test]
+    fn tumbling_windows_leave_once_in_whatever_pieces() {
+        for seed in 0..20 {
+            let (size, keys) = (
+                [50, 20_000][seed as usize % 2],
+                [40, 30_000][seed as usize % 2],
+            );
+            let pieces = pieces(seed, -3_000, keys, 25_000, 2);
+            let expected = tumbling_oracle(size, pieces.iter().flatten().copied());
+            let rows = in_pieces(seed, TumblingWindows { size }, &pieces);
+            assert!(rows == expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn sessions_leave_once_in_whatever_pieces() {
+        for seed in 0..30 {
+            let keys = [1, 40, 30_000][seed as usize % 3];
+            let (gap, step) = (
+                [3, 20, 9_000][seed as usize % 3],
+                [9, 2, 2][seed as usize % 3],
+            );
+            let begin = [-3_000, i64::MIN, i64::MAX - 9_000][seed as usize / 3 % 3];
+            let pieces = pieces(seed, begin, keys, 15_000, step);
+            let expected = session_oracle(gap, pieces.iter().flatten().copied());
+            let rows = in_pieces(seed, SessionWindows { gap }, &pieces);
+            assert!(rows == expected, "seed {seed}");
+        }
+    }
+
+    /// Searched from end to end, this would take minutes.
+    #[test]
+    fn a_key_may_have_a_hundred_thousand_open_sessions() {
+        let mut clicks: Vec<Click> = (0..100_000)
+            .map(|n| (EventTime::micros(n * 20), 7, ()))
+            .collect();
+        fastrand::Rng::with_seed(1).shuffle(&mut clicks);
+        let expected = session_oracle(10, clicks.iter().copied());
+        let rows = in_pieces(1, SessionWindows { gap: 10 }, &[clicks]);
+        assert!(rows == expected);
     }
 }
