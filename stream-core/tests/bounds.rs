@@ -221,3 +221,118 @@ fn a_job_that_spins_does_what_one_that_parks_does() {
         assert_eq!(sorted(rows.take()), (0..100).collect::<Vec<_>>());
     });
 }
+
+#[test]
+fn large_records_are_read_a_few_at_a_time() {
+    const RECORD: usize = 256 << 10;
+    /// What may be in flight, the open slice, and one more read.
+    const BYTES_MAX: usize = (32 + 8 + 2) << 20;
+    within("large records", || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.jsonl");
+        let line = format!("\"{}\"\n", "x".repeat(RECORD));
+        std::fs::write(&path, line.repeat(300)).unwrap();
+        let gate = Gate::default();
+        let sink = Probe::<String>::behind(&gate);
+        let job = Job::new("job", |graph| {
+            graph.output("out", graph.input::<String>("lines"));
+        });
+        let job = job.source("lines", io::files::json_lines::<String>(&path));
+        let handle = job.sink("out", sink.clone()).start(Mode::Batch).unwrap();
+        until("a writer is stuck", || gate.is_reached());
+        let read = until_still(&handle) as usize;
+        assert!(read * RECORD <= BYTES_MAX, "{read} records were read");
+        gate.open();
+        handle.wait().unwrap();
+        assert_eq!((sink.rows().len(), sink.ends()), (300, COMMITTED));
+    });
+}
+
+/// Zeros without end in one partition, and so many ones in another.
+struct Noise(u64);
+
+struct NoiseReader {
+    number: u64,
+    left: u64,
+}
+
+impl io::Source<u64> for Noise {
+    fn info(&self) -> io::SourceInfo {
+        io::SourceInfo {
+            kind: "noise",
+            detail: String::new(),
+            boundedness: io::Boundedness::Unbounded,
+            repeatable: true,
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        Ok(vec!["noise".into(), "signal".into()])
+    }
+
+    fn open(&self, partition: usize, _: io::Opening) -> Result<Box<dyn io::Reader<u64>>, Problem> {
+        let (number, left) = [(0, u64::MAX), (1, self.0)][partition];
+        Ok(Box::new(NoiseReader { number, left }))
+    }
+}
+
+impl io::Reader<u64> for NoiseReader {
+    fn read(&mut self, max: usize, into: &mut io::Chunk<u64>) -> Result<io::ReadStatus, Problem> {
+        let count = self.left.min(max as u64);
+        (0..count).for_each(|_| into.push(self.number));
+        self.left -= count;
+        Ok(match self.left {
+            0 => io::ReadStatus::Waiting,
+            _ => io::ReadStatus::More,
+        })
+    }
+
+    fn position(&self) -> io::Position {
+        io::Position(0)
+    }
+}
+
+#[test]
+fn a_partition_whose_records_are_all_dropped_does_not_starve_the_others() {
+    const SIGNALS: u64 = 100_000;
+    everywhere(&[1], |mode, _| {
+        if mode == Mode::Batch {
+            return; // the source has no end
+        }
+        let is_slow = slice_records(mode) < 10;
+        let signals = if is_slow { 1_000 } else { SIGNALS };
+        // What had been read when the last signal came through; counted where it happens, for the
+        // noise goes on.
+        let [read, through, at_end] = [0; 3].map(|n| Arc::new(AtomicU64::new(n)));
+        let counters = [&read, &through, &at_end].map(Arc::clone);
+        let job = Job::new("job", move |graph| {
+            let [read, through, at_end] = counters.clone();
+            let so_far = read.clone();
+            let numbers = graph.input::<u64>("numbers").inspect(move |_| {
+                read.fetch_add(1, Ordering::Relaxed);
+            });
+            let (timed, late) = numbers
+                .filter(|n| *n > 0)
+                .event_time(|_| EventTime::secs(9), Lateness::secs(0));
+            late.discard();
+            let timed = timed.inspect(move |_| {
+                if through.fetch_add(1, Ordering::Relaxed) + 1 == signals {
+                    at_end.store(so_far.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
+            });
+            graph.output("out", timed);
+        });
+        let job = job.source("numbers", Noise(signals));
+        let handle = job.sink::<u64>("out", io::discard()).start(mode).unwrap();
+        until("all signals are through", || {
+            at_end.load(Ordering::Relaxed) > 0
+        });
+        let at_end = at_end.load(Ordering::Relaxed);
+        assert!(
+            at_end < 5 * signals + 10_000,
+            "{at_end} records for {signals} signals"
+        );
+        handle.stop();
+        handle.wait().unwrap();
+    });
+}

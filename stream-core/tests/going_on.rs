@@ -189,3 +189,32 @@ fn a_lane_that_goes_another_way_is_told() {
     assert_eq!(detail.unwrap(), told);
     assert!(hint.unwrap().contains("the unions on its way"));
 }
+
+#[test]
+fn a_limit_ends_no_partition_for_the_runs_to_come() {
+    let [limited, open] = [1, 1].map(MemoryLog::<u64>::new);
+    limited.append(0, 0..100_u64).unwrap();
+    let pipeline = |graph: &Graph| {
+        graph.output("limited", graph.input::<u64>("limited"));
+        graph.output("open", graph.input::<u64>("open"));
+    };
+    let job = |sink| {
+        Job::new("job", pipeline)
+            .source("limited", limited.clone())
+            .source("open", open.clone())
+            .sink::<u64>("limited", sink)
+            .sink::<u64>("open", io::discard())
+    };
+    let (first, read_first) = io::collect();
+    let handle = job(first).limit(20).start(Mode::PerRecord).unwrap();
+    until_read(&handle, "limited", 20);
+    handle.stop();
+    let state = handle.wait().unwrap().snapshot.unwrap();
+    limited.close();
+    open.close();
+    let (second, read_then) = io::collect();
+    let job = job(second).start_from(state);
+    job.run(Mode::PerRecord).unwrap();
+    assert_eq!(read_first.take(), (0..20).collect::<Vec<_>>());
+    assert_eq!(read_then.take(), (20..100).collect::<Vec<_>>());
+}

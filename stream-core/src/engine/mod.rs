@@ -10,7 +10,6 @@ pub(crate) mod flow;
 pub(crate) mod guard;
 pub(crate) mod lane;
 pub(crate) mod lane_state;
-pub(crate) mod limit;
 pub(crate) mod local;
 mod mode;
 pub(crate) mod parcel;

@@ -134,7 +134,8 @@ pub trait Source<T>: Send + Sync + 'static {
 
 /// Reads one partition.
 pub trait Reader<T> {
-    /// Appends at most `max` records, good and bad, without waiting.
+    /// Appends at most `max` records, good and bad, without waiting; fewer once the chunk
+    /// [is full](Chunk::is_full).
     ///
     /// After [`ReadStatus::Ended`] it is not called again.
     ///
@@ -198,6 +199,8 @@ impl fmt::Debug for Waker {
 pub struct Chunk<T> {
     pub(crate) records: Vec<((), T)>,
     pub(crate) bad: Vec<BadRecord>,
+    /// How many bytes are enough.
+    enough: u64,
     pub(crate) bytes: u64,
 }
 
@@ -207,6 +210,7 @@ impl<T> Default for Chunk<T> {
             records: Vec::new(),
             bad: Vec::new(),
             bytes: 0,
+            enough: u64::MAX,
         }
     }
 }
@@ -228,6 +232,18 @@ impl<T> Chunk<T> {
     #[inline]
     pub fn add_bytes(&mut self, bytes: u64) {
         self.bytes += bytes;
+    }
+
+    /// Tells whether the bytes noted so far are enough for one read. A reader whose records may be
+    /// large stops then, however few there are: what a job holds in flight is read in such pieces.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= self.enough
+    }
+
+    /// Says how many bytes are enough.
+    pub(crate) fn limit_bytes(&mut self, bytes: u64) {
+        self.enough = bytes;
     }
 
     /// How many bytes the records count as.

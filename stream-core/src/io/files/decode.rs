@@ -119,8 +119,8 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
 
     fn decode(&mut self, max: usize, into: &mut Chunk<T>) -> Result<(), Problem> {
         let full = into.len() + max;
-        let before = self.rows.bytes();
-        while into.len() < full && self.rows.step()? {
+        let mut before = self.rows.bytes();
+        while into.len() < full && !into.is_full() && self.rows.step()? {
             self.stepped += 1;
             self.rows_in_file += 1;
             if self.stepped <= self.from {
@@ -130,6 +130,9 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
                 Ok(record) => into.push(record),
                 Err(bad) => into.push_bad(bad),
             }
+            let now = self.rows.bytes();
+            into.add_bytes(now - before);
+            before = now;
         }
         into.add_bytes(self.rows.bytes() - before);
         Ok(())

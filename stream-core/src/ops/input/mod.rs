@@ -1,23 +1,29 @@
 //! The source operator: the first step of every record's way.
 //!
 //! On each worker there is one for each input port, which reads the partitions that the worker
-//! owns: always the one whose event time has come least far, so that a window need not wait for a
-//! lane that lags. Each activation reads a few chunks and then lets the rest of the graph work.
+//! owns, in turns ([`ReadyLanes`]). Each activation reads a few chunks and then lets the rest of the
+//! graph work. No step looks at all partitions: those that were woken say so themselves, and those
+//! that wait for the clock stand in the order of their times.
 
+mod ready;
+
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use timely::dataflow::operators::Capability;
 use timely::scheduling::Activator;
+use timely::scheduling::activate::SyncActivator;
 
+use self::ready::ReadyLanes;
+use crate::engine::Mode;
 use crate::engine::bad_records::BadRecordPolicy;
 use crate::engine::batch::{Boxed, Segment};
 use crate::engine::bindings::BoundSource;
 use crate::engine::flow::{Flow, SegmentSession};
 use crate::engine::lane::{Lane, Progress};
-use crate::engine::limit::Limited;
 use crate::engine::local::Local;
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
@@ -29,6 +35,8 @@ use crate::state::snapshot::PartitionEnd;
 
 /// How many records are read at once; so many fit the nearest caches all the way down.
 const CHUNK_RECORDS: u64 = 1_024;
+/// How many bytes are read at once, as far as the reader counts them.
+const CHUNK_BYTES: u64 = 1 << 20;
 /// How many chunks are read before the other operators have their turn.
 const CHUNKS: usize = 4;
 
@@ -55,19 +63,14 @@ struct InputStep {
 }
 
 /// Opens a partition of a source of records of some type.
-type OpenReader = fn(&BoundSource, usize, Opening, Option<u64>) -> Result<Box<dyn Reads>, Problem>;
+type OpenReader = fn(&BoundSource, usize, Opening) -> Result<Box<dyn Reads>, Problem>;
 
 fn open_typed<T: 'static>(
     bound: &BoundSource,
     partition: usize,
     opening: Opening,
-    limit: Option<u64>,
 ) -> Result<Box<dyn Reads>, Problem> {
     let reader = bound.typed::<T>().open(partition, opening)?;
-    let reader = match limit {
-        Some(limit) => Box::new(Limited::new(reader, limit)),
-        None => reader,
-    };
     let chunk = Chunk::default();
     Ok(Box::new(TypedReader { reader, chunk }))
 }
@@ -86,6 +89,13 @@ struct Got {
     bad: Vec<BadRecord>,
 }
 
+impl Got {
+    /// How many records there are, good and bad.
+    fn all(&self) -> u64 {
+        (self.count + self.bad.len()) as u64
+    }
+}
+
 struct TypedReader<T> {
     reader: Box<dyn Reader<T>>,
     chunk: Chunk<T>,
@@ -95,6 +105,7 @@ impl<T: 'static> Reads for TypedReader<T> {
     fn read(&mut self, max: usize) -> Result<(ReadStatus, Got), Problem> {
         let chunk = &mut self.chunk;
         chunk.clear();
+        chunk.limit_bytes(CHUNK_BYTES);
         let status = self.reader.read(max, chunk)?;
         let (count, bytes) = (chunk.records.len(), chunk.size());
         let records = match count {
@@ -134,7 +145,11 @@ impl Render for InputStep {
             port: self.port,
             id: context.id(node).to_owned(),
             activator: activator(),
-            turn: 0,
+            open: 0,
+            ready: ReadyLanes::default(),
+            woken: Woken::default(),
+            alarms: BTreeSet::new(),
+            activation: 0,
             is_announced: false,
             is_recorded: false,
             local: local.clone(),
@@ -143,10 +158,10 @@ impl Render for InputStep {
             .scope
             .worker()
             .sync_activator_for(info.address.to_vec());
-        let wake = Arc::new(std::sync::Mutex::new(wake));
+        let wake: Wake = Arc::new(Mutex::new(wake));
         for (index, name) in bound.partitions().iter().enumerate() {
             if index % local.peers == local.index {
-                let reader = |opening| (self.open)(bound, index, opening, local.limit);
+                let reader = |opening| (self.open)(bound, index, opening);
                 input.open(node, &reader, index, name, wake.clone());
             }
         }
@@ -167,7 +182,7 @@ impl Render for InputStep {
     }
 }
 
-type Wake = Arc<std::sync::Mutex<timely::scheduling::activate::SyncActivator>>;
+type Wake = Arc<Mutex<SyncActivator>>;
 
 /// The partitions of one source that one worker owns.
 struct Input {
@@ -178,7 +193,13 @@ struct Input {
     records: Counter,
     bytes: Counter,
     activator: Activator,
-    turn: u64,
+    /// How many lanes have not ended.
+    open: usize,
+    ready: ReadyLanes,
+    woken: Woken,
+    /// The lanes that wait for the clock, by when they may be read.
+    alarms: BTreeSet<(Duration, usize)>,
+    activation: u64,
     is_announced: bool,
     is_recorded: bool,
     local: Rc<Local>,
@@ -187,15 +208,33 @@ struct Input {
 struct OpenLane {
     lane: Lane,
     name: String,
-    /// `None` once the partition has ended.
+    /// `None` once the partition has ended, or its quota is used up.
     reader: Option<Box<dyn Reads>>,
-    /// Set by the waker: there may be something to read.
-    is_ready: Arc<AtomicBool>,
-    /// Not to be read before this time.
-    until: Duration,
-    /// The turn in which it was read last.
-    turn: u64,
+    /// How many records may still be read.
+    quota: Option<u64>,
+    /// Whether the waker was called since the last read.
+    is_woken: Arc<AtomicBool>,
+    /// Whether it stands among the alarms.
+    waits_for_clock: bool,
     end: PartitionEnd,
+}
+
+/// The lanes whose wakers were called.
+#[derive(Clone, Default)]
+struct Woken(Arc<Mutex<Vec<usize>>>);
+
+impl Woken {
+    fn push(&self, lane: usize) {
+        lock(&self.0).push(lane);
+    }
+
+    fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut lock(&self.0))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Input {
@@ -209,21 +248,23 @@ impl Input {
     ) {
         let start = self.local.snapshots.read_partition(&self.port, name);
         let end = start.unwrap_or_default();
-        let is_ready = Arc::new(AtomicBool::new(true));
-        let ready = is_ready.clone();
+        let number = self.lanes.len();
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let (flag, woken) = (is_woken.clone(), self.woken.clone());
         let waker = Waker::new(move || {
-            ready.store(true, Ordering::Release);
-            if let Ok(wake) = wake.lock() {
-                // A worker that has gone needs no waking.
-                let _ = wake.activate();
+            if !flag.swap(true, Ordering::AcqRel) {
+                woken.push(number);
             }
+            // A worker that has gone needs no waking.
+            let _ = lock(&wake).activate();
         });
         let opening = Opening {
             from: end.position,
             waker,
             clock: self.local.clock.clone(),
         };
-        let reader = match end.ended {
+        let quota = self.local.limit;
+        let reader = match end.ended || quota == Some(0) {
             true => Ok(None),
             false => source(opening).map(Some),
         };
@@ -231,15 +272,19 @@ impl Input {
             self.fail(problem);
             None
         });
+        self.ready.add();
+        if reader.is_some() {
+            self.open += 1;
+            self.ready.put(number);
+        }
         let lane = Lane::new(node, &self.id, index, name);
-        let (name, until, turn) = (name.to_owned(), Duration::ZERO, 0);
         self.lanes.push(OpenLane {
             lane,
-            name,
+            name: name.to_owned(),
             reader,
-            is_ready,
-            until,
-            turn,
+            quota,
+            is_woken,
+            waits_for_clock: false,
             end,
         });
     }
@@ -262,6 +307,8 @@ impl Input {
         if local.abort.is_draining() {
             self.end_all(capability, output);
         }
+        self.activation += 1;
+        self.look_around();
         for _ in 0..CHUNKS {
             // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
             let goes_on = local.epochs.stop().is_none() && local.epochs.has_room();
@@ -269,28 +316,41 @@ impl Input {
                 break;
             }
         }
-        let has_ended = self.lanes.iter().all(|lane| lane.reader.is_none());
+        let has_ended = self.open == 0;
         if has_ended || local.epochs.stop().is_some() {
             self.record_positions(); // a stop that comes later will not find it running
         }
         if has_ended {
             return true;
         }
-        let now = local.clock.elapsed();
-        if local.epochs.has_room() && self.next_lane(now).is_some() {
+        if local.epochs.has_room() && !self.ready.is_empty() {
             self.activator.activate();
         }
-        self.set_alarm(now);
+        // At every activation anew, for whoever wakes the sources forgets what they have asked for.
+        if let Some((time, _)) = self.alarms.first() {
+            local.wake_at(*time);
+        }
         false
     }
 
-    /// Asks to be woken when the first of the lanes that wait for the clock may be read. At every
-    /// activation anew, for whoever wakes the sources forgets what they have asked for.
-    fn set_alarm(&self, now: Duration) {
-        let waiting = self.lanes.iter().filter(|lane| lane.reader.is_some());
-        let times = waiting.map(|lane| lane.until).filter(|until| *until > now);
-        if let Some(time) = times.min() {
-            self.local.wake_at(time);
+    /// Finds out which lanes have something to say since the last look.
+    fn look_around(&mut self) {
+        for number in self.woken.take() {
+            let lane = &self.lanes[number];
+            if lane.reader.is_some() && !lane.waits_for_clock {
+                self.ready.put(number);
+            }
+        }
+        let now = self.local.clock.elapsed();
+        while let Some((_, number)) = self
+            .alarms
+            .first()
+            .filter(|(time, _)| *time <= now)
+            .copied()
+        {
+            self.alarms.pop_first();
+            self.lanes[number].waits_for_clock = false;
+            self.ready.put(number);
         }
     }
 
@@ -311,6 +371,7 @@ impl Input {
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         for lane in &mut self.lanes {
             if lane.reader.take().is_some() {
+                self.open -= 1;
                 self.local.abort.note_unread();
                 send(output, capability, Segment::new(lane.lane, Progress::End));
             }
@@ -319,21 +380,21 @@ impl Input {
 
     /// Reads and sends one chunk. Tells whether there was one.
     fn read_chunk(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_>) -> bool {
-        let local = self.local.clone();
-        let now = local.clock.elapsed();
-        let max = local.epochs.room().min(CHUNK_RECORDS);
-        let Some(index) = self.next_lane(now).filter(|_| max > 0) else {
+        let room = self.local.epochs.room().min(CHUNK_RECORDS);
+        if room == 0 {
+            return false;
+        }
+        let progress_of = |number: usize| self.local.progress_of(self.lanes[number].lane);
+        let Some(number) = self.ready.take(self.activation, progress_of) else {
             return false;
         };
-        self.turn += 1;
-        let lane = &mut self.lanes[index];
-        lane.turn = self.turn;
-        lane.is_ready.store(false, Ordering::Release);
+        let lane = &mut self.lanes[number];
+        lane.is_woken.store(false, Ordering::Release);
         let Some(reader) = &mut lane.reader else {
-            return false;
+            return true; // it was ended meanwhile
         };
-
-        let (status, mut got) = match reader.read(max as usize) {
+        let max = room.min(lane.quota.unwrap_or(u64::MAX));
+        let (status, got) = match reader.read(max as usize) {
             Ok(read) => read,
             Err(problem) => {
                 self.fail(problem);
@@ -344,75 +405,67 @@ impl Input {
             position: reader.position(),
             ended: status == ReadStatus::Ended,
         };
+        if let Some(quota) = &mut lane.quota {
+            *quota = quota.saturating_sub(got.all());
+        }
+        // A partition whose quota is used up ends for this run, and for no other.
+        let has_ended = lane.end.ended || lane.quota == Some(0);
         match status {
-            ReadStatus::More => lane.is_ready.store(true, Ordering::Release),
-            ReadStatus::Waiting => {}
-            ReadStatus::Until(time) => {
-                lane.until = time;
-                lane.is_ready.store(true, Ordering::Release);
+            _ if has_ended => {
+                lane.reader = None;
+                self.open -= 1;
             }
-            ReadStatus::Ended => lane.reader = None,
+            ReadStatus::Until(time) => {
+                lane.waits_for_clock = true;
+                self.alarms.insert((time, number));
+            }
+            ReadStatus::More => self.ready.put(number),
+            ReadStatus::Waiting | ReadStatus::Ended => {}
         }
         let lane = lane.lane;
-        for record in got.bad.drain(..) {
-            local.bad_record(lane, record);
-        }
-        self.send_chunk(lane, status, got, capability, output, now);
+        self.send_chunk(lane, has_ended, got, capability, output);
         true
     }
 
+    /// Sends what was read, and counts it: records that could not be read count, too, for they come
+    /// out of the same bounds.
     fn send_chunk(
         &mut self,
         lane: Lane,
-        status: ReadStatus,
+        has_ended: bool,
         got: Got,
         capability: &mut Capability<u64>,
         output: &mut Output<'_>,
-        now: Duration,
     ) {
-        let (epochs, acknowledged) = (&self.local.epochs, self.local.acknowledged());
-        let (records, bytes) = (got.count as u64, got.bytes);
+        let local = &self.local;
+        let (epochs, acknowledged) = (&local.epochs, local.acknowledged());
+        let (all, now) = (got.all(), local.clock.elapsed());
         self.records.add(got.count);
-        self.bytes.add(bytes as usize);
-        let has_ended = status == ReadStatus::Ended;
-        if records == 0 && !has_ended {
+        self.bytes.add(got.bytes as usize);
+        for record in got.bad {
+            local.bad_record(lane, record);
+        }
+        if all == 0 && !has_ended {
             return;
         }
         // An end is news, too: its epoch is cut even if nothing else is sent there.
-        let records = records.max(1);
-        let strict = self.local.mode == crate::engine::Mode::PerRecordStrict;
-        if strict && let Some(epoch) = epochs.claim(records, bytes, now, acknowledged) {
+        let all = all.max(1);
+        let strict = local.mode == Mode::PerRecordStrict;
+        if strict && let Some(epoch) = epochs.claim(all, got.bytes, now, acknowledged) {
             capability.downgrade(&epoch);
         }
-        let progress = if has_ended {
-            Progress::End
-        } else {
-            Progress::Open
-        };
-        let segment = Segment::with(lane, progress, got.records, got.count);
-        send(output, capability, segment);
+        if got.count > 0 || has_ended {
+            let progress = match has_ended {
+                true => Progress::End,
+                false => Progress::Open,
+            };
+            let segment = Segment::with(lane, progress, got.records, got.count);
+            send(output, capability, segment);
+        }
         if !strict {
-            epochs.sent(records, bytes, now, acknowledged);
+            epochs.sent(all, got.bytes, now, acknowledged);
         }
         capability.downgrade(&epochs.current());
-    }
-
-    /// The lane to be read next: of those that have something, the one whose event time has come
-    /// least far, and of those the one that waits longest.
-    fn next_lane(&self, now: Duration) -> Option<usize> {
-        let readable = |lane: &OpenLane| {
-            let is_ready = lane.is_ready.load(Ordering::Acquire);
-            lane.reader.is_some() && is_ready && lane.until <= now
-        };
-        let lanes = self
-            .lanes
-            .iter()
-            .enumerate()
-            .filter(|(_, lane)| readable(lane));
-        let order = |lane: &OpenLane| (self.local.progress_of(lane.lane), lane.turn);
-        lanes
-            .min_by_key(|(_, lane)| order(lane))
-            .map(|(index, _)| index)
     }
 
     fn record_positions(&mut self) {

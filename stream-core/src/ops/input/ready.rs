@@ -1,0 +1,183 @@
+//! Which lane is read next, of those that have something to say.
+//!
+//! The lane that has come least far in event time goes first, so that a window need not wait for a
+//! lane that lags. Two things keep that from starving the others. A lane that was read and has come
+//! no further (all its records may be dropped before they reach `event_time`) is followed by the
+//! lane that has waited longest; and so is every [`PATIENCE`]th turn. So of n lanes none waits for
+//! more than n · `PATIENCE` turns.
+//!
+//! To take a lane costs the logarithm of their number: a thousand partitions cost what ten do.
+
+use std::collections::BTreeSet;
+
+use crate::engine::lane::Progress;
+
+/// How many turns the lanes that lag may have before the one that has waited longest has its own.
+const PATIENCE: u64 = 16;
+
+/// The lanes of one input, by their numbers.
+#[derive(Default)]
+pub(super) struct ReadyLanes {
+    /// By progress, then by the turn that a lane was taken in last. The progress may have grown
+    /// since; it is looked up again when the lane would be taken.
+    least: BTreeSet<(Progress, u64, usize)>,
+    /// By the turn that a lane was taken in last.
+    longest: BTreeSet<(u64, usize)>,
+    lanes: Vec<Standing>,
+    turn: u64,
+    /// Whether the lane that was taken last had come no further since it was taken before.
+    is_stalled: bool,
+}
+
+/// How a lane stands.
+#[derive(Clone, Copy)]
+struct Standing {
+    /// Its place in `least`, while it is ready.
+    queued: Option<Progress>,
+    /// The turn that it was taken in last.
+    turn: u64,
+    /// When that was, and how far the lane had come then.
+    taken: Option<(u64, Progress)>,
+}
+
+impl ReadyLanes {
+    /// Adds a lane, which is not ready. Lanes are numbered as they are added.
+    pub(super) fn add(&mut self) {
+        self.lanes.push(Standing {
+            queued: None,
+            turn: 0,
+            taken: None,
+        });
+    }
+
+    /// Notes that a lane has something to say, if that is not known.
+    pub(super) fn put(&mut self, lane: usize) {
+        let standing = &mut self.lanes[lane];
+        if standing.queued.is_none() {
+            // The least there is; what it really is shows when it would be taken.
+            standing.queued = Some(Progress::Open);
+            self.least.insert((Progress::Open, standing.turn, lane));
+            self.longest.insert((standing.turn, lane));
+        }
+    }
+
+    /// Takes the lane to be read next. Progress counts as new once an `activation` has passed, for
+    /// what is read in one gets to `event_time` only after it.
+    pub(super) fn take(
+        &mut self,
+        activation: u64,
+        progress_of: impl Fn(usize) -> Progress,
+    ) -> Option<usize> {
+        self.turn += 1;
+        let is_others_turn = self.is_stalled || self.turn.is_multiple_of(PATIENCE);
+        let lane = match is_others_turn {
+            true => self.longest.first().map(|(_, lane)| *lane)?,
+            false => self.least_lane(&progress_of)?,
+        };
+        let progress = progress_of(lane);
+        let standing = &mut self.lanes[lane];
+        if let Some(queued) = standing.queued.take() {
+            self.least.remove(&(queued, standing.turn, lane));
+            self.longest.remove(&(standing.turn, lane));
+        }
+        let before = standing.taken.filter(|(when, _)| *when < activation);
+        self.is_stalled = !is_others_turn && before.is_some_and(|(_, was)| was == progress);
+        if standing.taken.is_none_or(|(when, _)| when < activation) {
+            standing.taken = Some((activation, progress));
+        }
+        standing.turn = self.turn;
+        Some(lane)
+    }
+
+    fn least_lane(&mut self, progress_of: impl Fn(usize) -> Progress) -> Option<usize> {
+        loop {
+            let (queued, turn, lane) = *self.least.first()?;
+            let progress = progress_of(lane);
+            if progress <= queued {
+                return Some(lane);
+            }
+            self.least.remove(&(queued, turn, lane));
+            self.least.insert((progress, turn, lane));
+            self.lanes[lane].queued = Some(progress);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.longest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::time::EventTime;
+
+    /// Takes lanes that are always ready, one an activation, each of which comes as far a turn as
+    /// its step says; tells how often each was taken.
+    fn turns(steps: &[Option<i64>], turns: u64) -> Vec<u64> {
+        let mut ready = ReadyLanes::default();
+        let come = RefCell::new(vec![0; steps.len()]);
+        let mut taken = vec![0; steps.len()];
+        for lane in 0..steps.len() {
+            ready.add();
+            ready.put(lane);
+        }
+        for activation in 0..turns {
+            let progress = |lane: usize| match (steps[lane], come.borrow()[lane]) {
+                (None, _) | (_, 0) => Progress::Open,
+                (Some(_), come) => Progress::At(EventTime::secs(come)),
+            };
+            let lane = ready.take(activation, progress).unwrap();
+            come.borrow_mut()[lane] += steps[lane].unwrap_or(0);
+            taken[lane] += 1;
+            ready.put(lane);
+        }
+        taken
+    }
+
+    #[test]
+    fn the_lane_that_has_come_least_far_goes_first() {
+        // A lane that comes a tenth as far a turn is read about ten times as often.
+        let taken = turns(&[Some(1), Some(10)], 1_100);
+        assert!(taken[0] > 900, "{taken:?}");
+        assert!(taken[1] >= 1_100 / PATIENCE / 2, "{taken:?}");
+    }
+
+    #[test]
+    fn a_lane_that_never_comes_further_does_not_starve_the_others() {
+        let taken = turns(&[None, Some(1), Some(1)], 1_000);
+        assert!(taken[0] <= 510, "{taken:?}");
+        assert!(taken[1] >= 200 && taken[2] >= 200, "{taken:?}");
+    }
+
+    #[test]
+    fn lanes_without_event_time_take_turns() {
+        let taken = turns(&[None; 10], 1_000);
+        assert!(
+            taken.iter().all(|turns| (95..=105).contains(turns)),
+            "{taken:?}"
+        );
+    }
+
+    #[test]
+    fn no_lane_waits_for_more_than_a_bounded_number_of_turns() {
+        let steps: Vec<_> = (0..20_i64)
+            .map(|lane| Some(1 + lane * lane * lane))
+            .collect();
+        let taken = turns(&steps, 20 * PATIENCE * 10);
+        assert!(taken.iter().all(|turns| *turns >= 10), "{taken:?}");
+    }
+
+    #[test]
+    fn a_lane_is_taken_once_for_each_time_it_was_put() {
+        let mut ready = ReadyLanes::default();
+        ready.add();
+        ready.put(0);
+        ready.put(0);
+        assert_eq!(ready.take(0, |_| Progress::Open), Some(0));
+        assert!(ready.is_empty());
+        assert_eq!(ready.take(0, |_| Progress::Open), None);
+    }
+}
