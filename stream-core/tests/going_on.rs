@@ -218,3 +218,21 @@ fn a_limit_ends_no_partition_for_the_runs_to_come() {
     assert_eq!(read_first.take(), (0..20).collect::<Vec<_>>());
     assert_eq!(read_then.take(), (20..100).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_table_is_kept_once_in_batch_mode() {
+    for (mode, times) in [(Mode::Batch, 1), (Mode::PerRecord, 2)] {
+        let log = MemoryLog::new(1);
+        log.append(0, [1, 2, 3]).unwrap();
+        let job = before::job().numbers(log.clone()).parities(io::discard());
+        let handle = job.start(mode).unwrap();
+        until_read(&handle, "numbers", 3);
+        handle.stop();
+        let state = handle.wait().unwrap().snapshot.unwrap();
+        // The stages with state, as the snapshot names them: the table, and its final content.
+        let told = format!("{state:?}");
+        let kept = ["/count\"", "/final_content\""];
+        let kept = kept.iter().filter(|id| told.contains(**id)).count();
+        assert_eq!(kept, times, "{mode}: {told}");
+    }
+}

@@ -207,7 +207,7 @@ impl<A: 'static, F: Fn(&A) -> bool + 'static> Step<A> for Filter<F> {
 }
 
 /// The step of `filter_map`.
-pub struct FilterMap<F>(pub(super) F);
+pub struct FilterMap<F>(pub(crate) F);
 
 impl<A, B: 'static, F: Fn(A) -> Option<B> + 'static> Step<A> for FilterMap<F> {
     type Out = B;
@@ -274,7 +274,7 @@ pub(super) struct Stateless {
     step: Box<dyn Batches>,
 }
 
-pub(super) fn stateless<S: Stamp, A: 'static, P: Step<A>>(
+pub(crate) fn stateless<S: Stamp, A: 'static, P: Step<A>>(
     input: PortSpec,
     step: P,
 ) -> Box<dyn Render> {

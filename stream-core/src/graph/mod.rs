@@ -10,7 +10,7 @@
 
 mod again;
 pub(crate) mod context;
-mod fuse;
+pub(crate) mod fuse;
 pub(crate) mod handles;
 pub(crate) mod node;
 mod outline;

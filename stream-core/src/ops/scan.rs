@@ -5,7 +5,6 @@
 //! keyed topic.
 
 use std::marker::PhantomData;
-use std::vec::Drain;
 
 use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
@@ -114,7 +113,7 @@ where
     fn fold_all(
         &mut self,
         rows: &mut Self::State,
-        records: Drain<'_, Self::Record>,
+        records: impl Iterator<Item = Self::Record>,
         emit: &mut Emit<Self>,
     ) {
         for (stamp, key, record) in records {

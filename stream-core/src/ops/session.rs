@@ -14,7 +14,6 @@
 
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
-use std::vec::Drain;
 
 use hashbrown::HashTable;
 
@@ -91,7 +90,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
     fn fold_all(
         &mut self,
         table: &mut Self::State,
-        records: Drain<'_, Self::Record>,
+        records: impl Iterator<Item = Self::Record>,
         emit: &mut Emit<Self>,
     ) {
         for record in records {

@@ -4,12 +4,12 @@
 //! close of a batch, or once a key at the end of input.
 
 use std::marker::PhantomData;
-use std::vec::Drain;
 
 use super::keyed::{self, Emit, FULL, Logic};
 use crate::engine::{Emission, Mode};
 use crate::error::Problem;
 use crate::graph::context::Context;
+use crate::graph::fuse::{FilterMap, stateless};
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Class, Entry, Key, Keyed, Kind, Record, Stamp, Table};
 use crate::state::WriteShard;
@@ -82,24 +82,40 @@ pub(crate) fn final_content<Q: Key, V: Record>(
     let spec = stage("final_content", vec![input.spec()])
         .keeps::<Q, Option<V>>()
         .exchanged();
-    let functions = Functions {
-        record: |change: Change<Q, V>| (change.key, change.value),
-        init: || None,
-        step: |state: &mut Option<V>, value| *state = value,
-        emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
-    };
     let of = input.node;
-    let emission = |_: &Mode| Emission::End;
-    let rows = graph.add(
-        spec,
-        Box::new(ByKey {
-            input,
-            functions,
-            emission,
-        }),
-    );
+    let rows = graph.add(spec, Box::new(FinalContent { input }));
     graph.rename_with(rows.node, of);
     rows
+}
+
+struct FinalContent<Q, V> {
+    input: Port<(), Change<Q, V>>,
+}
+
+impl<Q: Key, V: Record> Render for FinalContent<Q, V> {
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        if context.local.mode.table_emission() == Emission::End {
+            // The table says each key once, when it is final, so there is nothing to keep again.
+            let rows = FilterMap(|Change { key, value }: Change<Q, V>| {
+                let value = value?;
+                Some(Entry { key, value })
+            });
+            let render = stateless::<(), _, _>(self.input.spec(), rows);
+            return render.render(node, context);
+        }
+        let functions = Functions {
+            record: |change: Change<Q, V>| (change.key, change.value),
+            init: || None,
+            step: |state: &mut Option<V>, value| *state = value,
+            emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
+        };
+        let by_key = ByKey {
+            input: self.input,
+            functions,
+            emission: |_| Emission::End,
+        };
+        Box::new(by_key).render(node, context);
+    }
 }
 
 fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
@@ -178,6 +194,7 @@ where
             emit,
             emission,
             emitted: Cursor::default(),
+            ahead: Vec::new(),
             records: PhantomData,
         };
         keyed::render(
@@ -198,6 +215,8 @@ struct Values<Q, P, A, O, I, F, E> {
     emission: Emission,
     /// How far the walk has come that emits all rows.
     emitted: Cursor,
+    /// Records that were hashed and not yet folded; empty between calls.
+    ahead: Vec<(u64, Q, P)>,
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
 
@@ -214,24 +233,65 @@ where
     fn fold_loop<const AT_ONCE: bool, const MARKS: bool>(
         &mut self,
         rows: &mut Rows<Q, A>,
-        mut records: Drain<'_, (Q, P)>,
+        mut records: impl Iterator<Item = (Q, P)>,
         out: &mut Emit<Self>,
     ) {
-        let mut hashes = [0; AHEAD];
-        while !records.as_slice().is_empty() {
-            let is_large = rows.is_large();
-            let next = records.as_slice().iter().take(AHEAD);
-            let count = next.len();
-            for (hash, (key, _)) in hashes.iter_mut().zip(next) {
-                *hash = hash_of(key);
-                if is_large {
-                    rows.prefetch(*hash);
+        while let Some(mut only) = rows.only_segment() {
+            let is_new = loop {
+                let Some((key, record)) = records.next() else {
+                    return;
+                };
+                let hash = hash_of(&key);
+                // Most keys are there already, and to find one is faster than to make ready for
+                // one more.
+                if MARKS {
+                    let Some(bucket) = only.place(hash, &key) else {
+                        break (hash, key, record);
+                    };
+                    if let Some(state) = only.at(bucket) {
+                        (self.step)(state, record);
+                    }
+                    only.mark(bucket, hash);
+                    continue;
                 }
+                let Some(state) = only.find_mut(hash, &key) else {
+                    break (hash, key, record);
+                };
+                (self.step)(state, record);
+                if AT_ONCE {
+                    let emitted = (self.emit)(key, state);
+                    out.records.extend(emitted.map(|row| ((), row)));
+                }
+            };
+            let (hash, key, record) = is_new;
+            self.add(rows, hash, key, record, out);
+        }
+        self.fold_ahead::<AT_ONCE, MARKS>(rows, records, out);
+    }
+
+    /// The same for a table that fits no near cache: rows are asked for some records ahead.
+    #[inline(never)]
+    fn fold_ahead<const AT_ONCE: bool, const MARKS: bool>(
+        &mut self,
+        rows: &mut Rows<Q, A>,
+        mut records: impl Iterator<Item = (Q, P)>,
+        out: &mut Emit<Self>,
+    ) {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        loop {
+            for (key, record) in records.by_ref().take(AHEAD) {
+                let hash = hash_of(&key);
+                rows.prefetch(hash);
+                ahead.push((hash, key, record));
             }
-            for (hash, (key, record)) in hashes[..count].iter().zip(&mut records) {
-                self.fold_row::<AT_ONCE, MARKS>(rows, *hash, key, record, out);
+            if ahead.is_empty() {
+                break;
+            }
+            for (hash, key, record) in ahead.drain(..) {
+                self.fold_row::<AT_ONCE, MARKS>(rows, hash, key, record, out);
             }
         }
+        self.ahead = ahead;
     }
 
     #[inline(always)]
@@ -310,7 +370,7 @@ where
     fn fold_all(
         &mut self,
         rows: &mut Rows<Q, A>,
-        records: Drain<'_, (Q, P)>,
+        records: impl Iterator<Item = (Q, P)>,
         out: &mut Emit<Self>,
     ) {
         match self.emission {
@@ -321,6 +381,7 @@ where
     }
 
     fn close(&mut self, rows: &mut Rows<Q, A>, out: &mut Emit<Self>) -> bool {
+        out.records.reserve(rows.marked_count().min(FULL));
         rows.take_marked(FULL, |key, state| {
             let emitted = (self.emit)(key.clone(), state);
             out.records.extend(emitted.map(|row| ((), row)));
@@ -329,6 +390,7 @@ where
 
     fn emit_all(&mut self, rows: &mut Rows<Q, A>, out: &mut Emit<Self>) -> bool {
         let emit = &self.emit;
+        out.records.reserve(rows.len().min(FULL));
         rows.walk(&mut self.emitted, FULL, |key, state| {
             let emitted = emit(key.clone(), state);
             out.records.extend(emitted.map(|row| ((), row)));

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::vec::Drain;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
@@ -140,7 +139,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     fn fold_all(
         &mut self,
         state: &mut Self::State,
-        records: Drain<'_, Self::Record>,
+        records: impl Iterator<Item = Self::Record>,
         emit: &mut Emit<Self>,
     ) {
         for record in records {

@@ -328,7 +328,7 @@ mod tests {
         logic.begin_advance(EventTime::secs(100));
         for second in seconds {
             let record = (EventTime::secs(*second), 7, ());
-            logic.fold_all(&mut shard, vec![record].drain(..), &mut emit);
+            logic.fold_all(&mut shard, [record].into_iter(), &mut emit);
         }
         let seconds = emit
             .overtaken
@@ -397,7 +397,7 @@ mod tests {
         for (n, piece) in pieces.iter().enumerate() {
             let mut emit = nothing();
             for click in piece {
-                running.fold_all(&mut state, vec![*click].drain(..), &mut emit);
+                running.fold_all(&mut state, [*click].into_iter(), &mut emit);
             }
             assert!(emit.overtaken.is_empty(), "seed {seed}");
             let later = pieces[n + 1..].iter().flatten();

@@ -35,7 +35,6 @@ mod typed;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::vec::Drain;
 
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -77,7 +76,7 @@ pub(crate) trait Logic: 'static {
     fn fold_all(
         &mut self,
         state: &mut Self::State,
-        records: Drain<'_, Self::Record>,
+        records: impl Iterator<Item = Self::Record>,
         emit: &mut Emit<Self>,
     );
 

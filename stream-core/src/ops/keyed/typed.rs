@@ -52,8 +52,6 @@ pub(super) struct Typed<S, T, L: Logic, R> {
     state: L::State,
     emit: Emit<L>,
     to_record: Rc<R>,
-    /// Records of the chain in front as those of the logic; empty between calls.
-    made: Vec<L::Record>,
     records: PhantomData<fn(S, T)>,
 }
 
@@ -68,22 +66,24 @@ impl<S: Stamp, T: 'static, L: Logic, R: Fn(S, T) -> L::Record> Typed<S, T, L, R>
                 wants_overtaken,
             },
             to_record,
-            made: Vec::new(),
             records: PhantomData,
         }
     }
 
     /// The loop over records; the logic becomes a part of it.
     #[inline(never)]
-    fn fold_all(&mut self, records: &mut Vec<L::Record>) {
+    fn fold_own(&mut self, records: Vec<L::Record>) {
         let (state, emit) = (&mut self.state, &mut self.emit);
-        self.logic.fold_all(state, records.drain(..), emit);
+        self.logic.fold_all(state, records.into_iter(), emit);
     }
 
-    fn make(&self, segment: &mut Segment, into: &mut Vec<L::Record>) {
-        let records = segment.records::<(S, T)>().drain(..);
-        let make = |(stamp, record)| (self.to_record)(stamp, record);
-        into.extend(records.map(make));
+    /// The same with what the chain in front makes.
+    #[inline(never)]
+    fn fold_chain(&mut self, records: &mut Vec<(S, T)>) {
+        let to_record = &*self.to_record;
+        let own = |(stamp, record)| to_record(stamp, record);
+        let (state, emit) = (&mut self.state, &mut self.emit);
+        self.logic.fold_all(state, records.drain(..).map(own), emit);
     }
 }
 
@@ -96,13 +96,8 @@ where
 {
     fn fold(&mut self, input: Input<'_>) -> Result<(), Problem> {
         match input {
-            Input::Parcel(parcel) => self.fold_all(&mut std::mem::take(parcel).open()?),
-            Input::Segment(segment) => {
-                let mut made = std::mem::take(&mut self.made);
-                self.make(segment, &mut made);
-                self.fold_all(&mut made);
-                self.made = made;
-            }
+            Input::Parcel(parcel) => self.fold_own(std::mem::take(parcel).open()?),
+            Input::Segment(segment) => self.fold_chain(segment.records()),
         }
         Ok(())
     }
@@ -111,9 +106,9 @@ where
         match input {
             Input::Parcel(parcel) => std::mem::take(parcel),
             Input::Segment(segment) => {
-                let mut made = Vec::new();
-                self.make(segment, &mut made);
-                Parcel::new(0, made)
+                let records = segment.records::<(S, T)>().drain(..);
+                let make = |(stamp, record)| (self.to_record)(stamp, record);
+                Parcel::new(0, records.map(make).collect())
             }
         }
     }
