@@ -336,3 +336,46 @@ fn a_partition_whose_records_are_all_dropped_does_not_starve_the_others() {
         handle.wait().unwrap();
     });
 }
+
+#[test]
+fn what_a_record_expands_to_is_made_no_faster_than_it_is_taken() {
+    const RECORDS: u64 = 100;
+    const EACH: u64 = 10_000;
+    /// Sixteen pieces, and what one record more makes of each.
+    const AHEAD_MAX: u64 = 16 * (4_096 + EACH);
+    everywhere(&[1, 2], |mode, workers| {
+        let [made, taken, ahead_max] = [0; 3].map(|n| Arc::new(AtomicU64::new(n)));
+        let counters = [&made, &taken, &ahead_max].map(Arc::clone);
+        let sink = Probe::<u64>::new();
+        let job = Job::new("job", move |graph| {
+            let [made, taken, ahead_max] = counters.clone();
+            let so_far = made.clone();
+            let numbers = graph.input::<u64>("numbers").flat_map(move |n| {
+                let made = made.clone();
+                (n * EACH..(n + 1) * EACH).inspect(move |_| {
+                    made.fetch_add(1, Ordering::Relaxed);
+                })
+            });
+            // A second chain that expands, behind the first, in the same operator.
+            let numbers = numbers.map(|n| n).flat_map(|n| [n]);
+            let (all, none) = numbers.split(|_| true);
+            none.discard();
+            let all = all.inspect(move |_| {
+                let taken = taken.fetch_add(1, Ordering::Relaxed) + 1;
+                let ahead = so_far.load(Ordering::Relaxed).saturating_sub(taken);
+                ahead_max.fetch_max(ahead, Ordering::Relaxed);
+            });
+            graph.output("out", all);
+        });
+        let source = Script::of(give(RECORDS));
+        let job = job.source("numbers", source).sink("out", sink.clone());
+        job.workers(workers).run(mode).unwrap();
+        assert_eq!(sink.rows(), (0..RECORDS * EACH).collect::<Vec<_>>());
+        let ahead = ahead_max.load(Ordering::Relaxed);
+        assert!(ahead <= AHEAD_MAX, "{ahead} records were made ahead");
+        assert!(
+            RECORDS * EACH > 2 * AHEAD_MAX,
+            "the test asks for more than the bound"
+        );
+    });
+}

@@ -6,6 +6,9 @@
 //! builder and to give back a [`Pull`], which hands over batches. A stateless stage opens to a pull
 //! that pulls from the one before; a union to one that pulls from both.
 
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
@@ -14,6 +17,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::{CapabilityTrait, InputCapability};
 use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::Activator;
 
 use super::batch::{Cloner, Segment};
 use crate::time::epoch::FOREVER;
@@ -70,14 +74,41 @@ pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
         .expect("every message of this engine is sent in an epoch")
 }
 
-/// Hands over what has arrived, batch by batch. The consumer may take a segment's records or leave
-/// them; the pull clears what is left.
+/// Hands over what has arrived, segment by segment.
 pub(crate) trait Pull {
-    fn pull(&mut self, each: Each<'_>);
+    /// Calls `each` with each segment. A segment for which it breaks off is not done with: it is
+    /// kept, with the right to send in its epoch, and handed over again by the next pull. Tells
+    /// whether anything was kept.
+    fn pull(&mut self, each: Each<'_>) -> ControlFlow<()>;
 }
 
 /// What is done with each segment, and the right to send in its epoch.
-pub(crate) type Each<'a> = &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment);
+pub(crate) type Each<'a> =
+    &'a mut dyn FnMut(&InputCapability<u64>, &mut Segment) -> ControlFlow<()>;
+
+/// What an operator reads: all of it, with the chain in front, in pieces that are bounded.
+pub(crate) struct Input {
+    pull: Box<dyn Pull>,
+    activator: Activator,
+}
+
+impl Input {
+    pub(crate) fn new(pull: Box<dyn Pull>, activator: Activator) -> Self {
+        Input { pull, activator }
+    }
+
+    /// Hands over what there is for now. The reader may take a segment's records or leave them.
+    /// Where there is more, the operator is activated again.
+    pub(crate) fn for_each(&mut self, mut each: impl FnMut(&InputCapability<u64>, &mut Segment)) {
+        let pulled = self.pull.pull(&mut |capability, segment| {
+            each(capability, segment);
+            ControlFlow::Continue(())
+        });
+        if pulled.is_break() {
+            self.activator.activate();
+        }
+    }
+}
 
 /// Something that becomes a part of whichever operator reads it.
 pub(crate) trait Open<'s> {
@@ -98,22 +129,42 @@ impl<'s> Flow<'s> {
         match self {
             Flow::Edge(edge) => {
                 let mut input = builder.new_input(edge, Pipeline);
-                Box::new(EdgePull(move |each: Each<'_>| {
-                    input.for_each(|capability, segment| {
-                        each(&capability, segment);
-                        segment.drop_records();
-                    });
-                }))
+                Box::new(EdgePull {
+                    arrived: move |take: Take<'_>| input.for_each(take),
+                    kept: VecDeque::new(),
+                })
             }
             Flow::Lazy(open) => open.open(builder),
         }
     }
 }
 
-struct EdgePull<F>(F);
+/// What takes a segment that has arrived.
+type Take<'a> = &'a mut dyn FnMut(InputCapability<u64>, &mut Segment);
 
-impl<F: FnMut(Each<'_>)> Pull for EdgePull<F> {
-    fn pull(&mut self, each: Each<'_>) {
-        (self.0)(each);
+struct EdgePull<F> {
+    arrived: F,
+    /// What was not done with.
+    kept: VecDeque<(InputCapability<u64>, Segment)>,
+}
+
+impl<F: FnMut(Take<'_>)> Pull for EdgePull<F> {
+    fn pull(&mut self, each: Each<'_>) -> ControlFlow<()> {
+        while let Some((capability, segment)) = self.kept.front_mut() {
+            each(capability, segment)?;
+            self.kept.pop_front();
+        }
+        let kept = &mut self.kept;
+        (self.arrived)(&mut |capability, segment| {
+            if kept.is_empty() && each(&capability, segment).is_continue() {
+                segment.drop_records();
+            } else {
+                kept.push_back((capability, std::mem::take(segment)));
+            }
+        });
+        match self.kept.is_empty() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
     }
 }

@@ -11,7 +11,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::node::Graph;
 use super::spec::{GraphSpec, PortSpec};
-use crate::engine::flow::{Edge, Flow, SegmentOutput};
+use crate::engine::flow::{Edge, Flow, Input, SegmentOutput};
 use crate::engine::guard::Guard;
 use crate::engine::local::Local;
 
@@ -77,6 +77,13 @@ impl<'s> Context<'s> {
         (OperatorBuilder::new(id, self.scope), guard)
     }
 
+    /// Makes a flow an input of the operator that is being built.
+    pub(crate) fn input(&self, builder: &mut OperatorBuilder<'s, u64>, flow: Flow<'s>) -> Input {
+        let pull = flow.open(builder);
+        let activator = self.scope.activator_for(builder.operator_info().address);
+        Input::new(pull, activator)
+    }
+
     /// Adds an output to an operator: that of a port of a node.
     pub(crate) fn output(
         &self,
@@ -123,13 +130,13 @@ impl<'s> Context<'s> {
             lazy => lazy,
         };
         let (mut builder, guard) = self.operator(port.node);
-        let mut pull = lazy.open(&mut builder);
+        let mut input = self.input(&mut builder, lazy);
         let (mut output, edge) = self.output(&mut builder, port.node, port.port);
         builder.build(move |_| {
             move |_| {
                 let _entered = guard.enter();
                 let mut output = output.activate();
-                pull.pull(&mut |capability, segment| output.send(capability, segment));
+                input.for_each(|capability, segment| output.send(capability, segment));
             }
         });
         edge

@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -17,12 +18,17 @@ use super::spec::PortSpec;
 use crate::engine::batch::Segment;
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
+use crate::engine::lane::Progress;
 use crate::state::record::{Key, Record, Stamp};
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {
     /// What the step hands on.
     type Out: 'static;
+
+    /// Whether the step may hand on more records than it takes.
+    #[doc(hidden)]
+    const EXPANDS: bool = false;
 
     /// Takes one record and hands on what becomes of it.
     fn step(&self, record: A, next: &mut impl FnMut(Self::Out));
@@ -161,6 +167,7 @@ pub struct Then<P, Q>(P, Q);
 
 impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
     type Out = Q::Out;
+    const EXPANDS: bool = P::EXPANDS || Q::EXPANDS;
 
     #[inline]
     fn step(&self, record: A, next: &mut impl FnMut(Q::Out)) {
@@ -225,6 +232,7 @@ pub struct FlatMap<F>(pub(super) F);
 
 impl<A, I: IntoIterator<Item: 'static>, F: Fn(A) -> I + 'static> Step<A> for FlatMap<F> {
     type Out = I::Item;
+    const EXPANDS: bool = true;
 
     #[inline]
     fn step(&self, record: A, next: &mut impl FnMut(I::Item)) {
@@ -249,8 +257,9 @@ impl<A: 'static, F: Fn(&A) + 'static> Step<A> for Inspect<F> {
 
 /// A step with the types of its records erased.
 pub(super) trait Batches {
-    /// Takes the records of a segment and puts what becomes of them into the other.
-    fn run(&self, from: &mut Segment, into: &mut Segment);
+    /// Takes records of a segment and puts what becomes of them into the other, until they are all
+    /// taken or a piece is full; tells whether there are more.
+    fn run(&self, from: &mut Segment, into: &mut Segment) -> bool;
 }
 
 struct Typed<S, A, P> {
@@ -259,14 +268,41 @@ struct Typed<S, A, P> {
 }
 
 impl<S: Stamp, A: 'static, P: Step<A>> Batches for Typed<S, A, P> {
-    fn run(&self, from: &mut Segment, into: &mut Segment) {
+    fn run(&self, from: &mut Segment, into: &mut Segment) -> bool {
+        let records = from.records::<(S, A)>();
         let made = into.records::<(S, P::Out)>();
         made.clear();
-        self.step.batch(from.records::<(S, A)>(), made);
+        match P::EXPANDS {
+            true => self.run_piece(records, made),
+            false => self.step.batch(records, made),
+        }
         let count = made.len();
         into.set_count(count);
+        P::EXPANDS && !from.records::<(S, A)>().is_empty()
     }
 }
+
+impl<S: Stamp, A: 'static, P: Step<A>> Typed<S, A, P> {
+    /// Takes records until what becomes of them is a piece.
+    fn run_piece(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, P::Out)>) {
+        let size = std::mem::size_of::<(S, P::Out)>().max(1);
+        let enough = PIECE.min(PIECE_BYTES / size).max(1);
+        let mut rest = std::mem::take(records).into_iter();
+        while made.len() < enough
+            && let Some((stamp, record)) = rest.next()
+        {
+            self.step.step(record, &mut |next| made.push((stamp, next)));
+        }
+        *records = rest.collect();
+    }
+}
+
+/// How many records a stage that makes many of one hands on at once, or rather few more.
+const PIECE: usize = 4_096;
+/// The same in bytes, as records lie in memory.
+const PIECE_BYTES: usize = 1 << 20;
+/// How many such pieces are made before other operators have their turn.
+const PIECES: usize = 16;
 
 /// Renders a chain: lazily, as a part of the operator that reads it.
 pub(super) struct Stateless {
@@ -312,6 +348,8 @@ impl<'s> Open<'s> for Stage<Flow<'s>> {
             step: self.step,
             guard: self.guard,
             made: Segment::default(),
+            is_made: false,
+            has_rest: false,
         })
     }
 }
@@ -321,23 +359,47 @@ struct StagePull {
     step: Box<dyn Batches>,
     guard: Guard,
     made: Segment,
+    /// Whether what was made has not been taken yet.
+    is_made: bool,
+    /// Whether it was made of a part of a segment.
+    has_rest: bool,
 }
 
 impl Pull for StagePull {
-    fn pull(&mut self, each: Each<'_>) {
+    fn pull(&mut self, each: Each<'_>) -> ControlFlow<()> {
         let StagePull {
             upstream,
             step,
             guard,
             made,
+            is_made,
+            has_rest,
         } = self;
+        let mut pieces = PIECES;
         upstream.pull(&mut |capability, segment| {
-            made.lane = segment.lane;
-            made.progress = segment.progress;
-            let entered = guard.enter();
-            step.run(segment, made);
-            drop(entered);
-            each(capability, made);
-        });
+            loop {
+                if !*is_made {
+                    let entered = guard.enter();
+                    *has_rest = step.run(segment, made);
+                    drop(entered);
+                    made.lane = segment.lane;
+                    // What the lane promises holds behind all of its records.
+                    made.progress = match has_rest {
+                        true => Progress::Open,
+                        false => segment.progress,
+                    };
+                    *is_made = true;
+                }
+                each(capability, made)?;
+                *is_made = false;
+                if !*has_rest {
+                    return ControlFlow::Continue(());
+                }
+                pieces -= 1;
+                if pieces == 0 {
+                    return ControlFlow::Break(());
+                }
+            }
+        })
     }
 }

@@ -117,7 +117,8 @@ struct AssignTime {
 impl Render for AssignTime {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(self.input).open(&mut builder);
+        let flow = context.take(self.input);
+        let mut input = context.input(&mut builder, flow);
         let (mut timed, timed_edge) = context.output(&mut builder, node, 0);
         let (mut late, late_edge) = context.output(&mut builder, node, 1);
         let late_read = context.is_read(node, 1);
@@ -138,7 +139,7 @@ impl Render for AssignTime {
             move |frontiers| {
                 let _entered = guard.enter();
                 let (mut timed, mut late) = (timed.activate(), late.activate());
-                pull.pull(&mut |capability, segment| {
+                input.for_each(|capability, segment| {
                     let (mut on_time, mut behind) = times.divide(epoch_of(capability), segment);
                     local.note_progress(on_time.lane, on_time.progress);
                     timed.send(capability, &mut on_time);

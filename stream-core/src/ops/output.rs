@@ -120,7 +120,8 @@ impl Render for OutputStep {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let local = context.local.clone();
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(self.input).open(&mut builder);
+        let flow = context.take(self.input);
+        let mut input = context.input(&mut builder, flow);
         let count = local.counter(&self.port, "out");
         let end = (self.open)(&self.port, &local);
         let end = Rc::new(RefCell::new(end));
@@ -135,7 +136,7 @@ impl Render for OutputStep {
                 let _entered = guard.enter();
                 let mut end = end.borrow_mut();
                 let mut written = false;
-                pull.pull(&mut |capability, segment| {
+                input.for_each(|capability, segment| {
                     written |= segment.count() > 0;
                     count.add(end.take(epoch_of(capability), segment));
                 });

@@ -51,7 +51,8 @@ struct Split {
 impl Render for Split {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let (mut builder, guard) = context.operator(node);
-        let mut pull = context.take(self.input).open(&mut builder);
+        let flow = context.take(self.input);
+        let mut input = context.input(&mut builder, flow);
         let (mut yes, yes_edge) = context.output(&mut builder, node, 0);
         let (mut no, no_edge) = context.output(&mut builder, node, 1);
         let divide = self.divide;
@@ -59,7 +60,7 @@ impl Render for Split {
             move |_| {
                 let _entered = guard.enter();
                 let (mut yes, mut no) = (yes.activate(), no.activate());
-                pull.pull(&mut |capability, segment| {
+                input.for_each(|capability, segment| {
                     let mut rest = Segment::new(segment.lane, segment.progress);
                     divide(segment, &mut rest);
                     yes.send(capability, segment);

@@ -1,5 +1,7 @@
 //! `union`: two streams as one. No operator of its own: it is a part of whatever reads it.
 
+use std::ops::ControlFlow;
+
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::engine::flow::{Each, Flow, Open, Pull};
@@ -60,12 +62,21 @@ struct BothPull {
 }
 
 impl Pull for BothPull {
-    fn pull(&mut self, each: Each<'_>) {
+    fn pull(&mut self, each: Each<'_>) -> ControlFlow<()> {
+        let mut pulled = ControlFlow::Continue(());
         for (way, pull) in self.ways.iter().zip(&mut self.pulls) {
-            pull.pull(&mut |capability, segment| {
-                segment.lane = segment.lane.through(*way);
-                each(capability, segment);
+            let one = pull.pull(&mut |capability, segment| {
+                // A segment that is kept is handed over again, as it came.
+                let lane = segment.lane;
+                segment.lane = lane.through(*way);
+                let taken = each(capability, segment);
+                segment.lane = lane;
+                taken
             });
+            if one.is_break() {
+                pulled = one;
+            }
         }
+        pulled
     }
 }

@@ -155,7 +155,7 @@ impl KeyedOperator {
     /// On a job's only worker: nothing is shuffled, so the chain in front runs in here.
     fn render_alone<'s>(self, context: &mut Context<'s>, flow: Flow<'s>) {
         let (mut builder, guard) = context.operator(self.node);
-        let mut pull = flow.open(&mut builder);
+        let mut input = context.input(&mut builder, flow);
         let (mut ports, mut operator) = self.open(context, &mut builder);
         let mut told = BTreeMap::new();
         builder.build(move |_| {
@@ -164,7 +164,7 @@ impl KeyedOperator {
                 let mut out = ports.activate();
                 let frontier = frontiers.iter().map(least).min();
                 operator.advance(frontier.unwrap_or(FOREVER), &mut out);
-                pull.pull(&mut |capability, segment| {
+                input.for_each(|capability, segment| {
                     let (lane, progress) = (segment.lane, segment.progress);
                     if told.insert(lane, progress) != Some(progress) {
                         operator.hear(capability, [(lane, progress)], &mut out);

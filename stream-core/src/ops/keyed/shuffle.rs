@@ -57,7 +57,7 @@ pub(super) fn shuffle<'s>(
     pack: Box<Pack>,
 ) -> (Parcels<'s>, Promises<'s>) {
     let (mut builder, guard) = context.operator(node);
-    let mut pull = flow.open(&mut builder);
+    let mut input = context.input(&mut builder, flow);
     let (records, records_edge) = builder.new_output();
     let (promises, promises_edge) = builder.new_output();
     let mut records = OutputBuilder::<_, NoopBuilder<Parcel>>::from(records);
@@ -68,7 +68,7 @@ pub(super) fn shuffle<'s>(
         move |_| {
             let _entered = guard.enter();
             let (mut records, mut promises) = (records.activate(), promises.activate());
-            pull.pull(&mut |capability, segment| {
+            input.for_each(|capability, segment| {
                 if segment.count() > 0 {
                     pack(segment, workers, &mut |mut parcel| {
                         records
