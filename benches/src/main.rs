@@ -14,6 +14,12 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Both sides of a comparison allocate with it. The system's allocator has a lock for each thread's
+/// memory, and what one worker allocates another one frees.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Compares pipelines with hand-written code.
 #[derive(Parser)]
