@@ -445,6 +445,64 @@ fn csv_counts_lines_across_pieces() {
     assert_eq!(bad(files::csv::<Click>(path)).line, 40_002);
 }
 
+/// Every tenth row is no UTF-8, in several pieces.
+fn partly_latin_1() -> (TempDir, PathBuf) {
+    let mut text = b"user,page\n".to_vec();
+    for user in 0..40_000 {
+        let page: &[u8] = if user % 10 == 3 {
+            b"/\xE4"
+        } else {
+            b"/\xC3\xA4"
+        };
+        text.extend_from_slice(format!("{user},").as_bytes());
+        text.extend_from_slice(page);
+        text.push(b'\n');
+    }
+    file("a.csv", &text)
+}
+
+#[test]
+fn csv_reads_on_behind_rows_that_are_not_utf8() {
+    let (_folder, path) = partly_latin_1();
+    let (chunk, problem) = read(files::csv::<Click>(path), 0);
+    assert!(problem.is_none(), "{problem:?}");
+    let good = (0..40_000).filter(|user| user % 10 != 3);
+    assert!(
+        chunk
+            .records()
+            .cloned()
+            .eq(good.map(|user| click(user, "/ä")))
+    );
+    let messages = chunk.bad().iter().map(message);
+    let expected = (0..4_000).map(|bad| {
+        let line = bad * 10 + 5;
+        let column = (bad * 10 + 3).to_string().len() + 2;
+        format!(
+            "bad record at a.csv:{line}:{column}, field `page`: expected UTF-8, found `/\u{FFFD}`"
+        )
+    });
+    assert!(messages.eq(expected));
+}
+
+#[test]
+fn csv_that_is_not_utf8_is_read_by_types_that_do_not_ask_for_text() {
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct User {
+        user: u32,
+    }
+    let (_folder, path) = partly_latin_1();
+    let (chunk, problem) = read(files::csv::<User>(path), 0);
+    assert!(problem.is_none() && chunk.bad().is_empty(), "{problem:?}");
+    assert!(chunk.records().map(|row| row.user).eq(0..40_000));
+
+    let (_folder, path) = file("b.csv", b"user,\xE4\n1,a\n2,\xE4\n");
+    let (chunk, problem) = read(files::csv::<(u32, String)>(path), 0);
+    assert!(problem.is_none(), "{problem:?}");
+    assert_eq!(chunk.records().collect::<Vec<_>>(), [&(1, "a".to_owned())]);
+    let expected = "bad record at b.csv:3:3, field `\u{FFFD}`: expected UTF-8, found `\u{FFFD}`";
+    assert_eq!(message(&chunk.bad()[0]), expected);
+}
+
 #[test]
 fn json_lines_name_the_line_column_and_field_of_what_does_not_fit() {
     #[derive(Debug, Deserialize)]

@@ -1,11 +1,14 @@
 //! CSV (RFC 4180): fields separated by commas or another byte, quoted where they hold one.
 
-use std::io::Cursor;
+use std::io::{Cursor, SeekFrom};
 use std::marker::PhantomData;
+use std::mem;
 use std::num::IntErrorKind;
 use std::sync::Arc;
 
-use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind, ReaderBuilder};
+use csv::{
+    ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind, ReaderBuilder, StringRecord,
+};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
@@ -54,9 +57,11 @@ impl InputFormat for Csv {
         CsvRows {
             format: *self,
             file: Arc::default(),
-            rows: reader(self.delimiter, Vec::new()),
+            rows: reader(self.delimiter),
             row: ByteRecord::new(),
+            text: None,
             header: None,
+            names: None,
             width: None,
             lines: Lines::default(),
             records: PhantomData,
@@ -64,13 +69,13 @@ impl InputFormat for Csv {
     }
 }
 
-/// Makes a reader of one piece. Whole rows make it independent of the pieces before.
-fn reader(delimiter: u8, rows: Vec<u8>) -> csv::Reader<Cursor<Vec<u8>>> {
+/// Makes a reader of pieces. Whole rows make each independent of those before.
+fn reader(delimiter: u8) -> csv::Reader<Cursor<Vec<u8>>> {
     ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false) // the header is in the first piece only
         .flexible(true) // the number of fields is checked against the header, below
-        .from_reader(Cursor::new(rows))
+        .from_reader(Cursor::new(Vec::new()))
 }
 
 /// The rows of CSV.
@@ -79,7 +84,11 @@ pub struct CsvRows<T> {
     file: Arc<str>,
     rows: csv::Reader<Cursor<Vec<u8>>>,
     row: ByteRecord,
+    /// Its memory is taken in turns with that of `row`, so that no row allocates.
+    text: Option<StringRecord>,
     header: Option<ByteRecord>,
+    /// The header, if it is UTF-8.
+    names: Option<StringRecord>,
     /// How many fields a row of this file has: as many as its first one.
     width: Option<usize>,
     lines: Lines,
@@ -90,14 +99,18 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn start(&mut self, file: Arc<str>) {
         self.file = file;
         self.header = None;
+        self.names = None;
         self.width = None;
         self.lines = Lines::default();
-        self.rows = reader(self.format.delimiter, Vec::new());
+        self.rows = reader(self.format.delimiter);
     }
 
     fn piece(&mut self, rows: Vec<u8>) {
         self.lines.next_piece(self.rows.get_ref().get_ref());
-        self.rows = reader(self.format.delimiter, rows);
+        *self.rows.get_mut() = Cursor::new(rows);
+        // This makes the reader begin anew, which costs less than another reader.
+        let start = self.rows.seek_raw(SeekFrom::Start(0), csv::Position::new());
+        assert!(start.is_ok(), "memory can be read from its start");
     }
 
     fn step(&mut self) -> Result<bool, Problem> {
@@ -107,6 +120,7 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
             if !self.format.header || self.header.is_some() {
                 return Ok(true);
             }
+            self.names = StringRecord::from_byte_record(self.row.clone()).ok();
             self.header = Some(self.row.clone());
         }
         Ok(false)
@@ -116,10 +130,10 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
         if self.width != Some(self.row.len()) {
             return Ok(Err(self.wrong_width()));
         }
-        match self.row.deserialize(self.header.as_ref()) {
-            Ok(record) => Ok(Ok(record)),
-            Err(error) => self.explain(error).map(Err),
-        }
+        self.deserialize().map_or_else(
+            |error| self.explain(error).map(Err),
+            |record| Ok(Ok(record)),
+        )
     }
 
     fn bytes(&self) -> u64 {
@@ -138,6 +152,30 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
 }
 
 impl<T: DeserializeOwned> CsvRows<T> {
+    /// Reads the row as text, which is checked to be UTF-8 once and not field by field. Where the
+    /// row or the header is not, some `T` may still take it as bytes.
+    fn deserialize(&mut self) -> Result<T, csv::Error> {
+        if self.header.is_some() && self.names.is_none() {
+            return self.row.deserialize(self.header.as_ref());
+        }
+        let spare = self.text.take().map(StringRecord::into_byte_record);
+        let row = mem::replace(&mut self.row, spare.unwrap_or_default());
+        match StringRecord::from_byte_record(row) {
+            Ok(text) => {
+                let result = text.deserialize(self.names.as_ref());
+                match result {
+                    Ok(_) => self.text = Some(text),
+                    Err(_) => self.row = text.into_byte_record(),
+                }
+                result
+            }
+            Err(error) => {
+                self.row = error.into_byte_record();
+                self.row.deserialize(self.header.as_ref())
+            }
+        }
+    }
+
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
         let (start, raw) = self.raw();
