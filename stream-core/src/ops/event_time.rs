@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::engine::batch::Segment;
 use crate::engine::flow::least;
 use crate::engine::flow::{Flow, epoch_of};
-use crate::engine::lane::{Lane, Progress};
+use crate::engine::lane::{LaneName, Progress};
 use crate::engine::lane_state::LaneState;
 use crate::engine::local::Local;
 use crate::error::Error;
@@ -57,7 +57,7 @@ fn event_time<T: 'static>(
     let graph = input.graph().clone();
     let spec = stage("event_time", vec![input.spec()])
         .with("lateness", lateness)
-        .keeps::<Lane, EventTime>();
+        .keeps::<LaneName, EventTime>();
     let divide = move |from: &mut Segment,
                        on_time: &mut Segment,
                        behind: &mut Segment,
