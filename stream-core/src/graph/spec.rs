@@ -12,7 +12,7 @@ use crate::state::shape::{Shape, shape_of};
 /// The settings that leave the meaning of state alone. `event_time` keeps the highest time of each
 /// lane, which is a fact about the input: how far a record may lie behind or ahead of it is asked of
 /// the records that come, so a job may go on with another lateness.
-const NOT_OF_STATE: [&str; 3] = ["lateness", "leap", "age"];
+const NOT_OF_STATE: [&str; 2] = ["lateness", "leap"];
 
 /// A pipeline as a list of stages, each after its inputs.
 ///
