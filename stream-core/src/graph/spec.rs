@@ -60,15 +60,13 @@ pub struct StateSpec {
     pub value: String,
     /// Their shapes, to be found out when they are asked for.
     #[serde(skip)]
-    shapes: Option<Shapes>,
+    shapes: Shapes,
 }
 
-/// How to find out the shapes of a key and of what is kept for it.
-#[derive(Clone, Copy, Debug)]
-struct Shapes {
-    key: fn() -> Shape,
-    value: fn() -> Shape,
-}
+/// How to find out the shapes of a key and of what is kept for it; nothing in a description that
+/// was read from a file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shapes(Option<[fn() -> Shape; 2]>);
 
 /// Functions cannot be compared, and need not be: the names of the types stand beside them.
 impl PartialEq for Shapes {
@@ -156,10 +154,7 @@ impl NodeSpec {
         self.state = Some(StateSpec {
             key: std::any::type_name::<K>().to_owned(),
             value: std::any::type_name::<V>().to_owned(),
-            shapes: Some(Shapes {
-                key: shape_of::<K>,
-                value: shape_of::<V>,
-            }),
+            shapes: Shapes(Some([shape_of::<K>, shape_of::<V>])),
         });
         self
     }
@@ -189,7 +184,7 @@ impl NodeSpec {
     /// # Ok::<(), stream_core::Error>(())
     /// ```
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let Shapes { key, value } = self.state.as_ref()?.shapes?;
+        let [key, value] = self.state.as_ref()?.shapes.0?;
         let settings = self.parameters.iter();
         let settings = settings.filter(|setting| !NOT_OF_STATE.contains(&setting.name.as_str()));
         Some(Fingerprint {
