@@ -10,7 +10,7 @@ use std::fmt::Debug;
 
 use common::{parts, until_read};
 use serde::{Deserialize, Serialize};
-use stream_core::graph::{Fingerprint, Output};
+use stream_core::graph::{Fingerprint, NodeSpec, Output};
 use stream_core::io::MemoryLog;
 use stream_core::prelude::*;
 use stream_core::{Snapshot, io};
@@ -18,13 +18,10 @@ use stream_core::{Snapshot, io};
 type Seconds = Keyed<u8, u64, stream_core::graph::OnTime>;
 
 /// A job of one output over the numbers.
-fn job<T: 'static>(
+fn job<T: Output + 'static>(
     log: &MemoryLog<u64>,
     pipeline: impl Fn(Stream<u64>) -> T + Send + Sync + 'static,
-) -> Job
-where
-    T: Output,
-{
+) -> Job {
     let job = Job::new("x", move |graph| {
         graph.output("out", pipeline(graph.input("numbers")));
     });
@@ -280,7 +277,7 @@ fn fingerprint<T: Output + 'static>(
         .nodes
         .iter()
         .rev()
-        .find_map(|node| node.fingerprint())
+        .find_map(NodeSpec::fingerprint)
         .unwrap()
 }
 

@@ -58,7 +58,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     ///
     /// ```
     /// use stream_core::{EventTime, Job, Lateness, Mode, io};
-    /// use stream_core::io::{BadRecords, SourceExt};
+    /// use stream_core::io::SourceExt;
     ///
     /// let at = |second: &i64| EventTime::secs(*second);
     /// let (sink, rows) = io::collect::<i64>();
@@ -68,7 +68,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// });
     /// let seconds = io::vec(vec![0, 1_700_000_000, 1_700_000_001]);
     /// let report = job
-    ///     .source("seconds", seconds.bad_records(BadRecords::Skip))
+    ///     .source("seconds", seconds.skip_bad_records())
     ///     .sink("timed", sink)
     ///     .run(Mode::Batch)?;
     /// assert_eq!(rows.take(), [1_700_000_000, 1_700_000_001]);
