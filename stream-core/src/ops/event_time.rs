@@ -66,7 +66,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     ///     let seconds = graph.input::<i64>("seconds");
     ///     graph.output("timed", seconds.event_time(at, Lateness::secs(30)).0);
     /// });
-    /// let seconds = io::vec(vec![0, 1_700_000_000, 1_700_000_001]);
+    /// let seconds = io::vec(vec![0_i64, 1_700_000_000, 1_700_000_001]);
     /// let report = job
     ///     .source("seconds", seconds.skip_bad_records())
     ///     .sink("timed", sink)

@@ -236,9 +236,12 @@ impl Tracer {
         let smallest = smallest.filter_map(|(index, variant)| Some((variant.depth?, index)));
         let smallest = smallest.min().map(|(_, index)| index);
         if self.repeats == 0 && !is_inside {
+            // What is unseen of a type that stands on the path cannot be seen from here.
+            let path = self.path.iter().map(|(name, _)| *name);
+            let path: BTreeSet<_> = path.chain([name]).collect();
             let unseen = variants.iter().position(|variant| match &variant.form {
                 None => true,
-                Some(form) => !self.is_complete(form, &mut BTreeSet::from([name])),
+                Some(form) => !self.is_complete(form, &mut path.clone()),
             });
             return unseen.or(smallest);
         }
@@ -825,12 +828,30 @@ mod tests {
         formula: Formula,
     }
 
+    /// Through [`Answer`] it contains itself, and something else besides.
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Question {
+        Asks(Answer),
+        Ends,
+    }
+
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Answer {
+        Asks(Box<Question>),
+        Says(Inner),
+    }
+
     #[derive(Deserialize)]
     struct Nest(#[allow(dead_code)] Vec<Nest>);
 
     #[test]
     fn types_that_contain_themselves_end() {
         assert_eq!(text::<Nest>(), "[^1]");
+        let answer = "enum {Asks(^4), Says(enum {One(Option<u64>), Two})}";
+        let question = format!("enum {{Asks({answer}), Ends}}");
+        assert_eq!(text::<Question>(), question);
         let formula = "enum {Sum(^2, ^2), Less(^2), Many([^3]), \
                        Named {terms: map<String, ^3>}, Number(f64)}";
         assert_eq!(text::<Formula>(), formula);
