@@ -89,7 +89,7 @@ pub use state::Snapshot;
 ///
 /// What it refuses, and why, is told in `docs/ERRORS.md`.
 pub use stream_macros::pipeline;
-pub use time::{EventTime, Gap, Lateness, Size};
+pub use time::{EventTime, Gap, Lateness, Leap, Size};
 
 /// What the code that `#[pipeline]` writes names. No part of the API: it may change with any version.
 #[doc(hidden)]
@@ -100,7 +100,7 @@ pub mod __private {
     pub use crate::io::{Sink, Source, collect, vec};
     pub use crate::run::{Handle as RunningJob, Job, Mode, Report, Wait};
     pub use crate::testing::check_modes;
-    pub use crate::time::Clock;
+    pub use crate::time::{Clock, Leap};
     pub use crate::{Error, Problem, Snapshot};
 
     /// What a job has only with a command line.
@@ -126,5 +126,5 @@ pub mod prelude {
     pub use crate::ops::{Change, Entry, Windowed};
     pub use crate::pipeline;
     pub use crate::run::{Job, Mode};
-    pub use crate::time::{EventTime, Gap, Lateness, Size};
+    pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
 }

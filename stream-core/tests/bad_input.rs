@@ -12,6 +12,7 @@ use stream_core::Error;
 use stream_core::io::{BadRecord, BadRecords};
 use stream_core::prelude::*;
 use stream_core::run::Outcome;
+use stream_core::time::TimeBounds;
 
 fn bad(place: &str, line: u64) -> BadRecord {
     BadRecord {
@@ -172,13 +173,16 @@ fn dead_letters_that_were_read_before_a_stop_are_committed() {
 
 const DAY: i64 = 86_400;
 /// Ten years, as far as a record may be ahead of its lane.
-const LEAP_MAX: i64 = 3_653 * DAY;
+const LEAP_MAX: i64 = 10 * YEAR;
+const YEAR: i64 = 365 * DAY + DAY / 4;
+/// A moment of 2001, from which the seconds are counted.
+const BASE: i64 = 1_000_000_000;
 
 /// A job whose seconds have an event time.
 fn timed(source: Script<i64>, sink: &Probe<i64>, workers: usize) -> Job {
     let job = Job::new("job", |graph| {
         let seconds = graph.input::<i64>("seconds");
-        let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::days(99_999));
+        let (timed, _) = seconds.event_time(|s| EventTime::secs(BASE + s), Lateness::days(99_999));
         graph.output("out", timed);
     });
     let job = job.source("seconds", source).sink("out", sink.clone());
@@ -207,8 +211,8 @@ fn a_leap_of_more_than_ten_years_is_a_bad_record_and_fails_the_job() {
         let sink = Probe::new();
         let job = timed(leaping(BadRecords::Fail), &sink, workers);
         let error = job.run(mode).unwrap_err().to_string();
-        let expected = "source `seconds`: bad record in p0: its event time 1990-01-02T00:00:01Z \
-                        leaps more than ten years ahead of 1980-01-02T00:00:00Z (hint: is the unit";
+        let expected = "source `seconds`: bad record in p0: its event time 2021-09-09T01:46:41Z \
+                        leaps more than 10 years ahead of 2011-09-09T13:46:40Z (hint: is the unit";
         assert!(error.starts_with(expected), "{error}");
         assert_eq!(sink.ends(), ABORTED);
     });
@@ -246,15 +250,121 @@ fn a_leap_is_a_dead_letter_where_bad_records_are() {
     });
 }
 
+/// A lane of seconds since 1970, of which those that are bad are skipped.
+fn first(seconds: &[i64], bounds: TimeBounds, change: fn(Job) -> Job) -> [Vec<i64>; 3] {
+    let from_1970 = |s: &i64| EventTime::secs(*s);
+    let mut all = Vec::new();
+    for mode in common::MODES {
+        for workers in [1, 2] {
+            let (sink, letters) = (Probe::new(), Probe::<BadRecord>::new());
+            let (behind, late) = stream_core::io::collect::<i64>();
+            let job = Job::new("job", move |graph| {
+                let (timed, late) = graph.input::<i64>("seconds").event_time(from_1970, bounds);
+                graph.output("out", timed);
+                graph.output("late", late);
+            });
+            let steps = seconds.iter().copied().map(Step::Give).collect();
+            let policy = BadRecords::DeadLetter(Arc::new(letters.clone()));
+            let job = job
+                .source("seconds", Script::of(steps).bad_records(policy))
+                .sink("out", sink.clone())
+                .sink("late", behind)
+                .workers(workers);
+            let counts = change(job).run(mode.parse().unwrap()).unwrap().counts;
+            assert_eq!(counts.bad, letters.rows().len() as u64, "{mode}");
+            all.push([sink.rows(), late.take(), vec![counts.bad as i64]]);
+        }
+    }
+    all.dedup();
+    assert_eq!(all.len(), 1, "the same in every mode");
+    all.remove(0)
+}
+
+fn as_it_is(job: Job) -> Job {
+    job
+}
+
+/// Some seconds of 2013, one after the other.
+fn flights() -> Vec<i64> {
+    (0..999).map(|n| 1_370_000_000 + n).collect()
+}
+
+const LATENESS: Lateness = Lateness::secs(30);
+
 #[test]
-fn a_first_record_far_ahead_of_the_wall_clock_is_bad_and_one_far_behind_is_not() {
-    everywhere(&[1, 2], |mode, workers| {
-        let sink = Probe::new();
-        let year_9999 = 253_370_764_800;
-        let seconds = [year_9999, -99_999 * DAY, -99_998 * DAY].map(Step::Give);
-        let source = Script::of(seconds.to_vec()).bad_records(BadRecords::Skip);
-        let counts = timed(source, &sink, workers).run(mode).unwrap().counts;
-        assert_eq!((counts.bad, counts.late), (1, 0));
-        assert_eq!(sink.rows(), [-99_999 * DAY, -99_998 * DAY]);
+fn a_zero_at_the_head_of_a_lane_is_bad_and_nothing_behind_it() {
+    let seconds = [vec![0, 0], flights()].concat();
+    let [timed, late, bad] = first(&seconds, LATENESS.into(), as_it_is);
+    assert_eq!((timed, late, bad), (flights(), vec![], vec![2]));
+}
+
+#[test]
+fn a_zero_in_the_middle_is_late() {
+    let seconds = [flights(), vec![0]].concat();
+    let [timed, late, bad] = first(&seconds, LATENESS.into(), as_it_is);
+    assert_eq!((timed, late, bad), (flights(), vec![0], vec![0]));
+}
+
+#[test]
+fn the_year_9999_at_the_head_of_a_lane_is_bad_and_nothing_behind_it() {
+    let seconds = [vec![253_370_764_800], flights()].concat();
+    let [timed, late, bad] = first(&seconds, LATENESS.into(), as_it_is);
+    assert_eq!((timed, late, bad), (flights(), vec![], vec![1]));
+}
+
+#[test]
+fn data_of_1998_is_whole() {
+    let seconds: Vec<i64> = (0..500).map(|n| 890_000_000 + n * DAY).collect();
+    let [timed, late, bad] = first(&seconds, LATENESS.into(), as_it_is);
+    assert_eq!((timed, late, bad), (seconds, vec![], vec![0]));
+}
+
+#[test]
+fn the_leap_can_be_set_in_the_pipeline() {
+    let seconds = [0, 5, 5 + 60 * YEAR, 6 + 120 * YEAR, 7];
+    let bounds = LATENESS.leap(Leap::years(60));
+    let [timed, late, bad] = first(&seconds, bounds, as_it_is);
+    assert_eq!(
+        (timed, late, bad),
+        (vec![0, 5, 5 + 60 * YEAR], vec![7], vec![1])
+    );
+    let hours = [BASE, BASE + 7_200, BASE + 7_201, BASE + 3_600];
+    let [timed, late, bad] = first(&hours, LATENESS.leap(Leap::hours(1)), as_it_is);
+    assert_eq!(
+        (timed, late, bad),
+        (vec![BASE, BASE + 3_600], vec![], vec![2])
+    );
+}
+
+#[test]
+fn the_leap_can_be_set_for_a_job_whatever_the_pipeline_says() {
+    let seconds = [-300 * YEAR, 0, 253_370_764_800];
+    for bounds in [LATENESS.into(), LATENESS.leap(Leap::hours(1))] {
+        let [timed, late, bad] = first(&seconds, bounds, |job| job.max_leap(Leap::ANY));
+        assert_eq!((timed, late, bad), (seconds.to_vec(), vec![], vec![0]));
+    }
+    let [timed, _, bad] = first(&[BASE, BASE + 61], LATENESS.into(), |job| {
+        job.max_leap(Leap::mins(1))
     });
+    assert_eq!((timed, bad), (vec![BASE], vec![1]));
+}
+
+#[test]
+fn a_lane_that_begins_too_early_says_what_to_do() {
+    let job = Job::new("job", |graph| {
+        let seconds = graph.input::<i64>("seconds");
+        graph.output(
+            "out",
+            seconds.event_time(|s| EventTime::secs(*s), LATENESS).0,
+        );
+    });
+    let job = job
+        .source("seconds", Script::of(vec![Step::Give(3_i64)]))
+        .sink("out", Probe::<i64>::new());
+    let error = job.run(Mode::Batch).unwrap_err().to_string();
+    let begin = "source `seconds`: bad record in p0: its event time 1970-01-01T00:00:03Z lies more \
+                 than 50 years behind the wall clock, ";
+    assert!(error.starts_with(begin), "{error}");
+    let hint = "if the data is so old, say so: `Job::max_leap(Leap::ANY)`)";
+    assert!(error.ends_with(hint), "{error}");
 }

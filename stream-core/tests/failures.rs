@@ -16,7 +16,7 @@ use stream_core::{Error, io};
 fn pipeline(graph: &Graph) {
     let numbers = graph.input::<i64>("numbers");
     graph.output("numbers", numbers.clone());
-    let (timed, _) = numbers.event_time(|n| EventTime::secs(*n), Lateness::secs(0));
+    let (timed, _) = numbers.event_time(|n| EventTime::secs(*n), Lateness::secs(0).leap(Leap::ANY));
     graph.output(
         "windows",
         timed.key_by(|n| n % 2).tumbling(Size::secs(9)).count(),

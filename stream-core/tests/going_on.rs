@@ -104,7 +104,10 @@ fn a_partition_that_is_gone_is_told() {
 
 /// The numbers as seconds; what is late comes out apart.
 fn late_numbers(numbers: Stream<u64>) -> (Timed<u64>, Stream<u64>) {
-    numbers.event_time(|n| EventTime::secs(*n as i64), Lateness::secs(0))
+    numbers.event_time(
+        |n| EventTime::secs(*n as i64),
+        Lateness::secs(0).leap(Leap::ANY),
+    )
 }
 
 /// The state of a job of [`late_numbers`] that has read 10 from its only partition.

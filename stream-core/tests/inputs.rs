@@ -39,7 +39,8 @@ fn run(partitions: Vec<Vec<i64>>, mode: Mode, workers: usize) -> (Report, Writte
         let count = seconds.clone().key_by(|_| 0_u8).count();
         graph.output("changes", count.clone().changes());
         graph.output("count", count);
-        let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(3));
+        let (timed, late) =
+            seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(3).leap(Leap::ANY));
         graph.output("late", late);
         let timed = timed.key_by(|_| 0_u8);
         graph.output("tumbling", timed.clone().tumbling(Size::secs(10)).count());
@@ -208,7 +209,8 @@ fn the_ends_of_time_are_counted_like_other_times() {
         let (sink, rows) = collect::<u64>();
         let job = Job::new("job", |graph| {
             let micros = graph.input::<i64>("micros");
-            let (timed, _) = micros.event_time(|m| EventTime::micros(*m), Lateness::secs(3));
+            let (timed, _) =
+                micros.event_time(|m| EventTime::micros(*m), Lateness::secs(3).leap(Leap::ANY));
             let timed = timed.key_by(|_| 0_u8);
             let windows = timed.clone().tumbling(Size::days(1)).count();
             let sessions = timed.session(Gap::days(1)).count();

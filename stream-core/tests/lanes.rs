@@ -45,7 +45,7 @@ fn tens(source: impl io::Source<i64>) -> (Job, io::Rows<Windowed<u8, u64>>) {
     let job = Job::new("job", |graph| {
         let (timed, _) = graph
             .input::<i64>("seconds")
-            .event_time(time, Lateness::secs(0));
+            .event_time(time, Lateness::secs(0).leap(Leap::ANY));
         graph.output(
             "windows",
             timed.key_by(|_| 0_u8).tumbling(Size::secs(10)).count(),
@@ -106,7 +106,7 @@ fn windows_over_windows_and_a_plain_stream_lose_nothing() {
         let job = Job::new("job", |graph| {
             let (timed, _) = graph
                 .input::<i64>("seconds")
-                .event_time(time, Lateness::secs(0));
+                .event_time(time, Lateness::secs(0).leap(Leap::ANY));
             let tens = timed
                 .clone()
                 .key_by(|_| 0_u8)
@@ -134,7 +134,7 @@ fn windows_of_a_slow_input_hold_the_time_of_whoever_reads_them() {
             let timed = |name| {
                 graph
                     .input::<i64>(name)
-                    .event_time(time, Lateness::secs(0))
+                    .event_time(time, Lateness::secs(0).leap(Leap::ANY))
                     .0
             };
             let tens = timed("slow")
@@ -174,7 +174,7 @@ fn a_table_of_overtaken_records_is_written_though_there_are_none() {
         let job = Job::new("job", |graph| {
             let (timed, _) = graph
                 .input::<i64>("seconds")
-                .event_time(time, Lateness::secs(0));
+                .event_time(time, Lateness::secs(0).leap(Leap::ANY));
             let tens = timed.key_by(|_| 0_u8).tumbling(Size::secs(10));
             let sum = |sum: &mut i64, n| *sum += n;
             let (sums, overtaken) = tens.fold_with_overtaken(|n| n, sum, sum);
@@ -216,7 +216,8 @@ fn what_is_late_is_what_the_definition_says_by_lane() {
             let (late, behind) = collect::<i64>();
             let job = Job::new("job", move |graph| {
                 let seconds = graph.input::<i64>("seconds");
-                let (timed, late) = seconds.event_time(time, Lateness::secs(lateness));
+                let (timed, late) =
+                    seconds.event_time(time, Lateness::secs(lateness).leap(Leap::ANY));
                 graph.output("on time", timed);
                 graph.output("late", late);
             });

@@ -99,7 +99,9 @@ fn a_panic_in_event_time_names_it() {
                 trip(*n, line!());
                 seconds(n)
             };
-            numbers.event_time(time, Lateness::secs(9)).0
+            numbers
+                .event_time(time, Lateness::secs(9).leap(Leap::ANY))
+                .0
         });
     });
 }
@@ -129,7 +131,7 @@ fn a_panic_in_the_fold_of_a_window_names_the_window() {
                 trip(n, line!());
                 n
             };
-            let (timed, _) = numbers.event_time(seconds, Lateness::secs(9));
+            let (timed, _) = numbers.event_time(seconds, Lateness::secs(9).leap(Leap::ANY));
             let windows = timed.key_by(|n| *n).tumbling(Size::secs(1));
             windows.fold(start, |sum, n| *sum += n, |sum, other| *sum += other)
         });
@@ -140,7 +142,7 @@ fn a_panic_in_the_fold_of_a_window_names_the_window() {
 fn a_panic_behind_a_window_names_the_stage_there() {
     everywhere(&[1, 2], |mode, workers| {
         assert_panic("job/inspect", mode, workers, |numbers| {
-            let (timed, _) = numbers.event_time(seconds, Lateness::secs(9));
+            let (timed, _) = numbers.event_time(seconds, Lateness::secs(9).leap(Leap::ANY));
             let windows = timed.key_by(|n| *n).session(Gap::millis(1)).count();
             windows.inspect(|window| trip(window.key, line!()))
         });

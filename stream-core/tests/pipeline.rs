@@ -334,7 +334,7 @@ fn long_chains_are_cut() {
 }
 
 /// The fingerprint of the stage that folds sessions, by gap.
-fn fingerprint(gap: Gap) -> Option<u64> {
+fn fingerprint(gap: Gap) -> Option<stream_core::graph::Fingerprint> {
     let spec = sessions::job().gap(gap).explain().unwrap();
     let stage = spec.nodes.iter().find(|node| node.kind == "session");
     stage.and_then(NodeSpec::fingerprint)

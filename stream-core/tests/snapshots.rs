@@ -35,7 +35,10 @@ fn pipeline(graph: &Graph) {
         *hash
     };
     graph.output("scan", by_user.scan(|| 7, in_order));
-    let (timed, late) = clicks.event_time(|click| EventTime::secs(click.at), Lateness::secs(4));
+    let (timed, late) = clicks.event_time(
+        |click| EventTime::secs(click.at),
+        Lateness::secs(4).leap(Leap::ANY),
+    );
     graph.output("late", late);
     let timed = timed.key_by(|click| click.user);
     graph.output("session", timed.clone().session(Gap::secs(9)).count());

@@ -26,7 +26,7 @@ fn pipeline(graph: &Graph) {
     let seconds = graph.input::<i64>("seconds");
     graph.output("seconds", seconds.clone());
     graph.output("count", seconds.clone().key_by(|_| 0_u8).count());
-    let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0).leap(Leap::ANY));
     graph.output(
         "windows",
         timed.key_by(|_| 0_u8).tumbling(Size::secs(10)).count(),
@@ -231,7 +231,7 @@ fn two_inputs(graph: &Graph) {
     let ended = graph.input::<i64>("ended");
     graph.output("count", ended.clone().key_by(|_| 0_u8).count());
     graph.output("changes", ended.clone().key_by(|_| 0_u8).count().changes());
-    let (timed, _) = ended.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    let (timed, _) = ended.event_time(|s| EventTime::secs(*s), Lateness::secs(0).leap(Leap::ANY));
     graph.output(
         "windows",
         timed.key_by(|_| 0_u8).tumbling(Size::secs(10)).count(),

@@ -12,13 +12,14 @@ use crate::names;
 use crate::parse::{Bind, Chain, Head, Role, Statement};
 
 /// The methods of a job and of its test, which no port and no setting can be named like.
-pub(crate) const RESERVED: [&str; 17] = [
+pub(crate) const RESERVED: [&str; 18] = [
     "clock",
     "compare",
     "explain",
     "into_job",
     "job",
     "main",
+    "max_leap",
     "mode",
     "modes",
     "rows",

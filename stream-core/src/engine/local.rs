@@ -18,8 +18,8 @@ use super::tap::Tap;
 use crate::error::BadRecord;
 use crate::observe::{Counter, Counters};
 use crate::state::snapshot::Snapshots;
-use crate::time::Clock;
 use crate::time::epoch::FOREVER;
+use crate::time::{Clock, Leap};
 
 /// What the workers of a job share.
 #[derive(Clone)]
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
     pub(crate) limit: Option<u64>,
+    pub(crate) leap: Option<Leap>,
     pub(crate) tap: Option<Arc<dyn Tap>>,
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct Local {
     pub(crate) bindings: Arc<Bindings>,
     /// How many records of each partition are read at most.
     pub(crate) limit: Option<u64>,
+    /// How far a record may leap, where the job says so.
+    pub(crate) leap: Option<Leap>,
     /// What takes the place of every sink, if anything does.
     pub(crate) tap: Option<Arc<dyn Tap>>,
     counters: Counters,
@@ -79,6 +82,7 @@ impl Local {
             abort: shared.abort.clone(),
             bindings: shared.bindings.clone(),
             limit: shared.limit,
+            leap: shared.leap,
             tap: shared.tap.clone(),
             counters: shared.counters.clone(),
             sources: RefCell::default(),

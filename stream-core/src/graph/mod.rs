@@ -19,6 +19,7 @@ mod scope;
 mod spec;
 mod stateless;
 
+pub use crate::state::Fingerprint;
 pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{

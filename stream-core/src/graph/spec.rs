@@ -1,8 +1,18 @@
 //! The description of a graph: plain data, to be printed, compared and stored.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::state::Fingerprint;
+use crate::state::shape::{Shape, shape_of};
+
+/// The settings that leave the meaning of state alone. `event_time` keeps the highest time of each
+/// lane, which is a fact about the input: how far a record may lie behind or ahead of it is asked of
+/// the records that come, so a job may go on with another lateness.
+const NOT_OF_STATE: [&str; 2] = ["lateness", "leap"];
 
 /// A pipeline as a list of stages, each after its inputs.
 ///
@@ -48,7 +58,24 @@ pub struct StateSpec {
     pub key: String,
     /// The type of what is kept for a key.
     pub value: String,
+    /// Their shapes, to be found out when they are asked for.
+    #[serde(skip)]
+    shapes: Shapes,
 }
+
+/// How to find out the shapes of a key and of what is kept for it; nothing in a description that
+/// was read from a file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shapes(Option<[fn() -> Shape; 2]>);
+
+/// Functions cannot be compared, and need not be: the names of the types stand beside them.
+impl PartialEq for Shapes {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Shapes {}
 
 /// A setting of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,22 +150,23 @@ impl NodeSpec {
     }
 
     /// Says what is kept for the stage.
-    pub(crate) fn keeps<K, V>(mut self) -> Self {
+    pub(crate) fn keeps<K: DeserializeOwned, V: DeserializeOwned>(mut self) -> Self {
         self.state = Some(StateSpec {
             key: std::any::type_name::<K>().to_owned(),
             value: std::any::type_name::<V>().to_owned(),
+            shapes: Shapes(Some([shape_of::<K>, shape_of::<V>])),
         });
         self
     }
 
-    /// Tells whether state that was kept for one stage can be given to another: two stages with
-    /// the same fingerprint do the same kind of work on the same types.
+    /// Tells whether state that was kept for one stage can be given to another: a job starts from
+    /// a snapshot only if each stage has the fingerprint that it had.
     ///
-    /// It covers the kind of the stage, its settings (gap, size, lateness), and the *names* of the
-    /// Rust types of its keys and of what it keeps. It does not cover the fields of those types:
-    /// one that keeps its name and changes its fields has the same fingerprint. Nor does it cover
-    /// closures: a `fold` that adds up something else has the same fingerprint too. A stage that
-    /// keeps nothing has none.
+    /// It covers the kind of the stage, its settings (gap and size, but not lateness, which leaves
+    /// what is kept as it is), and the shapes of its keys and of what it keeps. It does not cover
+    /// closures: a `fold` that adds up something else has the same fingerprint. A stage that keeps
+    /// nothing has none, and neither has one of a description that was read from a file: its types
+    /// are not known.
     ///
     /// ```
     /// use stream_core::prelude::*;
@@ -155,13 +183,18 @@ impl NodeSpec {
     /// assert!(stage("counts/counts/count").fingerprint().is_some());
     /// # Ok::<(), stream_core::Error>(())
     /// ```
-    pub fn fingerprint(&self) -> Option<u64> {
-        let StateSpec { key, value } = self.state.as_ref()?;
-        let mut text = format!("{}\n{key}\n{value}\n", self.kind);
-        for parameter in &self.parameters {
-            let _ = writeln!(text, "{}={}", parameter.name, parameter.value);
-        }
-        Some(crate::state::hash::hash_of(&text))
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let [key, value] = self.state.as_ref()?.shapes.0?;
+        let settings = self.parameters.iter();
+        let settings = settings.filter(|setting| !NOT_OF_STATE.contains(&setting.name.as_str()));
+        Some(Fingerprint {
+            kind: self.kind.clone(),
+            settings: settings
+                .map(|setting| (setting.name.clone(), setting.value.clone()))
+                .collect(),
+            key: key(),
+            state: value(),
+        })
     }
 
     /// The value of a setting.
@@ -199,6 +232,12 @@ impl NodeSpec {
 }
 
 impl GraphSpec {
+    /// By id: the fingerprint of each stage that keeps something.
+    pub(crate) fn fingerprints(&self) -> BTreeMap<String, Fingerprint> {
+        let fingerprint = |node: &NodeSpec| Some((node.id.clone(), node.fingerprint()?));
+        self.nodes.iter().filter_map(fingerprint).collect()
+    }
+
     /// The stages from which an output can be reached; the others compute nothing.
     pub(crate) fn reachable(&self) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];

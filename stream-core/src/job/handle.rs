@@ -102,6 +102,8 @@ impl Handle {
         } = self.running.take().expect("waited for once");
         join(guards, &team.shared.abort);
         let outcome = conclude(&team)?;
+        let snapshot = team.shared.snapshots.take();
+        let snapshot = snapshot.filter(|_| outcome == Outcome::Stopped);
         let report = Report {
             outcome,
             mode: team.shared.mode,
@@ -110,11 +112,10 @@ impl Handle {
             counts: Counts::of(&team.shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
-            snapshot: team
-                .shared
-                .snapshots
-                .take()
-                .filter(|_| outcome == Outcome::Stopped),
+            snapshot: snapshot.map(|mut snapshot| {
+                snapshot.fingerprints = team.plan.spec.fingerprints();
+                snapshot
+            }),
         };
         Ok(report.slices(&team.shared.epochs))
     }

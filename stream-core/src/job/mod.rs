@@ -27,7 +27,7 @@ use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
-use crate::time::Clock;
+use crate::time::{Clock, Leap};
 
 /// How many workers a job may have.
 const WORKERS_MAX: usize = 256;
@@ -65,6 +65,8 @@ pub struct Job {
     clock: Clock,
     /// How many records of each partition are read at most.
     limit: Option<u64>,
+    /// How far a record may leap, whatever the pipeline says.
+    leap: Option<Leap>,
     start: Snapshot,
     /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
     set_text: Option<Arc<SetText>>,
@@ -98,6 +100,7 @@ impl Job {
             wait: Wait::Park,
             clock: Clock::machine(),
             limit: None,
+            leap: None,
             start: Snapshot::default(),
             set_text: None,
             tap: None,
@@ -200,6 +203,31 @@ impl Job {
         self
     }
 
+    /// Sets how far a record may leap ahead of its lane, for all stages of the pipeline and whatever
+    /// they say; a first record may be as far behind the wall clock, if that is more than 50 years.
+    /// What [`event_time`](crate::graph::Stream::event_time) says of bad records tells more.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Job, Lateness, Leap, Mode, io};
+    ///
+    /// let (sink, rows) = io::collect::<i64>();
+    /// Job::new("births", |graph| {
+    ///     let years = graph.input::<i64>("years");
+    ///     let day = |year: &i64| EventTime::secs((year - 1970) * 31_557_600);
+    ///     graph.output("timed", years.event_time(day, Lateness::secs(0)).0);
+    /// })
+    /// .source("years", io::vec(vec![1815_i64, 1906, 1912]))
+    /// .sink("timed", sink)
+    /// .max_leap(Leap::years(1_000))
+    /// .run(Mode::Batch)?;
+    /// assert_eq!(rows.take(), [1815, 1906, 1912]);
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
+    pub fn max_leap(mut self, leap: Leap) -> Self {
+        self.leap = Some(leap);
+        self
+    }
+
     /// Starts from the state of a job that was stopped, on any number of workers.
     pub fn start_from(mut self, snapshot: Snapshot) -> Self {
         self.start = snapshot;
@@ -229,6 +257,7 @@ impl Job {
             wait: self.wait,
             clock: self.clock.clone(),
             limit: self.limit,
+            leap: self.leap,
             start: self.start.clone(),
             set_text: self.set_text.clone(),
             tap: Some(tap),
@@ -306,6 +335,7 @@ impl Job {
             abort: Abort::default(),
             counters: Counters::default(),
             limit: self.limit,
+            leap: self.leap,
             tap: self.tap,
         };
         let wait = self.wait;

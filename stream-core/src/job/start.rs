@@ -2,7 +2,8 @@
 //!
 //! State is found by names: that of a stage by the stage's id, that of a lane by the names on its
 //! way from its source. What lies in a snapshot and is found by nobody would be lost without a
-//! word, so the job refuses to start.
+//! word, so the job refuses to start. So it does where the state of a stage is not what the stage
+//! would take it for: of windows of another size, or of another type.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ type Highs = BTreeMap<LaneName, EventTime>;
 /// Makes a snapshot one of this job: what was renamed gets its new name.
 ///
 /// # Errors
-/// When something of it would be found by nobody.
+/// When something of it would be found by nobody, or taken for what it is not.
 pub(super) fn prepare(
     snapshot: &mut Snapshot,
     spec: &GraphSpec,
@@ -29,6 +30,7 @@ pub(super) fn prepare(
     rename_stages(snapshot, spec);
     check_partitions(snapshot, bindings)?;
     check_stages(snapshot, spec)?;
+    check_fingerprints(snapshot, spec)?;
     for (index, node) in spec.nodes.iter().enumerate() {
         if node.kind == "event_time" {
             rename_lanes(snapshot, spec, index, bindings)?;
@@ -60,6 +62,9 @@ fn rename_stages(snapshot: &mut Snapshot, spec: &GraphSpec) {
             .into_iter()
             .map(|((operator, part), bytes)| ((rename(operator), part), bytes))
             .collect();
+        if let Some(fingerprint) = snapshot.fingerprints.remove(was) {
+            snapshot.fingerprints.insert(node.id.clone(), fingerprint);
+        }
     }
 }
 
@@ -84,6 +89,27 @@ fn check_stages(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
             "it has state of a stage `{id}`, which is gone"
         ))),
     }
+}
+
+/// What a stage keeps must be what was kept for it. All differences are told at once.
+fn check_fingerprints(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
+    let mut told = Vec::new();
+    for node in &spec.nodes {
+        let Some(was) = snapshot.fingerprints.get(&node.id) else {
+            continue;
+        };
+        if let Some(now) = node.fingerprint() {
+            let differences = was.differences(&now).into_iter();
+            told.extend(differences.map(|what| format!("stage `{}` {what}", node.id)));
+        }
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    Err(misfit(told.join("; ")).hint(
+        "state cannot be read as another: change that back (a field or variant that only has a new \
+         name keeps its old one with `#[serde(rename = \"…\")]`), or start from no snapshot",
+    ))
 }
 
 /// Gives the lanes of a stage their new names, where stages on their way were renamed.

@@ -4,13 +4,23 @@
 //! *late* when its event time is less than h − lateness. After each segment the lane promises
 //! h − lateness: no record behind it that is on time will be older. h is state: it is part of a
 //! snapshot, by lane, so lateness is the same after a restart.
+//!
+//! A record is *bad* when its event time is more than the leap ahead of h. Where there is no h yet,
+//! nothing is known but the wall clock w: then it is bad when it does not lie in
+//! [w − max(50 years, leap), w + leap]. A bad record does not become h. So one record with a wrong
+//! time costs the others nothing: one from the year 9999 makes none of them late, and one from 1970
+//! at the head makes none of them leap. Which records are bad depends on the lane alone, and for
+//! its head on the day, but on no cut and no mode.
+//!
+//! What it leaves out: a lane that has truly leapt, so that all its records from then on agree, is
+//! not followed. Each of them is bad until the job is given a greater leap.
 
 use std::rc::Rc;
 
 use crate::engine::batch::Segment;
 use crate::engine::flow::least;
 use crate::engine::flow::{Flow, epoch_of};
-use crate::engine::lane::{Lane, Progress};
+use crate::engine::lane::{LaneName, Progress};
 use crate::engine::lane_state::LaneState;
 use crate::engine::local::Local;
 use crate::error::Error;
@@ -20,10 +30,11 @@ use crate::graph::{Kind, KnowsLane, PortSpec, Stream, Timed};
 use crate::io::BadRecord;
 use crate::observe::Counter;
 use crate::time::epoch::FOREVER;
-use crate::time::{EventTime, Lateness};
+use crate::time::{Clock, EventTime, Leap, TimeBounds};
 
-/// A record further ahead of its lane than this is bad, not early: ten years.
-const LEAP_MICROS: i64 = 3_653 * 86_400 * 1_000_000;
+/// How far behind the wall clock a lane may begin, if the leap is not more: decades of history, but
+/// not 1970, which is what a time that is missing or in the wrong unit comes to.
+const AGE_MAX: Leap = Leap::years(50);
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Reads each record's event time, and divides the records that are on time from the late
@@ -33,18 +44,46 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// own lane* by more than `lateness`: so it depends on the input alone, not on how it was cut
     /// or read. The two streams together are the input.
     ///
-    /// A record that leaps ahead of its lane (for the first one, of the wall clock) by more than
-    /// ten years is a bad record, treated as its source says: one record of the year
-    /// 9999 does not make all others late.
+    /// A record that leaps ahead of its lane by more than ten years is a *bad record*, treated as
+    /// its source says. The first record of a lane is compared with the wall clock: it is bad if it
+    /// is more than ten years ahead, or more than 50 years behind. So neither one record of the
+    /// year 9999 makes all others late, nor one without a time, which reads as 1970, makes all
+    /// others leap. A lane in which there has been no good record yet has not begun.
+    ///
+    /// Other data, and examples whose times are small numbers, want another bound:
+    /// `Lateness::secs(30).leap(Leap::years(300))` in the pipeline, or
+    /// [`Job::max_leap`](crate::Job::max_leap) for a job, which overrides it. If it is more than 50
+    /// years, the first record may be as far behind the wall clock, too; `Leap::ANY` takes
+    /// everything. A clock that is driven by hand knows no date, so with it no record is too old.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Job, Lateness, Mode, io};
+    /// use stream_core::io::SourceExt;
+    ///
+    /// let at = |second: &i64| EventTime::secs(*second);
+    /// let (sink, rows) = io::collect::<i64>();
+    /// let job = Job::new("timed", move |graph| {
+    ///     let seconds = graph.input::<i64>("seconds");
+    ///     graph.output("timed", seconds.event_time(at, Lateness::secs(30)).0);
+    /// });
+    /// let seconds = io::vec(vec![0_i64, 1_700_000_000, 1_700_000_001]);
+    /// let report = job
+    ///     .source("seconds", seconds.skip_bad_records())
+    ///     .sink("timed", sink)
+    ///     .run(Mode::Batch)?;
+    /// assert_eq!(rows.take(), [1_700_000_000, 1_700_000_001]);
+    /// assert_eq!(report.counts.bad, 1);
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
     pub fn event_time(
         self,
         f: impl Fn(&T) -> EventTime + 'static,
-        lateness: Lateness,
+        lateness: impl Into<TimeBounds>,
     ) -> (Timed<T>, Stream<T>)
     where
         K: KnowsLane,
     {
-        let (timed, late) = event_time(self.port, f, lateness);
+        let (timed, late) = event_time(self.port, f, lateness.into());
         (Stream::from_port(timed), Stream::from_port(late))
     }
 }
@@ -52,12 +91,15 @@ impl<T: 'static, K: Kind> Stream<T, K> {
 fn event_time<T: 'static>(
     input: Port<(), T>,
     f: impl Fn(&T) -> EventTime + 'static,
-    lateness: Lateness,
+    bounds: TimeBounds,
 ) -> (Port<EventTime, T>, Port<(), T>) {
     let graph = input.graph().clone();
-    let spec = stage("event_time", vec![input.spec()])
-        .with("lateness", lateness)
-        .keeps::<Lane, EventTime>();
+    let mut spec = stage("event_time", vec![input.spec()])
+        .with("lateness", bounds.lateness)
+        .keeps::<LaneName, EventTime>();
+    if let Some(leap) = bounds.leap {
+        spec = spec.with("leap", leap);
+    }
     let divide = move |from: &mut Segment,
                        on_time: &mut Segment,
                        behind: &mut Segment,
@@ -68,13 +110,22 @@ fn event_time<T: 'static>(
         let mut high = state.high;
         for ((), record) in records.drain(..) {
             let time = f(&record);
-            let seen = high.unwrap_or_else(|| time.min((state.wall)()));
-            if time.minus(LEAP_MICROS) > seen {
-                (state.bad)(leap(time, seen));
+            let Some(seen) = high else {
+                match state.first.judge(time) {
+                    Some(bad) => (state.bad)(bad),
+                    None => {
+                        high = Some(time);
+                        made.push((time, record));
+                    }
+                }
+                continue;
+            };
+            if is_beyond(time, state.leap, seen) {
+                (state.bad)(leaps(time, state.leap, seen));
             } else if time < seen.minus(state.lateness) {
                 late.push(((), record));
             } else {
-                high = Some(high.map_or(time, |high| high.max(time)));
+                high = Some(seen.max(time));
                 made.push((time, record));
             }
         }
@@ -91,7 +142,7 @@ fn event_time<T: 'static>(
     let render = AssignTime {
         input: input.spec(),
         divide: Box::new(divide),
-        lateness,
+        bounds,
     };
     let node = graph.push(spec, Some(Box::new(render)));
     (graph.port(node, 0), graph.port(node, 1))
@@ -104,14 +155,34 @@ type Divide = dyn Fn(&mut Segment, &mut Segment, &mut Segment, &mut Dividing<'_>
 struct Dividing<'a> {
     high: Option<EventTime>,
     lateness: i64,
-    wall: &'a dyn Fn() -> EventTime,
+    leap: Leap,
+    first: First<'a>,
     bad: &'a mut dyn FnMut(BadRecord),
+}
+
+/// What the first record of a lane is compared with.
+struct First<'a> {
+    leap: Leap,
+    clock: &'a Clock,
+}
+
+impl First<'_> {
+    /// Says what is wrong with a time as the first of a lane, if anything is.
+    fn judge(&self, time: EventTime) -> Option<BadRecord> {
+        let wall = self.clock.wall();
+        if is_beyond(time, self.leap, wall) {
+            return Some(leaps(time, self.leap, wall));
+        }
+        let age = AGE_MAX.max(self.leap);
+        let is_old = self.clock.knows_the_date() && is_beyond(wall, age, time);
+        is_old.then(|| too_old(time, age, wall))
+    }
 }
 
 struct AssignTime {
     input: PortSpec,
     divide: Box<Divide>,
-    lateness: Lateness,
+    bounds: TimeBounds,
 }
 
 impl Render for AssignTime {
@@ -130,7 +201,8 @@ impl Render for AssignTime {
         });
         let mut times = LaneTimes {
             divide: self.divide,
-            lateness: self.lateness.as_micros(),
+            lateness: self.bounds.lateness.as_micros(),
+            leap: local.leap.or(self.bounds.leap).unwrap_or(Leap::DEFAULT),
             highs,
             local: local.clone(),
             late: local.counter(context.id(node), "late"),
@@ -162,6 +234,7 @@ impl Render for AssignTime {
 struct LaneTimes {
     divide: Box<Divide>,
     lateness: i64,
+    leap: Leap,
     /// The highest event time of each lane.
     highs: LaneState<EventTime>,
     local: Rc<Local>,
@@ -178,7 +251,11 @@ impl LaneTimes {
         let mut state = Dividing {
             high: self.highs.get(lane.name).copied(),
             lateness: self.lateness,
-            wall: &|| local.clock.wall(),
+            leap: self.leap,
+            first: First {
+                leap: self.leap,
+                clock: &local.clock,
+            },
             bad: &mut |record| local.bad_record(lane, record),
         };
         (self.divide)(segment, &mut on_time, &mut behind, &mut state);
@@ -199,10 +276,29 @@ impl LaneTimes {
     }
 }
 
-fn leap(time: EventTime, seen: EventTime) -> BadRecord {
+/// Whether a time lies more than a length ahead of another.
+#[inline]
+fn is_beyond(time: EventTime, length: Leap, other: EventTime) -> bool {
+    length < Leap::ANY && time.minus(length.as_micros()) > other
+}
+
+fn leaps(time: EventTime, leap: Leap, seen: EventTime) -> BadRecord {
+    let leap = leap.in_words();
     BadRecord {
-        reason: format!("its event time {time} leaps more than ten years ahead of {seen}"),
-        hint: Some("is the unit right (milliseconds read as seconds)? else drop such records by `filter` before `event_time`".into()),
+        reason: format!("its event time {time} leaps more than {leap} ahead of {seen}"),
+        hint: Some("is the unit right (milliseconds read as seconds)? else drop such records by `filter` before `event_time`, or allow more by `Job::max_leap`".into()),
+        ..BadRecord::default()
+    }
+}
+
+fn too_old(time: EventTime, age: Leap, wall: EventTime) -> BadRecord {
+    let age = age.in_words();
+    BadRecord {
+        reason: format!(
+            "its event time {time} lies more than {age} behind the wall clock, {wall}, and no \
+             record of its lane came before it"
+        ),
+        hint: Some("is the time missing, or its unit wrong (seconds read as milliseconds)? if the data is so old, say so: `Job::max_leap(Leap::ANY)`".into()),
         ..BadRecord::default()
     }
 }

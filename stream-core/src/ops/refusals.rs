@@ -8,7 +8,7 @@ use crate::graph::{Key, Keyed, Kind, OnTime, Stream, Table};
 use crate::ops::session::SessionWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
-use crate::time::{EventTime, Gap, Lateness, Size};
+use crate::time::{EventTime, Gap, Size, TimeBounds};
 
 /// A handle whose records have a key.
 #[diagnostic::on_unimplemented(
@@ -84,7 +84,7 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn event_time(
         self,
         _: impl Fn(&T) -> EventTime + 'static,
-        _: Lateness,
+        _: impl Into<TimeBounds>,
     ) -> (Keyed<Q, T, OnTime>, Stream<T>)
     where
         Self: HasNoKey,

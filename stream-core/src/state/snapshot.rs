@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::fingerprint::Fingerprint;
 use crate::io::Position;
 
 /// The state of a job at one boundary: what a stopped job hands out and another one starts from,
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub(crate) partitions: BTreeMap<(String, String), PartitionEnd>,
     /// By operator and part: the state.
     pub(crate) parts: BTreeMap<(String, Part), Vec<u8>>,
+    /// By operator: what its state is, so that another operator does not take it for its own.
+    pub(crate) fingerprints: BTreeMap<String, Fingerprint>,
 }
 
 /// How far a partition has been read.

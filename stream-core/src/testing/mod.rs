@@ -12,6 +12,7 @@ pub use ports::{Input, Inputs, Outputs};
 use std::fmt::Debug;
 
 use crate::graph::{Output, Stream};
+use crate::time::Clock;
 use crate::{Job, Mode, io};
 
 /// Runs a pipeline in batch mode and gives its rows, sorted. For short examples; [`check_modes`] is
@@ -38,6 +39,7 @@ where
     let job = Job::new("rows", move |graph| {
         graph.output("out", pipeline(graph.input("in")));
     })
+    .clock(Clock::by_hand())
     .source("in", io::vec(input.into_iter().collect()))
     .sink("out", sink);
     if let Err(error) = job.run(Mode::Batch) {

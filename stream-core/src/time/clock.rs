@@ -35,7 +35,8 @@ impl Clock {
     }
 
     /// A clock that stands still until [`advance`](Clock::advance) moves it. Clones move together.
-    /// Its wall clock starts at 2100-01-01.
+    /// Its wall clock starts at 2100-01-01, so that no record of a test is ahead of it. It is nobody's
+    /// date, and no record is too old for it.
     pub fn by_hand() -> Self {
         Clock(Kind::Hand {
             micros: Arc::default(),
@@ -66,6 +67,11 @@ impl Clock {
             Kind::Hand { .. } => Duration::from_secs(4_102_444_800) + self.elapsed(),
         };
         EventTime::micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether the wall clock tells the date, so that old times can be told from wrong ones.
+    pub(crate) fn knows_the_date(&self) -> bool {
+        matches!(self.0, Kind::Machine { .. })
     }
 
     /// Whether waiting on the machine moves this clock.

@@ -8,4 +8,4 @@ pub(crate) mod span;
 
 pub use clock::Clock;
 pub use event_time::{EventTime, ParseEventTimeError, unix_micros, unix_millis, unix_secs};
-pub use span::{Gap, Lateness, ParseSpanError, Size};
+pub use span::{Gap, Lateness, Leap, ParseSpanError, Size, TimeBounds};

@@ -1,4 +1,4 @@
-//! Lengths of event time, each named for what it does: [`Gap`], [`Size`], [`Lateness`].
+//! Lengths of event time, each named for what it does: [`Gap`], [`Size`], [`Lateness`], [`Leap`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -140,6 +140,77 @@ span! {
     /// assert_eq!("30s".parse(), Ok(Lateness::secs(30)));
     /// ```
     Lateness
+}
+
+span! {
+    /// How far a record may be ahead of its lane: one that leaps further is a bad record. See
+    /// [`event_time`](crate::graph::Stream::event_time).
+    ///
+    /// ```
+    /// use stream_core::time::Leap;
+    ///
+    /// assert_eq!("36h".parse(), Ok(Leap::hours(36)));
+    /// assert!(Leap::years(10) < Leap::ANY);
+    /// ```
+    Leap
+}
+
+impl Leap {
+    /// As far as time goes: no record leaps too far.
+    pub const ANY: Leap = Leap::micros(u64::MAX);
+
+    /// What holds where nothing else is said: ten years.
+    pub(crate) const DEFAULT: Leap = Leap::years(10);
+
+    /// A length in years of 365¼ days.
+    pub const fn years(years: u64) -> Self {
+        Self::hours(years.saturating_mul(8_766))
+    }
+
+    /// The length in words: `10 years`, or as it is written.
+    pub(crate) fn in_words(self) -> String {
+        const YEAR: i64 = Leap::years(1).as_micros();
+        match self.0 {
+            YEAR => "a year".to_owned(),
+            micros if micros > 0 && micros % YEAR == 0 => format!("{} years", micros / YEAR),
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// What `event_time` is told about a stream's times: how late a record may be, and how far it may
+/// leap. A [`Lateness`] alone is one, too.
+///
+/// ```
+/// use stream_core::Lateness;
+/// use stream_core::time::{Leap, TimeBounds};
+///
+/// let bounds: TimeBounds = Lateness::secs(30).leap(Leap::days(2));
+/// assert_ne!(bounds, TimeBounds::from(Lateness::secs(30)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeBounds {
+    pub(crate) lateness: Lateness,
+    pub(crate) leap: Option<Leap>,
+}
+
+impl Lateness {
+    /// Says how far a record may leap ahead, too; ten years where nothing is said.
+    pub const fn leap(self, leap: Leap) -> TimeBounds {
+        TimeBounds {
+            lateness: self,
+            leap: Some(leap),
+        }
+    }
+}
+
+impl From<Lateness> for TimeBounds {
+    fn from(lateness: Lateness) -> Self {
+        TimeBounds {
+            lateness,
+            leap: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -191,6 +191,12 @@ impl<'m> Ports<'m> {
                     self
                 }
 
+                /// Sets how far a record may leap ahead of its lane, whatever the pipeline says.
+                pub fn max_leap(mut self, leap: ::stream_core::__private::Leap) -> Self {
+                    self.draft = self.draft.map(|job| job.max_leap(leap));
+                    self
+                }
+
                 /// Starts from the state of a job that was stopped, on any number of workers.
                 pub fn start_from(mut self, snapshot: ::stream_core::__private::Snapshot) -> Self {
                     self.draft = self.draft.map(|job| job.start_from(snapshot));
