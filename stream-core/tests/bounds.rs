@@ -313,7 +313,7 @@ fn a_partition_whose_records_are_all_dropped_does_not_starve_the_others() {
             });
             let (timed, late) = numbers
                 .filter(|n| *n > 0)
-                .event_time(|_| EventTime::secs(9), Lateness::secs(0));
+                .event_time(|_| EventTime::secs(1_700_000_000), Lateness::secs(0));
             late.discard();
             let timed = timed.inspect(move |_| {
                 if through.fetch_add(1, Ordering::Relaxed) + 1 == signals {
