@@ -23,8 +23,13 @@ pub(crate) const SLICE_RECORDS: u64 = 1 << 16;
 const SLICE_BYTES: u64 = 8 << 20;
 /// How old a slice with records gets before it is cut.
 const SLICE_AGE: Duration = Duration::from_millis(100);
-/// How many slices may be in flight before sources wait.
+/// How many slices may be in flight before sources wait, if they are not small.
 pub(crate) const SLICES_IN_FLIGHT: usize = 8;
+/// How many may be while they hold fewer than [`FEW_RECORDS`] together. Workers hand small slices to
+/// each other one by one, and each hand-over takes its time: so many have to be on the way at once.
+pub(crate) const SMALL_SLICES_IN_FLIGHT: usize = 128;
+/// So few records in flight are no burden, in however many slices.
+const FEW_RECORDS: u64 = 1_024;
 /// How many bytes may be in flight before sources wait.
 const BYTES_IN_FLIGHT: u64 = 32 << 20;
 
@@ -48,8 +53,9 @@ struct Shared {
 struct Tally {
     slice: Sent,
     batch: Sent,
-    /// What was cut and is not yet through: the epoch, and its bytes.
-    in_flight: VecDeque<(u64, u64)>,
+    /// What was cut and is not yet through: the epoch, its records and bytes.
+    in_flight: VecDeque<(u64, u64, u64)>,
+    records_in_flight: u64,
     bytes_in_flight: u64,
     slices: u64,
     most_in_flight: usize,
@@ -228,8 +234,10 @@ impl Epochs {
     fn cut(&self, tally: &mut Tally, next: u64) {
         let current = self.current();
         if tally.slice.records > 0 {
-            tally.in_flight.push_back((current, tally.slice.bytes));
-            tally.bytes_in_flight += tally.slice.bytes;
+            let Sent { records, bytes, .. } = tally.slice;
+            tally.in_flight.push_back((current, records, bytes));
+            tally.records_in_flight += records;
+            tally.bytes_in_flight += bytes;
             tally.slices += 1;
             tally.most_in_flight = tally.most_in_flight.max(tally.in_flight.len());
             tally.slice = Sent::default();
@@ -243,19 +251,23 @@ impl Epochs {
 
     /// Forgets the slices that are through.
     fn settle(&self, tally: &mut Tally, acknowledged: u64) {
-        while let Some((epoch, bytes)) = tally.in_flight.front().copied() {
+        while let Some((epoch, records, bytes)) = tally.in_flight.front().copied() {
             if epoch >= acknowledged {
                 break;
             }
             tally.in_flight.pop_front();
+            tally.records_in_flight -= records;
             tally.bytes_in_flight -= bytes;
         }
         self.note_room(tally);
     }
 
     fn note_room(&self, tally: &Tally) {
-        let full =
-            tally.in_flight.len() >= SLICES_IN_FLIGHT || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
+        let slices_max = match tally.records_in_flight < FEW_RECORDS {
+            true => SMALL_SLICES_IN_FLIGHT,
+            false => SLICES_IN_FLIGHT,
+        };
+        let full = tally.in_flight.len() >= slices_max || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
         self.0.full.store(full, Ordering::Release);
     }
 
@@ -333,6 +345,22 @@ mod tests {
         assert!(epochs.has_room());
         epochs.sent(1, BYTES_IN_FLIGHT, NOW, epoch::FIRST + 1);
         assert!(!epochs.has_room(), "bytes count, too");
+    }
+
+    #[test]
+    fn small_slices_may_be_many_until_they_hold_many_records() {
+        let epochs = Epochs::new(Mode::PerRecordStrict, 0);
+        for slice in 0..SMALL_SLICES_IN_FLIGHT as u64 {
+            assert!(epochs.has_room(), "before slice {slice}");
+            epochs.claim(1, 1, NOW, epoch::FIRST);
+        }
+        assert!(!epochs.has_room());
+        let epochs = Epochs::new("micro-batch=200records".parse().unwrap(), 0);
+        for slice in 0..SLICES_IN_FLIGHT as u64 {
+            assert!(epochs.has_room(), "before slice {slice}");
+            epochs.sent(200, 1, NOW, epoch::FIRST);
+        }
+        assert!(!epochs.has_room());
     }
 
     #[test]

@@ -21,6 +21,11 @@ use crate::time::epoch::FOREVER;
 
 /// How long a worker sleeps at most before it looks around.
 const NAP: Duration = Duration::from_millis(100);
+/// How often a worker looks around, where nothing moves, before it sleeps, or leaves its core to
+/// whoever wants it. What another worker is about to send is here sooner than a sleeper would be
+/// awake; and a worker that never left its core would keep that other from sending it, where there
+/// are more threads than cores.
+const SPINS: u32 = 50;
 /// The same where the clock is driven by hand, for nothing says when it will move.
 const HAND_NAP: Duration = Duration::from_millis(1);
 
@@ -76,6 +81,7 @@ struct Moved {
 /// Steps until the end. Tells whether it was a good one.
 fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
     let mut seen = Moved::default();
+    let mut idle = 0;
     loop {
         if team.shared.abort.is_failed() {
             return Ok(false);
@@ -101,13 +107,20 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
         };
         let alarm = local.alarm.get().is_some_and(|alarm| alarm <= now);
         if moved != seen || alarm {
-            seen = moved;
+            (seen, idle) = (moved, 0);
             local.alarm.set(None);
             local.wake_sources();
         }
+        idle += 1;
+        let may_spin = idle <= SPINS;
         match team.wait {
-            Wait::Spin => worker.step(),
-            Wait::Park => worker.step_or_park(Some(nap(team, local, now))),
+            Wait::Park if !may_spin => worker.step_or_park(Some(nap(team, local, now))),
+            Wait::Spin | Wait::Park => {
+                if !may_spin {
+                    std::thread::yield_now();
+                }
+                worker.step()
+            }
         };
         local.flush_bad_records();
     }
