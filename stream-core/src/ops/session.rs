@@ -239,21 +239,25 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             return;
         };
         let (key, sessions) = entry.get_mut();
-        let Some(mut session) = sessions.take(&record) else {
+        let Some(session) = sessions.find_mut(&record) else {
             return;
         };
         let end = session.last.plus(self.gap);
         if !self.frame.is_complete(end) {
             session.timer = end;
-            self.timers.set(end, hash);
-            return sessions.insert(session);
+            return self.timers.set(end, hash);
         }
-        if sessions.is_empty() {
-            let ((key, _), _) = entry.remove();
-            self.emit(key, session, emit);
-        } else {
-            sessions.shrink();
+        if let Sessions::One(_) = sessions {
+            let ((key, sessions), _) = entry.remove();
+            if let Sessions::One(session) = sessions {
+                self.emit(key, session, emit);
+            }
+        } else if let Some(session) = sessions.take(&record) {
             let key = key.clone();
+            match sessions.is_empty() {
+                true => drop(entry.remove()),
+                false => sessions.shrink(),
+            }
             self.emit(key, session, emit);
         }
     }

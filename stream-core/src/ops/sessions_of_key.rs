@@ -52,11 +52,29 @@ pub(crate) enum Sessions<A> {
 
 impl<A> Sessions<A> {
     /// The first session that meets these moments.
+    #[inline]
     pub(super) fn find(&self, moments: &RangeInclusive<EventTime>) -> Option<&Session<A>> {
         let session = match self {
             Sessions::One(session) => session,
             Sessions::Few(sessions) => sessions.get(first_from(sessions, *moments.start()))?,
             Sessions::Many(sessions) => sessions.range(*moments.start()..).next()?.1,
+        };
+        session.meets(moments).then_some(session)
+    }
+
+    /// The same, whose timer may be changed, and its value.
+    #[inline]
+    pub(super) fn find_mut(
+        &mut self,
+        moments: &RangeInclusive<EventTime>,
+    ) -> Option<&mut Session<A>> {
+        let session = match self {
+            Sessions::One(session) => session,
+            Sessions::Few(sessions) => {
+                let first = first_from(sessions, *moments.start());
+                sessions.get_mut(first)?
+            }
+            Sessions::Many(sessions) => sessions.range_mut(*moments.start()..).next()?.1,
         };
         session.meets(moments).then_some(session)
     }
