@@ -215,8 +215,8 @@ struct Values<Q, P, A, O, I, F, E> {
     emission: Emission,
     /// How far the walk has come that emits all rows.
     emitted: Cursor,
-    /// Records that were hashed and not yet folded; empty between calls.
-    ahead: Vec<(u64, Q, P)>,
+    /// Records that were hashed and whose segment was found, not yet folded; empty between calls.
+    ahead: Vec<(u64, usize, Q, P)>,
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
 
@@ -281,14 +281,19 @@ where
         loop {
             for (key, record) in records.by_ref().take(AHEAD) {
                 let hash = hash_of(&key);
-                rows.prefetch(hash);
-                ahead.push((hash, key, record));
+                let segment = rows.segment_of(hash);
+                rows.prefetch(segment, hash);
+                ahead.push((hash, segment, key, record));
             }
             if ahead.is_empty() {
                 break;
             }
-            for (hash, key, record) in ahead.drain(..) {
-                self.fold_row::<AT_ONCE, MARKS>(rows, hash, key, record, out);
+            let segments = rows.segments();
+            for (hash, mut segment, key, record) in ahead.drain(..) {
+                if rows.segments() != segments {
+                    segment = rows.segment_of(hash);
+                }
+                self.fold_row::<AT_ONCE, MARKS>(rows, (hash, segment), key, record, out);
             }
         }
         self.ahead = ahead;
@@ -298,14 +303,13 @@ where
     fn fold_row<const AT_ONCE: bool, const MARKS: bool>(
         &mut self,
         rows: &mut Rows<Q, A>,
-        hash: u64,
+        (hash, segment): (u64, usize),
         key: Q,
         record: P,
         out: &mut Emit<Self>,
     ) {
-        // Most keys are there already, and to find one is faster than to make ready for one more.
         if MARKS {
-            let Some(place) = rows.place(hash, &key) else {
+            let Some(place) = rows.place_in(segment, hash, &key) else {
                 return self.add(rows, hash, key, record, out);
             };
             if let Some(state) = rows.at(place) {
@@ -313,7 +317,7 @@ where
             }
             return rows.mark(place, hash);
         }
-        let Some(state) = rows.find_mut(hash, &key) else {
+        let Some(state) = rows.find_in(segment, hash, &key) else {
             return self.add(rows, hash, key, record, out);
         };
         (self.step)(state, record);

@@ -75,18 +75,22 @@ impl<Q: Key, A> Rows<Q, A> {
     /// Finds the state of a key, to be changed.
     #[inline(always)]
     pub(crate) fn find_mut(&mut self, hash: u64, key: &Q) -> Option<&mut A> {
+        self.find_in(self.segment_of(hash), hash, key)
+    }
+
+    /// The same in the [segment](Rows::segment_of) of the hash.
+    #[inline(always)]
+    pub(crate) fn find_in(&mut self, segment: usize, hash: u64, key: &Q) -> Option<&mut A> {
         self.changed[shard_of(hash, SHARDS)] = true;
-        let segment = self.segment_of(hash);
         let row = self.segments[segment]
             .rows
             .find_mut(hash, |row| row.0 == *key)?;
         Some(&mut row.1)
     }
 
-    /// Finds the place of a key.
+    /// Finds the place of a key in the segment of its hash.
     #[inline(always)]
-    pub(crate) fn place(&self, hash: u64, key: &Q) -> Option<Place> {
-        let segment = self.segment_of(hash);
+    pub(crate) fn place_in(&self, segment: usize, hash: u64, key: &Q) -> Option<Place> {
         let rows = &self.segments[segment].rows;
         let bucket = rows.find_bucket_index(hash, |row| row.0 == *key)?;
         Some(Place {
@@ -151,8 +155,8 @@ impl<Q: Key, A> Rows<Q, A> {
     /// Asks the memory for the row that a hash most likely leads to. Only time depends on it: where
     /// `hashbrown` puts its rows is its own affair.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        let rows = &self.segments[self.segment_of(hash)].rows;
+    pub(crate) fn prefetch(&self, segment: usize, hash: u64) {
+        let rows = &self.segments[segment].rows;
         let likely = hash as usize & (rows.num_buckets() - 1);
         if let Some(row) = rows.get_bucket(likely) {
             prefetch(row);
@@ -213,12 +217,20 @@ impl<Q: Key, A> Rows<Q, A> {
         false
     }
 
+    /// How many segments there are.
+    #[inline(always)]
+    pub(crate) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         self.segments.iter().map(|segment| segment.rows.len()).sum()
     }
 
+    /// The segment that a hash leads to, until the number of segments changes.
     #[inline(always)]
-    fn segment_of(&self, hash: u64) -> usize {
+    pub(crate) fn segment_of(&self, hash: u64) -> usize {
         self.directory[prefix(hash, self.depth)] as usize
     }
 
@@ -432,6 +444,11 @@ mod tests {
         n.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
+    fn place(rows: &Rows<u64, u64>, n: u64) -> Option<Place> {
+        let hash = hash_of(&key(n));
+        rows.place_in(rows.segment_of(hash), hash, &key(n))
+    }
+
     /// Some rows that need several segments, every third marked while the table grows.
     fn many() -> Rows<u64, u64> {
         let mut rows = Rows::new();
@@ -452,9 +469,9 @@ mod tests {
         assert_eq!(rows.len(), MANY as usize);
         for n in 0..MANY {
             let (key, hash) = (key(n), hash_of(&key(n)));
-            rows.prefetch(hash);
+            rows.prefetch(rows.segment_of(hash), hash);
             assert_eq!(rows.find_mut(hash, &key).copied(), Some(n));
-            let place = rows.place(hash, &key).unwrap();
+            let place = rows.place_in(rows.segment_of(hash), hash, &key).unwrap();
             assert_eq!(rows.at(place).copied(), Some(n));
         }
         assert_eq!(rows.find_mut(hash_of(&1_u64), &1), None);
@@ -477,7 +494,7 @@ mod tests {
             "what was read is not changed"
         );
         let hash = hash_of(&key(3));
-        let place = again.place(hash, &key(3)).unwrap();
+        let place = place(&again, 3).unwrap();
         assert_eq!(*again.changed, [false; SHARDS], "to look is not to change");
         again.mark(place, hash);
         assert!(again.changed[shard_of(hash, SHARDS)]);
@@ -515,7 +532,7 @@ mod tests {
         assert_eq!(calls, 334);
         assert_eq!(taken, (0..MANY).step_by(3).collect());
         assert!(!rows.take_marked(1, |_, n| panic!("{n} is marked still")));
-        let (hash, place) = (hash_of(&key(5)), rows.place(hash_of(&key(5)), &key(5)));
+        let (hash, place) = (hash_of(&key(5)), place(&rows, 5));
         rows.mark(place.unwrap(), hash);
         rows.mark(place.unwrap(), hash);
         rows.take_marked(9, |_, n| assert_eq!(*n, 5));
