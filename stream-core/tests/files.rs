@@ -11,9 +11,10 @@ use serde::Deserialize;
 use stream_core::io::{
     BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Source, Waker, files,
 };
+use stream_core::prelude::*;
 use stream_core::testing::contract::{self, WAIT_MAX};
 use stream_core::time::Clock;
-use stream_core::{EventTime, Problem};
+use stream_core::{Problem, io};
 use tempfile::TempDir;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -543,4 +544,36 @@ fn bad_records_count_as_positions() {
     assert_eq!((chunk.records().count(), chunk.bad().len()), (3, 1));
     let (chunk, _) = read(files::json_lines::<u8>(&path), 2);
     assert_eq!(chunk.records().collect::<Vec<_>>(), [&3, &4]);
+}
+
+#[test]
+fn rows_that_are_larger_than_a_read_all_come() {
+    let folder = tempfile::tempdir().unwrap();
+    for size in [300_000, 400_000, 1_500_000] {
+        let text = "x".repeat(size);
+        let rows = 24_000_000 / size;
+        let json = folder.path().join("large.jsonl");
+        std::fs::write(&json, format!("\"{text}\"\n").repeat(rows)).unwrap();
+        let csv = folder.path().join("large.csv");
+        std::fs::write(&csv, format!("text\n{}", format!("{text}\n").repeat(rows))).unwrap();
+        for workers in [1, 2] {
+            let count = |graph: &Graph| {
+                let json = graph.input::<String>("json");
+                let csv = graph.input::<Large>("csv").map(|row| row.text);
+                graph.output("lengths", json.union(csv).map(|text| text.len()));
+            };
+            let (sink, lengths) = io::collect::<usize>();
+            let job = Job::new("large", count)
+                .source("json", files::json_lines::<String>(&json))
+                .source("csv", files::csv::<Large>(&csv))
+                .sink("lengths", sink);
+            job.workers(workers).run(Mode::Batch).unwrap();
+            assert_eq!(lengths.take(), vec![size; 2 * rows], "rows of {size} bytes");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Large {
+    text: String,
 }

@@ -29,7 +29,8 @@ pub trait Decoder<T> {
     /// When the partition cannot be read any further.
     fn feed(&mut self, raw: Self::Raw) -> Result<(), Problem>;
 
-    /// Appends at most `max` records; fewer when the piece is used up.
+    /// Appends at most `max` records; fewer when the piece is used up, or the chunk
+    /// [is full](Chunk::is_full).
     ///
     /// # Errors
     /// When the partition cannot be read any further.
@@ -122,7 +123,8 @@ impl<T, D: Decoder<T>> Reader<T> for Threaded<D, D::Raw> {
         let full = into.len() + max;
         for _ in 0..PIECES_MAX {
             self.decoder.decode(full - into.len(), into)?;
-            if into.len() == full {
+            // What is left of the piece comes with the next read: it must not be fed over.
+            if into.len() == full || into.is_full() {
                 break;
             }
             match self.inbox.receiver.try_recv() {

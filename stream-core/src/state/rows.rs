@@ -19,9 +19,11 @@ use super::record::{Key, Record};
 use super::{SHARDS, WriteShard, codec};
 use crate::error::Problem;
 
-/// The number of buckets from which on a segment is split. To move that many rows takes a few
-/// milliseconds, and fewer buckets would make more segments, which cost time at each record.
-const SEGMENT_BUCKETS: usize = 1 << 18;
+/// The number of buckets that a segment has when it is split. To move its rows takes one or two
+/// milliseconds; smaller segments would be more, and cost time at each record.
+const SEGMENT_BUCKETS: usize = 1 << 17;
+/// How many rows fit into so many buckets.
+const SEGMENT_ROWS: usize = SEGMENT_BUCKETS / 8 * 7;
 /// The bits of a hash that a segment is found by, at most. Beyond that, which only hashes that are
 /// nearly all the same lead to, a segment grows.
 const DEPTH_MAX: u32 = 16;
@@ -41,6 +43,9 @@ struct Segment<Q, A> {
     rows: HashTable<(Q, A)>,
     /// How many bits all hashes in here have in common.
     depth: u32,
+    /// How many rows make it be split. Hashes are even, so segments with one limit would all be split
+    /// within a few records; each has its own.
+    rows_max: usize,
     /// By bucket: whether the row there is marked. Empty until the first is.
     is_marked: Vec<u64>,
     /// The buckets of the marked rows.
@@ -64,7 +69,7 @@ pub(crate) struct Cursor {
 impl<Q: Key, A> Rows<Q, A> {
     pub(crate) fn new() -> Self {
         Rows {
-            segments: vec![Segment::new(0, 0)],
+            segments: vec![Segment::new(0, 0, 0)],
             directory: vec![0],
             depth: 0,
             marked: Vec::new(),
@@ -242,7 +247,8 @@ impl<Q: Key, A> Rows<Q, A> {
         let (depth, buckets) = (segment.depth, segment.rows.num_buckets());
         if buckets < SEGMENT_BUCKETS || depth == DEPTH_MAX {
             let room = (segment.rows.len() * 2).max(16);
-            let old = std::mem::replace(&mut self.segments[index], Segment::new(depth, room));
+            let old =
+                std::mem::replace(&mut self.segments[index], Segment::new(index, depth, room));
             old.pour(|_| index, &mut self.segments);
             return;
         }
@@ -259,8 +265,9 @@ impl<Q: Key, A> Rows<Q, A> {
             }
         }
         let room = segment.rows.len();
-        let full = std::mem::replace(&mut self.segments[index], Segment::new(depth + 1, room));
-        self.segments.push(Segment::new(depth + 1, room));
+        let half = |number| Segment::new(number, depth + 1, room);
+        let full = std::mem::replace(&mut self.segments[index], half(index));
+        self.segments.push(half(new as usize));
         let has_marks = !full.marked.is_empty();
         let (directory, depth) = (&self.directory, self.depth);
         full.pour(
@@ -362,17 +369,21 @@ fn flush<T: serde::Serialize>(
 }
 
 impl<Q: Key, A> Segment<Q, A> {
-    fn new(depth: u32, room: usize) -> Self {
+    fn new(number: usize, depth: u32, room: usize) -> Self {
+        // Multiples of the golden ratio lie far apart, however many there are (Knuth, 6.4).
+        let apart = (number as u32).wrapping_mul(0x9E37_79B9) as usize >> 16;
         Segment {
             rows: HashTable::with_capacity(room),
             depth,
+            rows_max: SEGMENT_ROWS - ((SEGMENT_ROWS * 2 / 5 * apart) >> 16),
             is_marked: Vec::new(),
             marked: Vec::new(),
         }
     }
 
     fn is_full(&self) -> bool {
-        self.rows.len() == self.rows.capacity()
+        let rows = self.rows.len();
+        rows == self.rows.capacity() || rows >= self.rows_max && self.depth < DEPTH_MAX
     }
 
     /// Marks the row in a bucket; tells whether it was not.
