@@ -75,8 +75,8 @@ pub(super) fn lanes(lanes: u64, mode: Mode) -> Values {
 
 /// How large the file is whose records are in flight.
 const FILE_BYTES: u64 = 150_000_000;
-/// How long the slow sink takes for a write.
-const WRITE_PAUSE: Duration = Duration::from_millis(5);
+/// How long the slow sink takes for a write: long enough that it is far slower than the reading.
+const WRITE_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Document {
@@ -97,7 +97,8 @@ pub(super) fn in_flight(record_bytes: u64, workers: usize) -> Values {
     let tally = Tally::new(hash_document).slow(WRITE_PAUSE);
     let job = Job::new("documents", |graph: &Graph| {
         let documents = graph.input::<Document>("in");
-        // A keyed operator that hands the records on: behind it they are on either worker.
+        // A keyed operator that hands the records on. Behind it they are on either worker: with two,
+        // the one that reads is not held up by the other's sink but by the engine's bounds alone.
         let documents = documents
             .key_by(|document| document.number % 64)
             .scan(|| (), |(), document| document);

@@ -220,3 +220,29 @@ pub(crate) fn run_row(options: &RowOptions) -> Result<(), Box<dyn Error>> {
     println!("{}", serde_json::to_string(&values)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_case_has_a_name_of_its_own_and_is_held_against_one_of_its_sizes() {
+        let names: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        assert!(CASES.iter().all(|case| case.sizes.contains(&case.base)));
+    }
+
+    #[test]
+    fn a_row_that_there_is_not_is_refused() {
+        let row = |case: &str, size| {
+            let case = case.to_owned();
+            let refused = run_row(&RowOptions { case, size });
+            refused.err().map(|error| error.to_string())
+        };
+        assert_eq!(row("lane", 1).as_deref(), Some("there is no case `lane`"));
+        let expected = "`expansion` has no size 1";
+        assert_eq!(row("expansion", 1).as_deref(), Some(expected));
+    }
+}

@@ -94,7 +94,7 @@ impl<T, F: Fn(u64, u64) -> T> Reader<T> for MadeReader<F> {
 /// A sink that adds up the hashes of the rows, and throws the rows away.
 pub(super) struct Tally<T> {
     hash: fn(&T) -> u64,
-    /// How long each write takes longer than it would.
+    /// How long each write of the last worker takes longer than it would.
     pause: Duration,
     total: Arc<Mutex<Digest>>,
 }
@@ -118,6 +118,7 @@ impl<T> Tally<T> {
         }
     }
 
+    /// Makes the writer of the last worker slow. Where there are several, the others go on reading.
     pub(super) fn slow(self, pause: Duration) -> Self {
         Tally { pause, ..self }
     }
@@ -138,9 +139,11 @@ impl<T: 'static> Sink<T> for Tally<T> {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+        let is_last = worker + 1 == workers;
         Ok(Box::new(TallyWriter {
             digest: Digest::default(),
+            pause: is_last.then_some(self.pause),
             sink: self.clone(),
         }))
     }
@@ -148,6 +151,7 @@ impl<T: 'static> Sink<T> for Tally<T> {
 
 struct TallyWriter<T> {
     digest: Digest,
+    pause: Option<Duration>,
     sink: Tally<T>,
 }
 
@@ -156,8 +160,8 @@ impl<T> Writer<T> for TallyWriter<T> {
         for record in records.iter() {
             self.digest.add((self.sink.hash)(record));
         }
-        if !self.sink.pause.is_zero() {
-            thread::sleep(self.sink.pause); // with the records still alive
+        if let Some(pause) = self.pause.filter(|pause| !pause.is_zero()) {
+            thread::sleep(pause); // with the records still alive
         }
         records.clear();
         Ok(())
