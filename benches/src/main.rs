@@ -1,11 +1,13 @@
-//! Three questions, each answered in one run. Against hand-written timely dataflow: what the
+//! Four questions, each answered in one run. Against hand-written timely dataflow: what the
 //! pipelines cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]). Against
 //! a hand-written loop: what it costs to read files with them ([`files`]).
+//! Against themselves: how their cost grows with size ([`growth`]).
 //!
 //! Every result is checked before its time counts. A timing never decides a test.
 
 mod by_hand;
 mod files;
+mod growth;
 mod latency;
 mod measure;
 mod overhead;
@@ -37,6 +39,11 @@ enum Question {
     Latency(latency::Options),
     /// Files: a keyed count over CSV, against a loop over the rows.
     Files(files::Options),
+    /// Growth: how time and memory grow with lanes, records, keys and sessions.
+    Growth(growth::Options),
+    /// One row of the growth, for a process of its own.
+    #[command(name = growth::ROW, hide = true)]
+    GrowthRow(growth::RowOptions),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +51,8 @@ fn main() -> ExitCode {
         Question::Overhead(options) => overhead::run(&options),
         Question::Latency(options) => latency::run(&options),
         Question::Files(options) => files::run(&options),
+        Question::Growth(options) => growth::run(&options),
+        Question::GrowthRow(options) => growth::run_row(&options),
     };
     match answer {
         Ok(()) => ExitCode::SUCCESS,
