@@ -48,3 +48,36 @@ fn nothing_is_lost_where_one_stage_behind_a_union_waits_for_another() {
         assert!(sorted(rows.take()).into_iter().eq(0..2_400_000));
     }
 }
+
+#[test]
+fn records_that_wait_are_folded_before_those_that_come_after_them() {
+    const KEYS: u64 = 300_000;
+    for workers in [1, 2] {
+        let (sink, rows) = collect();
+        Job::new("job", |graph: &Graph| {
+            let blocks = graph.input::<u64>("in").flat_map(|n| {
+                let rounds = n * 4..=n * 8;
+                rounds.flat_map(|round| (0..KEYS / 100).map(move |block| (block, round)))
+            });
+            let numbers = blocks
+                .flat_map(|(block, round)| (0..100).map(move |key| (block * 100 + key, round)));
+            let last = numbers.key_by(|(key, _)| *key).fold(
+                || (0, 0),
+                |(last, back): &mut (u64, u64), (_, n)| {
+                    *back += u64::from(n < *last);
+                    *last = n;
+                },
+            );
+            graph.output("last", last);
+        })
+        .source("in", io::vec(vec![0_u64, 1]))
+        .sink("last", sink)
+        .workers(workers)
+        .run("micro-batch=1records".parse().unwrap())
+        .unwrap();
+        let rows: Vec<Entry<u64, (u64, u64)>> = rows.take();
+        assert_eq!(rows.len() as u64, KEYS);
+        let wrong = rows.iter().filter(|row| row.value != (8, 0)).count();
+        assert_eq!(wrong, 0);
+    }
+}
