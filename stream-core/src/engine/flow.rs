@@ -4,7 +4,7 @@
 //! What a step leaves for the next is a [`Flow`]: an edge that exists, or something that can still be opened
 //! inside another operator ([`Open`]). To open is to add the inputs it needs to that operator's
 //! builder and to give back a [`Pull`], which hands over batches. A stateless stage opens to a pull
-//! that pulls from the one before; a union to one that pulls from both.
+//! that pulls from the one before; a union to one that pulls from both, from one until it keeps nothing.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -77,8 +77,8 @@ pub(crate) fn epoch_of(capability: &InputCapability<u64>) -> u64 {
 /// Hands over what has arrived, segment by segment.
 pub(crate) trait Pull {
     /// Calls `each` with each segment. A segment for which it breaks off is not done with: it is
-    /// kept, with the right to send in its epoch, and handed over again by the next pull. Tells
-    /// whether anything was kept.
+    /// kept, with the right to send in its epoch, and handed over again by the next pull, before any
+    /// other: until then `each` may be in the midst of it. Tells whether anything was kept.
     fn pull(&mut self, each: Each<'_>) -> ControlFlow<()>;
 }
 

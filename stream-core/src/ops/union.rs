@@ -52,6 +52,7 @@ impl<'s> Open<'s> for Both<Flow<'s>> {
         Box::new(BothPull {
             ways,
             pulls: flows.map(|flow| flow.open(builder)),
+            first: 0,
         })
     }
 }
@@ -59,24 +60,25 @@ impl<'s> Open<'s> for Both<Flow<'s>> {
 struct BothPull {
     ways: [UnionPort; 2],
     pulls: [Box<dyn Pull>; 2],
+    /// The side that is pulled first: the one that broke off, for those behind may be in the midst
+    /// of its segment, and must be handed no other before it.
+    first: usize,
 }
 
 impl Pull for BothPull {
     fn pull(&mut self, each: Each<'_>) -> ControlFlow<()> {
-        let mut pulled = ControlFlow::Continue(());
-        for (way, pull) in self.ways.iter().zip(&mut self.pulls) {
-            let one = pull.pull(&mut |capability, segment| {
+        for side in [self.first, 1 - self.first] {
+            let way = self.ways[side];
+            self.first = side;
+            self.pulls[side].pull(&mut |capability, segment| {
                 // A segment that is kept is handed over again, as it came.
                 let lane = segment.lane;
-                segment.lane = lane.through(*way);
+                segment.lane = lane.through(way);
                 let taken = each(capability, segment);
                 segment.lane = lane;
                 taken
-            });
-            if one.is_break() {
-                pulled = one;
-            }
+            })?;
         }
-        pulled
+        ControlFlow::Continue(())
     }
 }

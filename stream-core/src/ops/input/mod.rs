@@ -389,7 +389,8 @@ impl Input {
             return false;
         };
         let lane = &mut self.lanes[number];
-        lane.is_woken.store(false, Ordering::Release);
+        // An exchange, no mere store: what was there before a call that this one forgets is read now.
+        lane.is_woken.swap(false, Ordering::AcqRel);
         let Some(reader) = &mut lane.reader else {
             return true; // it was ended meanwhile
         };

@@ -221,7 +221,8 @@ impl Operator {
     ) {
         let epoch = epoch_of(capability);
         let run = self.align.run(epoch);
-        if run == self.run && !self.holds_back() {
+        // Behind records that still wait for the same run, these wait, too: order is kept.
+        if run == self.run && !self.holds_back() && !self.waiting.contains_key(&run) {
             self.fold(input);
             if self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(capability.delayed(&epoch, 0));
