@@ -194,32 +194,31 @@ fn a_lane_that_goes_another_way_is_told() {
 }
 
 #[test]
-fn a_limit_ends_no_partition_for_the_runs_to_come() {
-    let [limited, open] = [1, 1].map(MemoryLog::<u64>::new);
-    limited.append(0, 0..100_u64).unwrap();
-    let pipeline = |graph: &Graph| {
-        graph.output("limited", graph.input::<u64>("limited"));
-        graph.output("open", graph.input::<u64>("open"));
-    };
-    let job = |sink| {
-        Job::new("job", pipeline)
-            .source("limited", limited.clone())
+fn a_job_with_a_limit_leaves_no_state_that_takes_its_input_for_ended() {
+    let log = MemoryLog::new(1);
+    log.append(0, 0..100_u64).unwrap();
+    let open = MemoryLog::<u64>::new(1);
+    for (limit, read) in [(Some(20), 20), (None, 100)] {
+        let job = Job::new("job", |graph| {
+            let counts = graph.input::<u64>("limited").key_by(|_| 0_u8).count();
+            graph.output("counts", counts.changes());
+            graph.output("open", graph.input::<u64>("open"));
+        });
+        let job = job
+            .source("limited", log.clone())
             .source("open", open.clone())
-            .sink::<u64>("limited", sink)
-            .sink::<u64>("open", io::discard())
-    };
-    let (first, read_first) = io::collect();
-    let handle = job(first).limit(20).start(Mode::PerRecord).unwrap();
-    until_read(&handle, "limited", 20);
-    handle.stop();
-    let state = handle.wait().unwrap().snapshot.unwrap();
-    limited.close();
-    open.close();
-    let (second, read_then) = io::collect();
-    let job = job(second).start_from(state);
-    job.run(Mode::PerRecord).unwrap();
-    assert_eq!(read_first.take(), (0..20).collect::<Vec<_>>());
-    assert_eq!(read_then.take(), (20..100).collect::<Vec<_>>());
+            .sink::<Change<u8, u64>>("counts", io::discard())
+            .sink::<u64>("open", io::discard());
+        let job = match limit {
+            Some(limit) => job.limit(limit),
+            None => job,
+        };
+        let handle = job.start(Mode::PerRecord).unwrap();
+        until_read(&handle, "limited", read);
+        handle.stop();
+        let report = handle.wait().unwrap();
+        assert_eq!(report.snapshot.is_none(), limit.is_some());
+    }
 }
 
 #[test]

@@ -114,11 +114,13 @@ impl Local {
         }
     }
 
-    /// Notes a lane's progress in event time.
+    /// Notes a lane's progress in event time; where it is told twice, the greatest counts.
     pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
-        self.progress
-            .borrow_mut()
-            .insert((lane.origin, lane.partition), progress);
+        let mut known = self.progress.borrow_mut();
+        let known = known
+            .entry((lane.origin, lane.partition))
+            .or_insert(progress);
+        *known = progress.max(*known);
     }
 
     /// The progress of a lane in event time.

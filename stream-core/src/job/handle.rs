@@ -103,7 +103,9 @@ impl Handle {
         join(guards, &team.shared.abort);
         let outcome = conclude(&team)?;
         let snapshot = team.shared.snapshots.take();
-        let snapshot = snapshot.filter(|_| outcome == Outcome::Stopped);
+        // A limit ends inputs that have not ended, and state behind an end cannot be gone on from.
+        let has_state = outcome == Outcome::Stopped && team.shared.limit.is_none();
+        let snapshot = snapshot.filter(|_| has_state);
         let report = Report {
             outcome,
             mode: team.shared.mode,

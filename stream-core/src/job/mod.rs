@@ -179,7 +179,8 @@ impl Job {
     }
 
     /// Reads at most so many records of each partition, good and bad, and then ends as if there
-    /// were no more. Every run reads the same ones.
+    /// were no more. Every run reads the same ones. A job with a limit gives no snapshot when it is
+    /// stopped: to what lies behind a partition's quota its input has ended, but it has not.
     ///
     /// ```
     /// use stream_core::{Job, Mode, io};

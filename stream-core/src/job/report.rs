@@ -71,7 +71,8 @@ pub struct Report {
     pub slices: u64,
     /// How many slices were in flight at most.
     pub slices_in_flight_max: usize,
-    /// The state at the end, of a job that was stopped: another job can start from it.
+    /// The state at the end, of a job that was stopped and had no limit: another job can start from
+    /// it.
     pub snapshot: Option<Snapshot>,
 }
 

@@ -18,8 +18,7 @@
 use std::rc::Rc;
 
 use crate::engine::batch::Segment;
-use crate::engine::flow::least;
-use crate::engine::flow::{Flow, epoch_of};
+use crate::engine::flow::{Flow, epoch_of, least};
 use crate::engine::lane::{LaneName, Progress};
 use crate::engine::lane_state::LaneState;
 use crate::engine::local::Local;

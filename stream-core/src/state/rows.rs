@@ -19,9 +19,9 @@ use super::record::{Key, Record};
 use super::{SHARDS, WriteShard, codec};
 use crate::error::Problem;
 
-/// The number of buckets that a segment has when it is split. To move its rows takes one or two
-/// milliseconds; smaller segments would be more, and cost time at each record.
-const SEGMENT_BUCKETS: usize = 1 << 17;
+/// The number of buckets that a segment has when it is split. To move its rows takes about a
+/// millisecond.
+const SEGMENT_BUCKETS: usize = 1 << 16;
 /// How many rows fit into so many buckets.
 const SEGMENT_ROWS: usize = SEGMENT_BUCKETS / 8 * 7;
 /// The bits of a hash that a segment is found by, at most. Beyond that, which only hashes that are
