@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stream_core::graph::Graph;
 use stream_core::io::files;
 use stream_core::ops::{Entry, Windowed};
-use stream_core::{EventTime, Gap, Job, Lateness, Mode};
+use stream_core::{EventTime, Gap, Job, Lateness, Leap, Mode};
 
 use super::ports::{Made, Tally};
 use super::row::{Cost, Values, check};
@@ -45,7 +45,7 @@ pub(super) fn lanes(lanes: u64, mode: Mode) -> Values {
     let tally = Tally::new(hash_entry);
     let job = Job::new("lanes", |graph: &Graph| {
         let clicks = graph.input::<Click>("in");
-        let (timed, late) = clicks.event_time(Click::time, Lateness::secs(0));
+        let (timed, late) = clicks.event_time(Click::time, Lateness::secs(0).leap(Leap::ANY));
         late.discard();
         graph.output("out", timed.key_by(|click| click.user).count());
     })
@@ -205,7 +205,7 @@ fn sessions(
     let job = Job::new("sessions", |graph: &Graph| {
         let clicks = graph.input::<Click>("in");
         // Longer than the input, so that the watermark closes none of them.
-        let (timed, late) = clicks.event_time(Click::time, Lateness::days(10_000));
+        let (timed, late) = clicks.event_time(Click::time, Lateness::days(10_000).leap(Leap::ANY));
         late.discard();
         let sessions = timed
             .key_by(|click| click.user)

@@ -21,10 +21,9 @@ use crate::time::epoch::FOREVER;
 
 /// How long a worker sleeps at most before it looks around.
 const NAP: Duration = Duration::from_millis(100);
-/// How often a worker looks around, where nothing moves, before it sleeps, or leaves its core to
-/// whoever wants it. What another worker is about to send is here sooner than a sleeper would be
-/// awake; and a worker that never left its core would keep that other from sending it, where there
-/// are more threads than cores.
+/// How often a worker that spins looks around, where nothing moves, before it leaves its core to
+/// whoever wants it. One that never did would keep another worker from sending what it waits for,
+/// where there are more threads than cores.
 const SPINS: u32 = 50;
 /// The same where the clock is driven by hand, for nothing says when it will move.
 const HAND_NAP: Duration = Duration::from_millis(1);
@@ -111,12 +110,11 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             local.alarm.set(None);
             local.wake_sources();
         }
-        idle += 1;
-        let may_spin = idle <= SPINS;
         match team.wait {
-            Wait::Park if !may_spin => worker.step_or_park(Some(nap(team, local, now))),
-            Wait::Spin | Wait::Park => {
-                if !may_spin {
+            Wait::Park => worker.step_or_park(Some(nap(team, local, now))),
+            Wait::Spin => {
+                idle += 1;
+                if idle > SPINS {
                     std::thread::yield_now();
                 }
                 worker.step()
