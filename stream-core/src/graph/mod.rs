@@ -3,7 +3,7 @@
 //! A pipeline function takes and returns handles ([`Stream`], [`Keyed`], [`Table`], [`Changes`]).
 //! Calling their methods only adds nodes to a list: a description ([`NodeSpec`]) and a step that
 //! can render the node into a timely scope. The description alone serves `explain`; each worker
-//! calls the function once more and renders its own copy (`render`).
+//! calls the function once more and renders its own copy (`context`).
 //!
 //! Stateless stages render to no operator of their own. They stay *lazy* until something that
 //! must be an operator pulls its input through them, so a chain of them costs one operator.

@@ -1,7 +1,7 @@
 //! The operators, one a file, in the order of a record's way through a pipeline.
 //!
 //! Stateless stages are in [`crate::graph`], for they are no operators. Everything with state per
-//! key stands on one core, `keyed`, and is only its logic on a shard.
+//! key stands on one core, `keyed`, and is only its logic.
 
 pub(crate) mod event_time;
 pub(crate) mod input;

@@ -409,15 +409,22 @@ impl Operator {
 
     /// Sends what there is with what is now promised behind it.
     fn send_segment<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
-        let (records, count) = self.folding.take_emitted();
-        let mut segment = Segment::with(self.lane, self.applied, records, count);
-        out.emitted.send(capability, &mut segment);
+        self.send_promising(self.applied, out, capability);
     }
 
     /// Sends a part of what the watermark has completed: nothing is promised behind it yet.
     fn send_before<C: CapabilityTrait<u64>>(&mut self, out: &mut Outputs<'_>, capability: &C) {
+        self.send_promising(Progress::Open, out, capability);
+    }
+
+    fn send_promising<C: CapabilityTrait<u64>>(
+        &mut self,
+        progress: Progress,
+        out: &mut Outputs<'_>,
+        capability: &C,
+    ) {
         let (records, count) = self.folding.take_emitted();
-        let mut segment = Segment::with(self.lane, Progress::Open, records, count);
+        let mut segment = Segment::with(self.lane, progress, records, count);
         out.emitted.send(capability, &mut segment);
     }
 
