@@ -59,7 +59,7 @@ pub(crate) struct Local {
     /// Whether there are any since the policies were last flushed.
     has_bad_records: Cell<bool>,
     /// By the node and the partition that a lane begins at: its progress in event time.
-    progress: RefCell<BTreeMap<(u32, u32), Progress>>,
+    progress: RefCell<BTreeMap<u32, Vec<Progress>>>,
     /// The frontier of each sink.
     frontiers: RefCell<Vec<Rc<Cell<u64>>>>,
     closers: RefCell<Vec<Closer>>,
@@ -117,19 +117,20 @@ impl Local {
     /// Notes a lane's progress in event time; where it is told twice, the greatest counts.
     pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
         let mut known = self.progress.borrow_mut();
-        let known = known
-            .entry((lane.origin, lane.partition))
-            .or_insert(progress);
-        *known = progress.max(*known);
+        let lanes = known.entry(lane.origin).or_default();
+        let partition = lane.partition as usize;
+        if partition >= lanes.len() {
+            lanes.resize(partition + 1, Progress::Open);
+        }
+        lanes[partition] = lanes[partition].max(progress);
     }
 
     /// The progress of a lane in event time.
     pub(crate) fn progress_of(&self, lane: Lane) -> Progress {
-        self.progress
-            .borrow()
-            .get(&(lane.origin, lane.partition))
-            .copied()
-            .unwrap_or(Progress::Open)
+        let known = self.progress.borrow();
+        let lanes = known.get(&lane.origin);
+        let progress = lanes.and_then(|lanes| lanes.get(lane.partition as usize));
+        progress.copied().unwrap_or(Progress::Open)
     }
 
     /// Adds a sink: where it keeps its frontier, and how its writer is closed.

@@ -6,45 +6,65 @@
 //! lane that has waited longest; and so is every [`PATIENCE`]th turn. So of n lanes none waits for
 //! more than n · `PATIENCE` turns.
 //!
-//! To take a lane costs the logarithm of their number: a thousand partitions cost what ten do.
+//! A lane that is taken by one order leaves its place in the other behind, which is dropped when it
+//! is come upon, or when such places are most of what there is. So to take a lane costs at most the
+//! logarithm of their number: a thousand partitions cost little more than ten.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::engine::lane::Progress;
 
 /// How many turns the lanes that lag may have before the one that has waited longest has its own.
 const PATIENCE: u64 = 16;
+/// So few places are never looked through for those that were left behind.
+const FEW_PLACES: usize = 64;
 
 /// The lanes of one input, by their numbers.
 #[derive(Default)]
 pub(super) struct ReadyLanes {
     /// By progress, then by the turn that a lane was taken in last. The progress may have grown
     /// since; it is looked up again when the lane would be taken.
-    least: BTreeSet<(Progress, u64, usize)>,
-    /// By the turn that a lane was taken in last.
-    longest: BTreeSet<(u64, usize)>,
+    least: BinaryHeap<Reverse<(Progress, Place)>>,
+    /// In the order in which they became ready.
+    longest: VecDeque<Place>,
     lanes: Vec<Standing>,
+    ready: usize,
     turn: u64,
     /// Whether the lane that was taken last had come no further since it was taken before.
     is_stalled: bool,
 }
 
+/// A lane's place in one of the orders, which is left behind once the lane has had another turn.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// The turn that the lane had been taken in last.
+    turn: u64,
+    lane: usize,
+}
+
 /// How a lane stands.
 #[derive(Clone, Copy)]
 struct Standing {
-    /// Its place in `least`, while it is ready.
-    queued: Option<Progress>,
+    is_ready: bool,
     /// The turn that it was taken in last.
     turn: u64,
     /// When that was, and how far the lane had come then.
     taken: Option<(u64, Progress)>,
 }
 
+impl Standing {
+    fn holds(&self, place: Place) -> bool {
+        self.is_ready && self.turn == place.turn
+    }
+}
+
 impl ReadyLanes {
     /// Adds a lane, which is not ready. Lanes are numbered as they are added.
     pub(super) fn add(&mut self) {
         self.lanes.push(Standing {
-            queued: None,
+            is_ready: false,
             turn: 0,
             taken: None,
         });
@@ -53,11 +73,25 @@ impl ReadyLanes {
     /// Notes that a lane has something to say, if that is not known.
     pub(super) fn put(&mut self, lane: usize) {
         let standing = &mut self.lanes[lane];
-        if standing.queued.is_none() {
-            // The least there is; what it really is shows when it would be taken.
-            standing.queued = Some(Progress::Open);
-            self.least.insert((Progress::Open, standing.turn, lane));
-            self.longest.insert((standing.turn, lane));
+        if std::mem::replace(&mut standing.is_ready, true) {
+            return;
+        }
+        self.ready += 1;
+        let turn = standing.turn;
+        // It has come so far at least; how far it is shows when it would be taken.
+        let progress = standing
+            .taken
+            .map_or(Progress::Open, |(_, progress)| progress);
+        self.least.push(Reverse((progress, Place { turn, lane })));
+        self.longest.push_back(Place { turn, lane });
+
+        let (lanes, places_max) = (&self.lanes, FEW_PLACES.max(4 * self.ready));
+        if self.least.len() > places_max {
+            self.least
+                .retain(|Reverse((_, place))| lanes[place.lane].holds(*place));
+        }
+        if self.longest.len() > places_max {
+            self.longest.retain(|place| lanes[place.lane].holds(*place));
         }
     }
 
@@ -71,15 +105,13 @@ impl ReadyLanes {
         self.turn += 1;
         let is_others_turn = self.is_stalled || self.turn.is_multiple_of(PATIENCE);
         let lane = match is_others_turn {
-            true => self.longest.first().map(|(_, lane)| *lane)?,
-            false => self.least_lane(&progress_of)?,
+            true => self.take_longest()?,
+            false => self.take_least(&progress_of)?,
         };
         let progress = progress_of(lane);
         let standing = &mut self.lanes[lane];
-        if let Some(queued) = standing.queued.take() {
-            self.least.remove(&(queued, standing.turn, lane));
-            self.longest.remove(&(standing.turn, lane));
-        }
+        standing.is_ready = false;
+        self.ready -= 1;
         let before = standing.taken.filter(|(when, _)| *when < activation);
         self.is_stalled = !is_others_turn && before.is_some_and(|(_, was)| was == progress);
         if standing.taken.is_none_or(|(when, _)| when < activation) {
@@ -89,21 +121,35 @@ impl ReadyLanes {
         Some(lane)
     }
 
-    fn least_lane(&mut self, progress_of: impl Fn(usize) -> Progress) -> Option<usize> {
+    fn take_longest(&mut self) -> Option<usize> {
         loop {
-            let (queued, turn, lane) = *self.least.first()?;
-            let progress = progress_of(lane);
-            if progress <= queued {
+            let place = self.longest.pop_front()?;
+            if self.lanes[place.lane].holds(place) {
+                return Some(place.lane);
+            }
+        }
+    }
+
+    fn take_least(&mut self, progress_of: impl Fn(usize) -> Progress) -> Option<usize> {
+        loop {
+            let mut first = self.least.peek_mut()?;
+            let Reverse((known, place)) = &mut *first;
+            if !self.lanes[place.lane].holds(*place) {
+                PeekMut::pop(first);
+                continue;
+            }
+            let progress = progress_of(place.lane);
+            if progress <= *known {
+                let lane = place.lane;
+                PeekMut::pop(first);
                 return Some(lane);
             }
-            self.least.remove(&(queued, turn, lane));
-            self.least.insert((progress, turn, lane));
-            self.lanes[lane].queued = Some(progress);
+            *known = progress;
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.longest.is_empty()
+        self.ready == 0
     }
 }
 
