@@ -43,6 +43,8 @@ struct Shared {
     current: AtomicU64,
     /// Whether sources are to wait.
     full: AtomicBool,
+    /// Whether anything was sent that is not yet through. While nothing was, nobody needs the lock.
+    busy: AtomicBool,
     /// The epoch at which the sources stop; 0 while they go on.
     stop: AtomicU64,
     tally: Mutex<Tally>,
@@ -87,6 +89,7 @@ impl Epochs {
             first,
             current: AtomicU64::new(first),
             full: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             stop: AtomicU64::new(0),
             tally: Mutex::default(),
         }))
@@ -163,7 +166,9 @@ impl Epochs {
 
     /// Notes how far this worker's frontier has come, and cuts what has become due meanwhile.
     pub(crate) fn tick(&self, now: Duration, acknowledged: u64) {
-        self.cut_if_due(&mut self.tally(), now, acknowledged);
+        if self.0.busy.load(Ordering::Acquire) {
+            self.cut_if_due(&mut self.tally(), now, acknowledged);
+        }
     }
 
     /// Moves the epoch to the next checkpoint, where all sources stop; `ask` is told it before
@@ -269,6 +274,8 @@ impl Epochs {
         };
         let full = tally.in_flight.len() >= slices_max || tally.bytes_in_flight >= BYTES_IN_FLIGHT;
         self.0.full.store(full, Ordering::Release);
+        let busy = tally.batch.records > 0 || !tally.in_flight.is_empty();
+        self.0.busy.store(busy, Ordering::Release);
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {

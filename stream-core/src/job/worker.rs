@@ -24,7 +24,9 @@ const NAP: Duration = Duration::from_millis(100);
 /// How often a worker that spins looks around, where nothing moves, before it leaves its core to
 /// whoever wants it. One that never did would keep another worker from sending what it waits for,
 /// where there are more threads than cores.
-const SPINS: u32 = 50;
+const SPINS: u64 = 50;
+/// Every so many looks it leaves its core then: each time costs as much as a few looks.
+const SPINS_BETWEEN: u64 = 8;
 /// The same where the clock is driven by hand, for nothing says when it will move.
 const HAND_NAP: Duration = Duration::from_millis(1);
 
@@ -80,7 +82,7 @@ struct Moved {
 /// Steps until the end. Tells whether it was a good one.
 fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
     let mut seen = Moved::default();
-    let mut idle = 0;
+    let mut idle: u64 = 0;
     loop {
         if team.shared.abort.is_failed() {
             return Ok(false);
@@ -114,7 +116,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             Wait::Park => worker.step_or_park(Some(nap(team, local, now))),
             Wait::Spin => {
                 idle += 1;
-                if idle > SPINS {
+                if idle > SPINS && idle.is_multiple_of(SPINS_BETWEEN) {
                     std::thread::yield_now();
                 }
                 worker.step()
