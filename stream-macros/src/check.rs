@@ -10,6 +10,7 @@ use crate::errors::Errors;
 use crate::model::Model;
 use crate::names;
 use crate::parse::{Bind, Chain, Head, Role, Statement};
+use crate::refuse;
 
 /// The methods of a job and of its test, which no port and no setting can be named like.
 pub(crate) const RESERVED: [&str; 18] = [
@@ -84,10 +85,10 @@ fn names_are_used_once(model: &Model, errors: &mut Errors) {
 }
 
 fn streams_are_used(model: &Model, errors: &mut Errors) {
-    let is_read = |name: &Ident| model.reads.contains_key(&name.to_string());
     for parameter in &model.definition.parameters {
         let name = &parameter.ident;
-        if !matches!(parameter.role, Role::Setting(_)) && !is_read(name) {
+        let is_stream = !matches!(parameter.role, Role::Setting(_));
+        if is_stream && is_never_read(model, name, errors) {
             let what = format!("the input `{name}` is never read");
             let help =
                 format!("read it, leave it out, or say that it is meant: `{name}.discard();`");
@@ -95,7 +96,10 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
         }
     }
     for bind in binds(model) {
-        for name in bind.names.iter().filter(|name| !is_read(name)) {
+        for name in &bind.names {
+            if !is_never_read(model, name, errors) {
+                continue;
+            }
             let (what, help) = if is_late(bind, name) {
                 (
                     format!("the late records in `{name}` are never read"),
@@ -113,6 +117,17 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
             errors.add(name, what, help);
         }
     }
+}
+
+/// Whether a stream is never read. Where only a macro may read it, that is told instead.
+fn is_never_read(model: &Model, name: &Ident, errors: &mut Errors) -> bool {
+    let mut in_macros = model.definition.body.in_macros.iter();
+    let is_read = model.reads.contains_key(&name.to_string());
+    match in_macros.find(|read| read.ident == *name) {
+        Some(read) if !is_read => refuse::in_macro(read, errors),
+        _ => return !is_read,
+    }
+    false
 }
 
 /// Whether a name is the second of what `event_time` gives.

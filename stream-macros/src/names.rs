@@ -1,9 +1,10 @@
 //! Which of the names in scope a piece of Rust reads.
 //!
 //! Names that a closure, a `let`, a match arm or a loop binds inside of the piece hide those
-//! outside. Macros are opaque, so every identifier in one counts, and so do the names in the format
-//! strings of `format!("{gap}")` and its kin. To count one name too many costs a clone, to miss
-//! one a compile error; so where it is in doubt, it counts.
+//! outside. Macros are opaque: a token in one that happens to be a name may be a field, a variant, a
+//! pattern or an argument's name, so what is read there is read *perhaps*. So are the names in the
+//! format strings of `format!("{gap:width$}")` and its kin. A setting that is perhaps read is taken
+//! along, which costs a clone at most; a stream is read for certain or not at all.
 
 use std::collections::BTreeSet;
 
@@ -15,15 +16,24 @@ use syn::{Pat, PatIdent, Stmt};
 /// Names that can be read.
 pub(crate) type Names = BTreeSet<String>;
 
-/// The reads of `names` in an expression, in the order of the text.
-pub(crate) fn read_by(expr: &Expr, names: &Names) -> Vec<Ident> {
+/// A read of a name.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) ident: Ident,
+    /// Where it stands in a macro, so that it may be none: the macro's name.
+    pub(crate) in_macro: Option<Ident>,
+    pub(crate) in_closure: bool,
+}
+
+/// The reads of `names` in an expression, in the order of the text, those in macros too.
+pub(crate) fn read_by(expr: &Expr, names: &Names) -> Vec<Found> {
     let mut finder = Finder::new(names);
     finder.visit_expr(expr);
     finder.found
 }
 
 /// The reads of `names` in a statement.
-pub(crate) fn read_by_stmt(stmt: &Stmt, names: &Names) -> Vec<Ident> {
+pub(crate) fn read_by_stmt(stmt: &Stmt, names: &Names) -> Vec<Found> {
     let mut finder = Finder::new(names);
     finder.visit_stmt(stmt);
     finder.found
@@ -47,7 +57,10 @@ struct Finder<'n> {
     names: &'n Names,
     /// What hides the names at this place, the innermost last.
     hidden: Vec<String>,
-    found: Vec<Ident>,
+    /// The macro that this place is in.
+    in_macro: Option<Ident>,
+    in_closure: bool,
+    found: Vec<Found>,
 }
 
 impl<'n> Finder<'n> {
@@ -55,6 +68,8 @@ impl<'n> Finder<'n> {
         Finder {
             names,
             hidden: Vec::new(),
+            in_macro: None,
+            in_closure: false,
             found: Vec::new(),
         }
     }
@@ -62,7 +77,11 @@ impl<'n> Finder<'n> {
     fn meet(&mut self, ident: &Ident) {
         let name = ident.to_string();
         if self.names.contains(&name) && !self.hidden.contains(&name) {
-            self.found.push(ident.clone());
+            self.found.push(Found {
+                ident: ident.clone(),
+                in_macro: self.in_macro.clone(),
+                in_closure: self.in_closure,
+            });
         }
     }
 
@@ -91,13 +110,24 @@ impl<'n> Finder<'n> {
         }
     }
 
-    /// Meets the names in the braces of what may be a format string.
+    /// Meets the names in the braces of what may be a format string: `{name}`, and the width and the
+    /// precision of `{name:width$.precision$}`.
     fn meet_format(&mut self, text: &str, span: Span) {
-        for piece in text.split('{').skip(1) {
-            let name = piece.split(['}', ':']).next().unwrap_or_default().trim();
-            if let Ok(mut ident) = syn::parse_str::<Ident>(name) {
-                ident.set_span(span);
-                self.meet(&ident);
+        for piece in text.replace("{{", "").split('{').skip(1) {
+            let Some((argument, _)) = piece.split_once('}') else {
+                continue;
+            };
+            let (name, format) = argument.split_once(':').unwrap_or((argument, ""));
+            // What stands before a `$` is the end of it: `>width` is an alignment and a name.
+            let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+            let parts = format.split('$').rev().skip(1);
+            let counts = parts.map(|part| part.trim_start_matches(|c| !is_of_name(c)));
+            let counts = counts.map(|part| part.rsplit(|c| !is_of_name(c)).next().unwrap_or(part));
+            for name in counts.chain([name.trim()]) {
+                if let Ok(mut ident) = syn::parse_str::<Ident>(name) {
+                    ident.set_span(span);
+                    self.meet(&ident);
+                }
             }
         }
     }
@@ -112,13 +142,19 @@ impl<'a> Visit<'a> for Finder<'_> {
     }
 
     fn visit_macro(&mut self, mac: &'a Macro) {
+        let outer = self.in_macro.clone();
+        let name = mac.path.segments.last().map(|last| last.ident.clone());
+        self.in_macro = outer.clone().or(name);
         self.meet_tokens(mac.tokens.clone());
+        self.in_macro = outer;
     }
 
     fn visit_expr_closure(&mut self, closure: &'a ExprClosure) {
         self.inside(|this| {
             closure.inputs.iter().for_each(|pat| this.hide(pat));
+            let outside = std::mem::replace(&mut this.in_closure, true);
             this.visit_expr(&closure.body);
+            this.in_closure = outside;
         });
     }
 
@@ -177,7 +213,7 @@ mod tests {
     fn reads(expr: &Expr) -> Vec<String> {
         let names = ["gap", "min"].map(String::from).into();
         let reads = read_by(expr, &names);
-        reads.iter().map(Ident::to_string).collect()
+        reads.iter().map(|read| read.ident.to_string()).collect()
     }
 
     #[test]
@@ -209,5 +245,20 @@ mod tests {
             reads(&parse_quote!(|x| format!("{gap:?} {} {x}", min))),
             ["gap", "min"]
         );
+        assert_eq!(
+            reads(&parse_quote!(|x| format!("{x:>gap$.min$} {{gap}}"))),
+            ["min", "gap"]
+        );
+    }
+
+    #[test]
+    fn what_stands_in_a_macro_is_read_perhaps() {
+        let names = ["late"].map(String::from).into();
+        let expr: Expr = parse_quote!(|order| (format!("{}", order.late), late));
+        let perhaps: Vec<_> = read_by(&expr, &names)
+            .into_iter()
+            .map(|read| read.in_macro.map(|name| name.to_string()))
+            .collect();
+        assert_eq!(perhaps, [Some("format".to_owned()), None]);
     }
 }

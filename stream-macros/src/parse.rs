@@ -15,7 +15,7 @@ use syn::{
 use syn::{Stmt, Token, Type, Visibility};
 
 use crate::errors::Errors;
-use crate::names::{self, Names};
+use crate::names::{self, Found, Names};
 use crate::{refuse, signature};
 
 /// A pipeline's function, as written.
@@ -61,6 +61,8 @@ pub(crate) struct Body {
     pub(crate) returned: Vec<Chain>,
     /// The last expression, as written.
     pub(crate) result: Option<Expr>,
+    /// Where streams are read perhaps, or only look so: in macros.
+    pub(crate) in_macros: Vec<Found>,
 }
 
 /// One statement.
@@ -189,12 +191,20 @@ impl<'e> BodyParser<'e> {
             _ => (None, &block.stmts[..]),
         };
         for stmt in before {
+            let found = names::read_by_stmt(stmt, &self.streams);
+            body.in_macros
+                .extend(found.into_iter().filter(|read| read.in_macro.is_some()));
             body.statements.extend(self.statement(stmt));
+        }
+        if let Some((last, _)) = last {
+            let found = names::read_by(last, &self.streams);
+            body.in_macros
+                .extend(found.into_iter().filter(|read| read.in_macro.is_some()));
         }
         match last {
             Some((Expr::Return(last), _)) => refuse::last_return(last, self.errors),
             Some((last, None)) => body.result = Some(last.clone()),
-            Some((last, Some(semi))) if !names::read_by(last, &self.streams).is_empty() => {
+            Some((last, Some(semi))) if !self.streams_in(last).is_empty() => {
                 let what = format!("`{function}` ends with a `;` and returns no stream");
                 let help = "leave it out: the last expression says the outputs";
                 self.errors.add(semi, what, help);
@@ -226,13 +236,9 @@ impl<'e> BodyParser<'e> {
             Stmt::Expr(expr, _) if self.names_stream(stmt) => {
                 Some(Statement::End(self.chain(expr)))
             }
-            Stmt::Macro(mac) if self.names_stream(stmt) => {
-                refuse::macro_call(&mac.mac, self.errors);
-                let read = names::read_by_stmt(stmt, &self.streams);
-                Some(Statement::End(Chain::broken(read)))
-            }
             plain => {
                 let reads = names::read_by_stmt(plain, &self.values);
+                let reads = reads.into_iter().map(|read| read.ident).collect();
                 if let Stmt::Local(local) = plain {
                     let bound = names::bound_by(&local.pat);
                     self.values.extend(bound.iter().map(Ident::to_string));
@@ -300,7 +306,7 @@ impl<'e> BodyParser<'e> {
                 outputs.map(|output| self.output_of_tuple(output)).collect()
             }
             Expr::Paren(paren) => self.result(&paren.expr),
-            last if names::read_by(last, &self.streams).is_empty() => {
+            last if self.streams_in(last).is_empty() => {
                 if !self.errors.is_empty() {
                     // What it reads may be what was not understood.
                     return vec![Chain::broken(Vec::new())];
@@ -315,7 +321,7 @@ impl<'e> BodyParser<'e> {
     }
 
     fn output_of_tuple(&mut self, output: &Expr) -> Chain {
-        if names::read_by(output, &self.streams).is_empty() {
+        if self.streams_in(output).is_empty() {
             let what = "this is no stream of the pipeline";
             let help = "outputs are named by the bindings returned: `(sessions, late)`";
             self.errors.add(output, what, help);
@@ -332,7 +338,17 @@ impl<'e> BodyParser<'e> {
     }
 
     fn names_stream(&self, stmt: &Stmt) -> bool {
-        !names::read_by_stmt(stmt, &self.streams).is_empty()
+        let found = names::read_by_stmt(stmt, &self.streams);
+        found.iter().any(|read| read.in_macro.is_none())
+    }
+
+    /// The streams that an expression reads for certain.
+    fn streams_in(&self, expr: &Expr) -> Vec<Ident> {
+        let found = names::read_by(expr, &self.streams).into_iter();
+        found
+            .filter(|read| read.in_macro.is_none())
+            .map(|read| read.ident)
+            .collect()
     }
 
     /// Reads an expression that names streams.
@@ -373,7 +389,7 @@ impl<'e> BodyParser<'e> {
     }
 
     fn receiver(&mut self, expr: &Expr) -> Chain {
-        if names::read_by(expr, &self.streams).is_empty() {
+        if self.streams_in(expr).is_empty() {
             return Chain::from(Head::Plain(expr.clone()));
         }
         self.chain(expr)
@@ -384,7 +400,7 @@ impl<'e> BodyParser<'e> {
     }
 
     fn arg(&mut self, arg: &Expr) -> Arg {
-        let streams = names::read_by(arg, &self.streams);
+        let streams = self.streams_in(arg);
         match arg {
             Expr::Closure(_) if !streams.is_empty() => {
                 streams
@@ -395,7 +411,8 @@ impl<'e> BodyParser<'e> {
             _ if !streams.is_empty() => Arg::Stream(self.chain(arg)),
             _ => {
                 let reads = names::read_by(arg, &self.values);
-                let reads = reads.into_iter().map(Read::new).collect();
+                let reads = reads.into_iter().map(|read| Read::new(read.ident));
+                let reads = reads.collect();
                 Arg::Value(Box::new(arg.clone()), reads)
             }
         }
@@ -403,7 +420,7 @@ impl<'e> BodyParser<'e> {
 
     fn refuse(&mut self, expr: &Expr) -> Chain {
         refuse::expr(expr, self.errors);
-        Chain::broken(names::read_by(expr, &self.streams))
+        Chain::broken(self.streams_in(expr))
     }
 }
 

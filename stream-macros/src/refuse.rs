@@ -2,9 +2,10 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::{Expr, Item, Macro, Pat};
+use syn::{Expr, Item, Pat};
 
 use crate::errors::Errors;
+use crate::names::Found;
 
 const SAME_GRAPH: &str = "every worker builds the same graph, once, before any record is there";
 
@@ -43,7 +44,7 @@ pub(crate) fn expr(expr: &Expr, errors: &mut Errors) {
             let help = "bind the stream with `let`, or write a function with `#[pipeline]`";
             add(&e.inputs_begin, "a closure cannot stand for a stream", help);
         }
-        Expr::Macro(e) => macro_call(&e.mac, errors),
+        Expr::Macro(e) => macro_call(&e.mac.path, errors),
         Expr::Reference(e) => {
             let help = "hand over the stream itself; it is cloned where it is read again";
             add(&e.and_token, "a stream is not borrowed", help);
@@ -100,11 +101,19 @@ fn refuse_loop(at: &dyn ToTokens, word: &str, errors: &mut Errors) {
     );
 }
 
-/// Refuses a macro that is given streams.
-pub(crate) fn macro_call(mac: &Macro, errors: &mut Errors) {
+/// Refuses a macro, told by its name, that is given streams.
+pub(crate) fn macro_call(name: &dyn ToTokens, errors: &mut Errors) {
     let help =
         "call it in a closure, on the records: `.inspect(|record| println!(\"{record:?}\"))`";
-    errors.add(&mac.path, "a macro cannot be given a stream", help);
+    errors.add(name, "a macro cannot be given a stream", help);
+}
+
+/// Tells of a stream that is read in a macro and nowhere else.
+pub(crate) fn in_macro(read: &Found, errors: &mut Errors) {
+    match &read.in_macro {
+        Some(name) if !read.in_closure => macro_call(name, errors),
+        _ => captured(&read.ident, errors),
+    }
 }
 
 /// Refuses a stream that a closure reads.
