@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::mem;
 
 use common::{parts, until_read};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,16 @@ fn started<T: Output + 'static>(
     })
 }
 
+/// What a job says that starts from what another one kept, which takes it back itself.
+fn refusal<T: Output + 'static, U: Output + 'static>(
+    kept: impl Fn(Stream<u64>) -> T + Copy + Send + Sync + 'static,
+    other: impl Fn(Stream<u64>) -> U + Send + Sync + 'static,
+) -> String {
+    let snapshot = stopped(kept);
+    assert_eq!(started(snapshot.clone(), kept), Ok(()));
+    started(snapshot, other).unwrap_err()
+}
+
 fn seconds(numbers: Stream<u64>) -> Seconds {
     let time = |n: &u64| EventTime::secs(1_700_000_000 + *n as i64);
     let (timed, late) = numbers.event_time(time, Lateness::secs(1_000));
@@ -66,28 +77,24 @@ fn seconds(numbers: Stream<u64>) -> Seconds {
     timed.key_by(|n| (n % 2) as u8)
 }
 
-fn tumbling(secs: u64) -> impl Fn(Stream<u64>) -> Timed<Windowed<u8, u64>> {
+fn tumbling(secs: u64) -> impl Fn(Stream<u64>) -> Timed<Windowed<u8, u64>> + Copy {
     move |numbers| seconds(numbers).tumbling(Size::secs(secs)).count()
 }
 
-fn session(secs: u64) -> impl Fn(Stream<u64>) -> Timed<Windowed<u8, u64>> {
+fn session(secs: u64) -> impl Fn(Stream<u64>) -> Timed<Windowed<u8, u64>> + Copy {
     move |numbers| seconds(numbers).session(Gap::secs(secs)).count()
 }
 
 #[test]
 fn windows_of_another_size_are_refused() {
-    let told = started(stopped(tumbling(10)), tumbling(7)).unwrap_err();
     let expected = "stage `x/tumbling` kept windows of size=10s, the job has size=7s";
-    assert_eq!(told, expected);
-    assert_eq!(started(stopped(tumbling(10)), tumbling(10)), Ok(()));
+    assert_eq!(refusal(tumbling(10), tumbling(7)), expected);
 }
 
 #[test]
 fn sessions_of_another_gap_are_refused() {
-    let told = started(stopped(session(60)), session(90)).unwrap_err();
     let expected = "stage `x/session` kept sessions of gap=1m, the job has gap=1m 30s";
-    assert_eq!(told, expected);
-    assert_eq!(started(stopped(session(60)), session(60)), Ok(()));
+    assert_eq!(refusal(session(60), session(90)), expected);
 }
 
 /// What is kept is the highest time of each lane, which is the same under any lateness.
@@ -104,40 +111,22 @@ fn another_lateness_is_taken() {
 
 #[test]
 fn a_scan_of_another_type_is_refused_before_it_reads_the_wrong_numbers() {
-    let unsigned = |numbers: Stream<u64>| {
-        numbers.key_by(|_| 0_u8).scan(
-            || 0_u64,
-            |seen, _| {
-                *seen += 1;
-                *seen
-            },
-        )
-    };
+    let unsigned = |numbers: Stream<u64>| numbers.key_by(|_| 0_u8).scan(|| 0_u64, mem::replace);
     let signed = |numbers: Stream<u64>| {
-        numbers.key_by(|_| 0_u8).scan(
-            || 0_i64,
-            |seen, _| {
-                *seen += 1;
-                *seen
-            },
-        )
+        let keyed = numbers.key_by(|_| 0_u8);
+        keyed.scan(|| 0_i64, |last, n| mem::replace(last, n as i64))
     };
-    let snapshot = stopped(unsigned);
-    let told = started(snapshot.clone(), signed).unwrap_err();
-    assert_eq!(told, "stage `x/scan` kept state `u64`, the job keeps `i64`");
-    assert_eq!(started(snapshot, unsigned), Ok(()));
+    let expected = "stage `x/scan` kept state `u64`, the job keeps `i64`";
+    assert_eq!(refusal(unsigned, signed), expected);
 }
 
 #[test]
 fn another_type_of_keys_is_refused() {
     let by = |numbers: Stream<u64>| numbers.key_by(|n| n % 2).count();
     let by_signed = |numbers: Stream<u64>| numbers.key_by(|n| (n % 2) as i64).count();
-    let snapshot = stopped(by);
-    let told = started(snapshot.clone(), by_signed).unwrap_err();
     let both = "stage `x/count` kept keys `u64`, the job keeps `i64`; \
                 stage `x/out/final_content` kept keys `u64`, the job keeps `i64`";
-    assert_eq!(told, both);
-    assert_eq!(started(snapshot, by), Ok(()));
+    assert_eq!(refusal(by, by_signed), both);
 }
 
 #[test]
@@ -147,8 +136,8 @@ fn a_stage_of_another_kind_under_the_same_name_is_refused() {
         let keyed = numbers.key_by(|_| 0_u8);
         keyed.fold(|| 0_u64, |sum, n| *sum += n).named("kept")
     };
-    let told = started(stopped(count), fold).unwrap_err();
-    assert_eq!(told, "stage `x/kept` was `count`, the job has `fold`");
+    let expected = "stage `x/kept` was `count`, the job has `fold`";
+    assert_eq!(refusal(count, fold), expected);
 }
 
 /// Folds into a default value of a type.
@@ -217,7 +206,7 @@ mod after {
 
 #[test]
 fn a_variant_that_was_added_is_told() {
-    let told = started(stopped(kept::<before::State>()), kept::<after::State>()).unwrap_err();
+    let told = refusal(kept::<before::State>(), kept::<after::State>());
     let fold = "stage `x/fold` kept state `enum {New, Seen {times: u32, by: [String]}}`, \
                 the job keeps `enum {New, Seen {times: u32, by: [String]}, Gone}`";
     assert!(told.starts_with(fold), "{told}");
@@ -225,7 +214,7 @@ fn a_variant_that_was_added_is_told() {
 
 #[test]
 fn a_field_that_was_added_is_told() {
-    let told = started(stopped(kept::<before::Visitor>()), kept::<after::Visitor>()).unwrap_err();
+    let told = refusal(kept::<before::Visitor>(), kept::<after::Visitor>());
     let fold = "stage `x/fold` kept state \
                 `{first: u64, last: Option<u64>, friends: map<String, ^2>}`, the job keeps \
                 `{first: u64, last: Option<u64>, friends: map<String, ^2>, name: String}`";

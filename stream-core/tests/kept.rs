@@ -8,45 +8,42 @@ use common::sorted;
 use stream_core::io::{self, collect};
 use stream_core::prelude::*;
 
-#[test]
-fn two_inputs_of_a_union_may_both_expand_beyond_a_turn() {
+/// Expands a union of the numbers below `inputs`, half of them from each side, and checks that the
+/// numbers below `outputs` come of it.
+fn check_union(
+    inputs: u64,
+    outputs: u64,
+    expand: impl Fn(Stream<u64>) -> Stream<u64> + Copy + Send + Sync + 'static,
+) {
     for workers in [1, 2] {
         let (sink, rows) = collect::<u64>();
-        Job::new("job", |graph: &Graph| {
-            let both = graph
-                .input::<u64>("left")
-                .union(graph.input::<u64>("right"));
-            graph.output("out", both.flat_map(|n| (0..200).map(move |m| n * 200 + m)));
+        Job::new("job", move |graph: &Graph| {
+            let both = graph.input("left").union(graph.input("right"));
+            graph.output("out", expand(both));
         })
-        .source("left", io::vec((0..4_000).collect::<Vec<u64>>()))
-        .source("right", io::vec((4_000..8_000).collect::<Vec<u64>>()))
+        .source("left", io::vec((0..inputs / 2).collect()))
+        .source("right", io::vec((inputs / 2..inputs).collect()))
         .sink("out", sink)
         .workers(workers)
         .run(Mode::Batch)
         .unwrap();
-        assert!(sorted(rows.take()).into_iter().eq(0..1_600_000));
+        assert!(sorted(rows.take()).into_iter().eq(0..outputs));
     }
 }
 
 #[test]
+fn two_inputs_of_a_union_may_both_expand_beyond_a_turn() {
+    check_union(8_000, 1_600_000, |both| {
+        both.flat_map(|n| (0..200).map(move |m| n * 200 + m))
+    });
+}
+
+#[test]
 fn nothing_is_lost_where_one_stage_behind_a_union_waits_for_another() {
-    for workers in [1, 2] {
-        let (sink, rows) = collect::<u64>();
-        Job::new("job", |graph: &Graph| {
-            let both = graph
-                .input::<u64>("left")
-                .union(graph.input::<u64>("right"));
-            let tens = both.flat_map(|n| (0..2).map(move |m| n * 2 + m));
-            graph.output("out", tens.flat_map(|n| (0..50).map(move |m| n * 50 + m)));
-        })
-        .source("left", io::vec((0..12_000).collect::<Vec<u64>>()))
-        .source("right", io::vec((12_000..24_000).collect::<Vec<u64>>()))
-        .sink("out", sink)
-        .workers(workers)
-        .run(Mode::Batch)
-        .unwrap();
-        assert!(sorted(rows.take()).into_iter().eq(0..2_400_000));
-    }
+    check_union(24_000, 2_400_000, |both| {
+        let pairs = both.flat_map(|n| (0..2).map(move |m| n * 2 + m));
+        pairs.flat_map(|n| (0..50).map(move |m| n * 50 + m))
+    });
 }
 
 #[test]

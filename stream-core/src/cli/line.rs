@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::compare::parse_modes;
@@ -17,6 +17,8 @@ use crate::engine::{Mode, Wait};
     about = "Runs a streaming pipeline: in batch, in micro-batches or record by record",
     disable_help_subcommand = true,
     after_help = EXIT_CODES,
+    mut_args(hide_values),
+    mut_subcommands(|command| command.mut_args(hide_values)),
 )]
 pub(super) struct Line {
     #[command(subcommand)]
@@ -41,6 +43,11 @@ impl Line {
     }
 }
 
+/// Keeps what the environment says out of the help.
+fn hide_values(arg: Arg) -> Arg {
+    arg.hide_env_values(true)
+}
+
 /// Refuses a flag before a command: only settings may stand there, anything else belongs to `run`.
 pub(super) fn refuse_misplaced(
     command: &mut clap::Command,
@@ -49,7 +56,7 @@ pub(super) fn refuse_misplaced(
     let Some(subcommand) = matches.subcommand_name() else {
         return Ok(());
     };
-    let is_misplaced = |arg: &&clap::Arg| {
+    let is_misplaced = |arg: &&Arg| {
         arg.get_id() != "set"
             && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
     };
@@ -109,7 +116,7 @@ pub(super) struct RunLine {
     #[command(flatten)]
     pub(super) tell: TellLine,
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
-    #[arg(long, env = "STREAM_DRAIN", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, env = "STREAM_DRAIN", value_parser = FalseyValueParser::new())]
     pub(super) drain: bool,
     /// Print every setting with the place that it comes from, as a file for `--config`, and run
     /// nothing
@@ -121,12 +128,7 @@ pub(super) struct RunLine {
 pub(super) struct ModeLine {
     /// batch, micro-batch=100ms, micro-batch=1000records, micro-batch=8MiB, per-record or
     /// per-record=strict; the results are the same
-    #[arg(
-        long,
-        default_value = "batch",
-        env = "STREAM_MODE",
-        hide_env_values = true
-    )]
+    #[arg(long, default_value = "batch", env = "STREAM_MODE")]
     pub(super) mode: Mode,
 }
 
@@ -142,31 +144,16 @@ struct SettingsLine {
 #[derive(Args)]
 pub(super) struct WorkLine {
     /// How many threads work
-    #[arg(long, env = "STREAM_WORKERS", hide_env_values = true)]
+    #[arg(long, env = "STREAM_WORKERS")]
     pub(super) workers: Option<usize>,
     /// How a worker waits for work: park frees its core, spin reacts at once
-    #[arg(
-        long,
-        value_name = "park|spin",
-        env = "STREAM_WAIT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "park|spin", env = "STREAM_WAIT")]
     pub(super) wait: Option<Wait>,
     /// Read at most so many records of each partition, the same ones in every run
-    #[arg(
-        long,
-        value_name = "RECORDS",
-        env = "STREAM_LIMIT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "RECORDS", env = "STREAM_LIMIT")]
     pub(super) limit: Option<u64>,
     /// Take settings from a TOML file; its keys are the names of the flags
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STREAM_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "STREAM_CONFIG")]
     pub(super) config: Option<PathBuf>,
 }
 
@@ -174,7 +161,7 @@ pub(super) struct WorkLine {
 #[derive(Args)]
 pub(super) struct TellLine {
     /// Tell nothing on stderr but errors
-    #[arg(long, short, env = "STREAM_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    #[arg(long, short, env = "STREAM_QUIET", value_parser = FalseyValueParser::new())]
     pub(super) quiet: bool,
     /// When to use colours; auto looks for a terminal and NO_COLOR
     #[arg(
@@ -182,8 +169,7 @@ pub(super) struct TellLine {
         value_enum,
         value_name = "WHEN",
         default_value_t,
-        env = "STREAM_COLOR",
-        hide_env_values = true
+        env = "STREAM_COLOR"
     )]
     pub(super) color: Color,
 }
@@ -194,12 +180,11 @@ pub(super) struct CompareLine {
     #[arg(
         long,
         default_value = "batch,micro-batch=100ms,per-record",
-        env = "STREAM_MODES",
-        hide_env_values = true
+        env = "STREAM_MODES"
     )]
     pub(super) modes: Modes,
     /// How often each mode runs
-    #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS", hide_env_values = true)]
+    #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS")]
     pub(super) runs: u64,
     #[command(flatten)]
     pub(super) work: WorkLine,
@@ -360,6 +345,14 @@ mod tests {
             let both = settings(&[gap, command, top].concat());
             assert_eq!(both, ["gap=45m", "top=a=b"]);
         }
+    }
+
+    #[test]
+    fn the_help_never_tells_what_the_environment_says() {
+        let line = Line::command();
+        let commands = std::iter::once(&line).chain(line.get_subcommands());
+        let mut args = commands.flat_map(clap::Command::get_arguments);
+        assert!(args.all(Arg::is_hide_env_values_set));
     }
 
     #[test]

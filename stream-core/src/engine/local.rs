@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,28 +32,19 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
-    pub(crate) limit: Option<u64>,
-    pub(crate) leap: Option<Leap>,
-    pub(crate) tap: Option<Arc<dyn Tap>>,
-}
-
-/// What the operators of one worker share.
-pub(crate) struct Local {
-    pub(crate) index: usize,
-    pub(crate) peers: usize,
-    pub(crate) mode: Mode,
-    pub(crate) clock: Clock,
-    pub(crate) epochs: Epochs,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) abort: Abort,
-    pub(crate) bindings: Arc<Bindings>,
     /// How many records of each partition are read at most.
     pub(crate) limit: Option<u64>,
     /// How far a record may leap, where the job says so.
     pub(crate) leap: Option<Leap>,
     /// What takes the place of every sink, if anything does.
     pub(crate) tap: Option<Arc<dyn Tap>>,
-    counters: Counters,
+}
+
+/// What the operators of one worker share: what all workers do, and what is its own.
+pub(crate) struct Local {
+    pub(crate) index: usize,
+    pub(crate) peers: usize,
+    shared: Shared,
     sources: RefCell<Vec<Activator>>,
     /// By source node: what to do with records that cannot be read.
     policies: RefCell<BTreeMap<u32, BadRecordPolicy>>,
@@ -70,21 +62,20 @@ pub(crate) struct Local {
 /// Closes a sink's writer. What goes wrong ends the job.
 type Closer = Box<dyn FnOnce()>;
 
+impl Deref for Local {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
 impl Local {
     pub(crate) fn new(shared: &Shared, index: usize, peers: usize) -> Self {
         Local {
             index,
             peers,
-            mode: shared.mode,
-            clock: shared.clock.clone(),
-            epochs: shared.epochs.clone(),
-            snapshots: shared.snapshots.clone(),
-            abort: shared.abort.clone(),
-            bindings: shared.bindings.clone(),
-            limit: shared.limit,
-            leap: shared.leap,
-            tap: shared.tap.clone(),
-            counters: shared.counters.clone(),
+            shared: shared.clone(),
             sources: RefCell::default(),
             policies: RefCell::default(),
             has_bad_records: Cell::new(false),

@@ -348,8 +348,7 @@ impl<'s> Open<'s> for Stage<Flow<'s>> {
             step: self.step,
             guard: self.guard,
             made: Segment::default(),
-            is_made: false,
-            has_rest: false,
+            waits: Waits::Nothing,
         })
     }
 }
@@ -359,10 +358,16 @@ struct StagePull {
     step: Box<dyn Batches>,
     guard: Guard,
     made: Segment,
-    /// Whether what was made has not been taken yet.
-    is_made: bool,
-    /// Whether it was made of a part of a segment.
-    has_rest: bool,
+    waits: Waits,
+}
+
+/// What was made of a segment and has not been taken yet.
+#[derive(PartialEq)]
+enum Waits {
+    Nothing,
+    /// More is to be made of the segment.
+    Piece,
+    Last,
 }
 
 impl Pull for StagePull {
@@ -372,27 +377,24 @@ impl Pull for StagePull {
             step,
             guard,
             made,
-            is_made,
-            has_rest,
+            waits,
         } = self;
         let mut pieces = PIECES;
         upstream.pull(&mut |capability, segment| {
             loop {
-                if !*is_made {
+                if *waits == Waits::Nothing {
                     let entered = guard.enter();
-                    *has_rest = step.run(segment, made);
+                    let has_rest = step.run(segment, made);
                     drop(entered);
                     made.lane = segment.lane;
                     // What the lane promises holds behind all of its records.
-                    made.progress = match has_rest {
-                        true => Progress::Open,
-                        false => segment.progress,
+                    (*waits, made.progress) = match has_rest {
+                        true => (Waits::Piece, Progress::Open),
+                        false => (Waits::Last, segment.progress),
                     };
-                    *is_made = true;
                 }
                 each(capability, made)?;
-                *is_made = false;
-                if !*has_rest {
+                if std::mem::replace(waits, Waits::Nothing) == Waits::Last {
                     return ControlFlow::Continue(());
                 }
                 pieces -= 1;

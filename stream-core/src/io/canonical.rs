@@ -102,12 +102,8 @@ type Done = Result<(), Failed>;
 struct Text<'a>(&'a mut String);
 
 impl Text<'_> {
-    fn display(self, value: impl fmt::Display) -> Done {
-        write!(self.0, "{value}").map_err(ser::Error::custom)
-    }
-
-    fn debug(self, value: impl fmt::Debug) -> Done {
-        write!(self.0, "{value:?}").map_err(ser::Error::custom)
+    fn put(self, text: fmt::Arguments<'_>) -> Done {
+        self.0.write_fmt(text).map_err(ser::Error::custom)
     }
 }
 
@@ -142,13 +138,14 @@ impl<'a> Parts<'a> {
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Done {
         self.next();
-        Text(self.into).debug(name)?;
+        Text(self.into).put(format_args!("{name:?}"))?;
         self.into.push(':');
         value.serialize(Text(self.into))
     }
 
-    fn close(self) {
+    fn close(self) -> Done {
         self.into.push_str(self.close);
+        Ok(())
     }
 }
 
@@ -156,6 +153,15 @@ impl<'a> Parts<'a> {
 struct Entries<'a> {
     into: &'a mut String,
     entries: Vec<(String, String)>,
+}
+
+/// Writes a plain value as Rust shows it.
+macro_rules! plain {
+    ($($form:literal, $method:ident: $type:ty;)*) => {
+        $(fn $method(self, value: $type) -> Done {
+            self.put(format_args!($form, value))
+        })*
+    };
 }
 
 impl<'a> ser::Serializer for Text<'a> {
@@ -169,72 +175,27 @@ impl<'a> ser::Serializer for Text<'a> {
     type SerializeStruct = Parts<'a>;
     type SerializeStructVariant = Parts<'a>;
 
-    fn serialize_bool(self, value: bool) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_i8(self, value: i8) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_i16(self, value: i16) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_i32(self, value: i32) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_i64(self, value: i64) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_i128(self, value: i128) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_u8(self, value: u8) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_u16(self, value: u16) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_u32(self, value: u32) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_u64(self, value: u64) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_u128(self, value: u128) -> Done {
-        self.display(value)
-    }
-
-    fn serialize_f32(self, value: f32) -> Done {
-        self.debug(value)
-    }
-
-    fn serialize_f64(self, value: f64) -> Done {
-        self.debug(value)
-    }
-
-    fn serialize_char(self, value: char) -> Done {
-        self.debug(value)
-    }
-
-    fn serialize_str(self, value: &str) -> Done {
-        self.debug(value)
-    }
-
-    fn serialize_bytes(self, value: &[u8]) -> Done {
-        self.debug(value)
+    plain! {
+        "{}", serialize_bool: bool;
+        "{}", serialize_i8: i8;
+        "{}", serialize_i16: i16;
+        "{}", serialize_i32: i32;
+        "{}", serialize_i64: i64;
+        "{}", serialize_i128: i128;
+        "{}", serialize_u8: u8;
+        "{}", serialize_u16: u16;
+        "{}", serialize_u32: u32;
+        "{}", serialize_u64: u64;
+        "{}", serialize_u128: u128;
+        "{:?}", serialize_f32: f32;
+        "{:?}", serialize_f64: f64;
+        "{:?}", serialize_char: char;
+        "{:?}", serialize_str: &str;
+        "{:?}", serialize_bytes: &[u8];
     }
 
     fn serialize_none(self) -> Done {
-        self.display("null")
+        self.put(format_args!("null"))
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
@@ -249,15 +210,15 @@ impl<'a> ser::Serializer for Text<'a> {
     }
 
     fn serialize_unit(self) -> Done {
-        self.display("null")
+        self.serialize_none()
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Done {
-        self.display(name)
+        self.put(format_args!("{name}"))
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Done {
-        self.display(variant)
+        self.put(format_args!("{variant}"))
     }
 
     fn serialize_newtype_struct<T>(self, _: &'static str, value: &T) -> Done
@@ -279,8 +240,7 @@ impl<'a> ser::Serializer for Text<'a> {
     {
         let mut parts = Parts::open(self.0, variant, "(", ")");
         parts.part(value)?;
-        parts.close();
-        Ok(())
+        parts.close()
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, Failed> {
@@ -354,93 +314,38 @@ impl ser::SerializeMap for Entries<'_> {
             parts.into.push(':');
             parts.into.push_str(value);
         }
-        parts.close();
-        Ok(())
+        parts.close()
     }
 }
 
-impl ser::SerializeSeq for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
+/// Writes parts as they come, with their name where they have one.
+macro_rules! in_turn {
+    ($($parts:ident: $method:ident as $part:ident($($name:ident)?);)*) => {
+        $(impl ser::$parts for Parts<'_> {
+            type Ok = ();
+            type Error = Failed;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        self.part(value)
-    }
+            fn $method<T>(&mut self, $($name: &'static str,)? value: &T) -> Done
+            where
+                T: Serialize + ?Sized,
+            {
+                self.$part($($name,)? value)
+            }
 
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
+            fn end(self) -> Done {
+                self.close()
+            }
+        })*
+    };
 }
 
-impl ser::SerializeTuple for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        self.part(value)
-    }
-
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
-}
-
-impl ser::SerializeTupleStruct for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        self.part(value)
-    }
-
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
-}
-
-impl ser::SerializeTupleVariant for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        self.part(value)
-    }
-
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
-}
-
-impl ser::SerializeStruct for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
-}
-
-impl ser::SerializeStructVariant for Parts<'_> {
-    type Ok = ();
-    type Error = Failed;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Done {
-        self.close();
-        Ok(())
-    }
+in_turn! {
+    SerializeSeq: serialize_element as part();
+    SerializeTuple: serialize_element as part();
+    SerializeTupleStruct: serialize_field as part();
+    SerializeTupleVariant: serialize_field as part();
+    SerializeStruct: serialize_field as field(name);
+    SerializeStructVariant: serialize_field as field(name);
 }
 
 #[cfg(test)]

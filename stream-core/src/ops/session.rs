@@ -120,10 +120,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
     }
 
     fn save(&self, table: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
-        let rows = table.iter().map(|(key, sessions)| {
-            let sessions: Vec<&Session<A>> = sessions.iter().collect();
-            (hash_of(key), (key, sessions))
-        });
+        let rows = table.iter().map(|row| (hash_of(&row.0), row));
         let mut shards = by_shard(rows).into_iter();
         shards.try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
     }

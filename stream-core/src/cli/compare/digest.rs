@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -74,18 +74,22 @@ impl DigestTap {
 
     /// What the run wrote, by output; to be asked when it has ended.
     pub(super) fn contents(&self) -> BTreeMap<String, Content> {
-        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = self.outputs();
         let content = |(port, output): (&String, &Output)| (port.clone(), output.content.clone());
         outputs.iter().map(content).collect()
     }
 
     /// The rows of one output, if they were kept.
     pub(super) fn take_rows(&self, port: &str) -> Rows {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outputs = self.outputs();
         let output = outputs.get_mut(port);
         output
             .map(|output| mem::take(&mut output.rows))
             .unwrap_or_default()
+    }
+
+    fn outputs(&self) -> MutexGuard<'_, BTreeMap<String, Output>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,11 +144,7 @@ impl TapWriter for DigestWriter {
         for row in mem::take(&mut self.latest).into_values() {
             self.output.add(&row, self.tap.keeps_rows);
         }
-        let mut outputs = self
-            .tap
-            .outputs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut outputs = self.tap.outputs();
         let all = outputs.entry(self.port.clone()).or_default();
         let Output { content, rows } = mem::take(&mut self.output);
         all.content.rows += content.rows;
