@@ -14,10 +14,13 @@
 
 mod csv;
 mod decode;
+mod fields;
 mod input;
 mod json_lines;
 mod paths;
+mod plain;
 mod quotes;
+mod row;
 mod sink;
 mod source;
 mod staged;
