@@ -16,6 +16,7 @@ use super::quotes::{Mark, Quotes};
 use super::row::Row;
 use crate::error::BadRecord;
 use crate::error::Problem;
+use crate::io::source::Chunk;
 
 /// The format CSV, and its settings.
 #[derive(Clone, Copy, Debug)]
@@ -114,17 +115,19 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     }
 
     #[inline]
-    fn record(&mut self) -> Result<Result<T, BadRecord>, Problem> {
+    fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         if self.width != Some(self.row.len()) {
-            return Ok(Err(self.wrong_width()));
+            into.push_bad(self.wrong_width());
+            return Ok(());
         }
-        let fields = self
-            .row
-            .fields(&self.piece[self.place.clone()], self.header.as_ref());
-        match fields.and_then(|mut fields| T::deserialize(&mut fields).ok()) {
-            Some(record) => Ok(Ok(record)),
-            None => self.second_reading(),
+        let row = &self.piece[self.place.clone()];
+        if let Some(mut fields) = self.row.fields(row, self.header.as_ref())
+            && let Ok(record) = T::deserialize(&mut fields)
+        {
+            into.push(record);
+            return Ok(());
         }
+        self.read_again(into)
     }
 
     fn bytes(&self) -> u64 {
@@ -163,12 +166,13 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// Reads the row by the `csv` crate, which is slower, takes bytes that are not UTF-8 where `T`
     /// does, and says what is wrong.
     #[cold]
-    fn second_reading(&mut self) -> Result<Result<T, BadRecord>, Problem> {
+    fn read_again(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         let row = self.copy();
-        row.deserialize(self.names()).map_or_else(
-            |error| self.explain(&row, error).map(Err),
-            |record| Ok(Ok(record)),
-        )
+        match row.deserialize(self.names()) {
+            Ok(record) => into.push(record),
+            Err(error) => into.push_bad(self.explain(&row, error)?),
+        }
+        Ok(())
     }
 
     /// The row's place and text, without what is wrong with it.
