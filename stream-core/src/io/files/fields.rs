@@ -403,3 +403,6 @@ impl<'de> VariantAccess<'de> for &mut Fields<'de> {
         Err(Refused)
     }
 }
+
+#[cfg(test)]
+mod tests;

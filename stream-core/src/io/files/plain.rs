@@ -56,12 +56,13 @@ fn marks_at(bytes: &[u8], start: usize, delimiter: u8) -> u32 {
 
 #[inline]
 fn marks(block: &[u8; BLOCK], delimiter: u8) -> u32 {
-    let is_mark = block.map(|byte| {
-        u8::from(byte == delimiter)
-            | u8::from(byte == b'\n')
-            | u8::from(byte == b'\r')
-            | u8::from(byte == b'"')
-    });
+    let mut is_mark = [0; BLOCK];
+    for (mark, byte) in is_mark.iter_mut().zip(block) {
+        *mark = u8::from(*byte == delimiter)
+            | u8::from(*byte == b'\n')
+            | u8::from(*byte == b'\r')
+            | u8::from(*byte == b'"');
+    }
     let (words, _) = is_mark.as_chunks::<8>();
     let bits = words.iter().rev().map(|word| gather(*word));
     bits.fold(0, |marks, bits| marks << 8 | u32::from(bits))
