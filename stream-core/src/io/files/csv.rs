@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::num::IntErrorKind;
 use std::ops::Range;
+use std::str;
 use std::sync::Arc;
 
 use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
@@ -57,7 +58,7 @@ impl InputFormat for Csv {
         CsvRows {
             format: *self,
             file: Arc::default(),
-            piece: Vec::new(),
+            piece: Piece::default(),
             place: 0..0,
             row: Row::new(self.delimiter),
             header: None,
@@ -72,7 +73,7 @@ impl InputFormat for Csv {
 pub struct CsvRows<T> {
     format: Csv,
     file: Arc<str>,
-    piece: Vec<u8>,
+    piece: Piece,
     /// Where the row that was stepped to lies in the piece.
     place: Range<usize>,
     row: Row,
@@ -86,7 +87,7 @@ pub struct CsvRows<T> {
 impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn start(&mut self, file: Arc<str>) {
         self.file = file;
-        self.piece = Vec::new();
+        self.piece = Piece::default();
         self.place = 0..0;
         self.row = Row::new(self.format.delimiter);
         self.header = None;
@@ -95,22 +96,23 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     }
 
     fn piece(&mut self, rows: Vec<u8>) {
-        self.lines.next_piece(&self.piece);
-        self.piece = rows;
+        self.lines.next_piece(self.piece.bytes());
+        self.piece = Piece::new(rows);
         self.place = 0..0;
     }
 
     #[inline]
     fn step(&mut self) -> Result<bool, Problem> {
         while let Some(start) = self.next_start() {
-            self.place = start..start + self.row.take(&self.piece[start..]);
+            self.place = start..start + self.row.take(&self.piece.bytes()[start..]);
             self.width.get_or_insert(self.row.len());
             if !self.format.header || self.header.is_some() {
                 return Ok(true);
             }
             self.header = Some(Header::new(self.copy()));
         }
-        self.place = self.piece.len()..self.piece.len();
+        let end = self.piece.bytes().len();
+        self.place = end..end;
         Ok(false)
     }
 
@@ -120,8 +122,8 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
             into.push_bad(self.wrong_width());
             return Ok(());
         }
-        let row = &self.piece[self.place.clone()];
-        if let Some(mut fields) = self.row.fields(row, self.header.as_ref())
+        let text = self.piece.text(self.place.clone());
+        if let Some(mut fields) = text.and_then(|text| self.row.fields(text, self.header.as_ref()))
             && let Ok(record) = T::deserialize(&mut fields)
         {
             into.push(record);
@@ -149,14 +151,18 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// Where the next row starts: behind empty lines.
     #[inline]
     fn next_start(&self) -> Option<usize> {
-        let rest = &self.piece[self.place.end..];
+        let rest = &self.piece.bytes()[self.place.end..];
         let start = rest.iter().position(|byte| !is_line_end(*byte))?;
         Some(self.place.end + start)
     }
 
+    fn bytes_of_row(&self) -> &[u8] {
+        &self.piece.bytes()[self.place.clone()]
+    }
+
     /// Copies the row for the `csv` crate.
     fn copy(&self) -> ByteRecord {
-        self.row.copy(&self.piece[self.place.clone()])
+        self.row.copy(self.bytes_of_row())
     }
 
     fn names(&self) -> Option<&ByteRecord> {
@@ -177,8 +183,8 @@ impl<T: DeserializeOwned> CsvRows<T> {
 
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
-        let text = BadRecord::excerpt(&self.piece[self.place.clone()]);
-        let line = self.lines.at(&self.piece, self.place.start);
+        let text = BadRecord::excerpt(self.bytes_of_row());
+        let line = self.lines.at(self.piece.bytes(), self.place.start);
         let hint = Some(BAD_RECORD_HINT.to_owned());
         BadRecord {
             place: self.file.to_string(),
@@ -232,11 +238,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
                 ..bad
             });
         };
-        let (lines_down, column) = place(
-            &self.piece[self.place.clone()],
-            index,
-            self.format.delimiter,
-        );
+        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
         let line = bad.line + lines_down;
         Ok(BadRecord {
             line,
@@ -308,6 +310,42 @@ fn told(row: &ByteRecord, error: &DeserializeError, field: Option<usize>) -> Str
             format!("the row has only {} fields", row.len())
         }
         other => other.to_string(),
+    }
+}
+
+/// Whole rows. That they are UTF-8 is checked once and not row by row; where they are not, each of
+/// them may still be.
+enum Piece {
+    Text(String),
+    Mixed(Vec<u8>),
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Piece::Text(String::new())
+    }
+}
+
+impl Piece {
+    fn new(rows: Vec<u8>) -> Self {
+        String::from_utf8(rows).map_or_else(|error| Piece::Mixed(error.into_bytes()), Piece::Text)
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Text(text) => text.as_bytes(),
+            Piece::Mixed(bytes) => bytes,
+        }
+    }
+
+    /// The row at this place, if it is UTF-8.
+    #[inline]
+    fn text(&self, place: Range<usize>) -> Option<&str> {
+        match self {
+            Piece::Text(text) => text.get(place),
+            Piece::Mixed(bytes) => str::from_utf8(&bytes[place]).ok(),
+        }
     }
 }
 

@@ -74,21 +74,26 @@ impl Row {
         self.ends.len()
     }
 
-    /// The fields of the row that was taken from these bytes, if they are UTF-8.
+    /// The fields of the row that was taken from the bytes of this text.
     #[inline]
     pub(super) fn fields<'a>(
         &'a self,
-        bytes: &'a [u8],
+        text: &'a str,
         header: Option<&'a Header>,
     ) -> Option<Fields<'a>> {
-        let (text, gap) = self.text(bytes);
-        let text = str::from_utf8(text).ok()?;
+        let (text, gap) = match self.is_quoted {
+            true => (str::from_utf8(self.unquoted()).ok()?, 0),
+            false => (text, 1),
+        };
         Some(Fields::new(text, &self.ends, gap, header))
     }
 
     /// Copies them, whatever they are.
     pub(super) fn copy(&self, bytes: &[u8]) -> ByteRecord {
-        let (text, gap) = self.text(bytes);
+        let (text, gap) = match self.is_quoted {
+            true => (self.unquoted(), 0),
+            false => (bytes, 1),
+        };
         let starts = self.ends.iter().map(|end| end + gap);
         let starts = [0].into_iter().chain(starts);
         let fields = starts
@@ -97,14 +102,8 @@ impl Row {
         fields.collect()
     }
 
-    /// The text that the fields are parts of, and how many bytes lie between two of them.
-    #[inline]
-    fn text<'a>(&'a self, bytes: &'a [u8]) -> (&'a [u8], usize) {
-        let end = self.ends.last().copied().unwrap_or_default();
-        match self.is_quoted {
-            true => (&self.unquoted[..end], 0),
-            false => (&bytes[..end], 1),
-        }
+    fn unquoted(&self) -> &[u8] {
+        &self.unquoted[..self.ends.last().copied().unwrap_or_default()]
     }
 }
 
