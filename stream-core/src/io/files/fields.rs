@@ -1,13 +1,15 @@
 //! Records from the fields of a row of CSV, where nothing is wrong with the row.
 //!
-//! What a row means is what the `csv` crate makes of it, and this is the same from slices that
-//! nobody copies, with errors that say nothing: a row that is [`Refused`] here is read once more
-//! by the `csv` crate, which takes it after all or says what is wrong. So this must never take
-//! what that crate refuses, nor differently; it may refuse what that crate takes.
+//! What a row means is what the `csv` crate makes of it. This makes the same of slices that nobody
+//! copies, with an error that says nothing: a row that is [`Refused`] here is read once more by the
+//! `csv` crate, which takes it after all or says what is wrong. So this must never take what that
+//! crate refuses, nor differently; it may refuse what that crate takes, and only time is lost.
 //!
 //! A struct whose fields are named just as the header, in this order, is read without a look at
-//! the names. As each field is asked for once, and no more and no less of them than the header
-//! has, each name would have led to the same place. Every other struct is read by the names.
+//! the names. As exactly as many fields are asked for as the header has, each name would have led
+//! to the same place; where an alias is among the names, fewer are, and the row is refused. Every
+//! other struct is read by the names. A `Deserialize` by hand must take a sequence in the order of
+//! the fields that it names, as a derived one does.
 
 use std::cell::Cell;
 use std::fmt;
