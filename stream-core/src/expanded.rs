@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
 use crate::job::{Handle, Report};
-use crate::run::Wait;
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
 

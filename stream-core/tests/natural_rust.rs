@@ -67,9 +67,7 @@ mod settings {
 
     #[pipeline]
     fn checked(words: Stream<String>, short: fn(&String) -> bool, known: Check) -> Stream<String> {
-        let chosen = words
-            .filter(move |word| short(word))
-            .filter(|word| known(word));
+        let chosen = words.filter(short).filter(|word| known(word));
         chosen
     }
 
@@ -203,7 +201,7 @@ mod forms {
     }
 
     #[pipeline]
-    #[allow(unused_variables)]
+    #[allow(unused_variables, clippy::todo)]
     fn unwritten(clicks: Stream<u64>, gap: Gap) -> (Stream<u64>, Table<u64, u64>) {
         let people = clicks.filter(|n| *n > 1);
         todo!()

@@ -132,7 +132,7 @@ const _: () = {
             sessions__test(draft, ::core::marker::PhantomData)
         }
         fn draft__() -> private__::Draft {
-            let settings = private__::Settings::default();
+            let settings = private__::Settings::new();
             private__::Draft::new(
                 &Self::GRAPH,
                 settings,

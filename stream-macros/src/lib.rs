@@ -71,3 +71,6 @@ fn one_pipeline(attr: proc_macro2::TokenStream, function: syn::ItemFn) -> proc_m
     check::rules(&model, &mut errors);
     expand::expand(&model, understood, errors)
 }
+
+#[cfg(test)]
+mod tests;
