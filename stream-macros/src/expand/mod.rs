@@ -12,7 +12,7 @@ mod ports;
 mod test;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use crate::errors::Errors;
 use crate::model::{Kind, Model};
@@ -64,11 +64,10 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
         .as_ref()
         .map(|receiver| quote!(#receiver,));
     let picture = docs::picture(model);
-    let written = &definition.block;
-    let block = match (understood, definition.body.is_unwritten) {
-        (true, true) => quote!(#written),
-        (true, false) => body::block(model),
-        (false, _) => quote!({ ::core::unreachable!() }),
+    let block = match understood {
+        _ if definition.body.is_unwritten || is_editor() => as_it_stands(&definition.block),
+        true => body::block(model),
+        false => quote!({ ::core::unreachable!() }),
     };
     let quiet = (!is_right).then(|| quote!(#[allow(unused, clippy::diverging_sub_expression)]));
     quote! {
@@ -77,6 +76,25 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
         #quiet
         #vis fn #ident #generics (#receiver #(#parameters),*) -> #output #bounds #block
     }
+}
+
+/// Whether it is an editor that expands the macro. It sees the function as it stands: the handles are
+/// what the user takes them for, and a half-typed line is where the editor looks for it.
+fn is_editor() -> bool {
+    let program = std::env::current_exe();
+    let name = program.as_ref().ok().and_then(|path| path.file_name());
+    name.is_some_and(|name| name.to_string_lossy().starts_with("rust-analyzer"))
+}
+
+/// A body without the attributes that are ours.
+fn as_it_stands(block: &syn::Block) -> TokenStream {
+    let mut block = block.clone();
+    for stmt in &mut block.stmts {
+        if let syn::Stmt::Local(local) = stmt {
+            local.attrs.retain(|attr| !attr.path().is_ident("was"));
+        }
+    }
+    block.to_token_stream()
 }
 
 /// The struct that stands for the pipeline.
