@@ -9,7 +9,7 @@ use quote::ToTokens;
 use crate::errors::Errors;
 use crate::model::{Kind, Model};
 use crate::names;
-use crate::parse::{Bind, Chain, Head, NotStream, Role, Statement};
+use crate::parse::{Arg, Bind, Call, Chain, Head, NotStream, Role, Statement};
 use crate::refuse;
 
 /// What stands in the place where an input or a setting would be a method: the one thing that a test
@@ -26,7 +26,25 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
             refuse::in_macro(read, errors);
         }
     }
-    if !errors.is_empty() {
+    for value in &body.changed {
+        refuse::changed(value, errors);
+    }
+    for bind in binds(model) {
+        let last = bind.chain.calls.last().map(|call| &call.method);
+        let gives_two = last.filter(|method| *method == "event_time" || *method == "split");
+        if let (Some(method), syn::Pat::Ident(pat)) = (gives_two, &bind.pat) {
+            refuse::one_name_for_two(&pat.ident, method, errors);
+        }
+    }
+    each_chain(model, &mut |chain| {
+        if let Head::Function { function, .. } = &chain.head
+            && let syn::Expr::Path(path) = function
+            && path.path.is_ident(&model.definition.ident)
+        {
+            refuse::recursion(function, errors);
+        }
+    });
+    if !errors.is_empty() || !body.unknown.is_empty() {
         return; // What is returned may be what was not understood.
     }
     for NotStream { expr, in_tuple } in &body.not_streams {
@@ -49,12 +67,45 @@ pub(crate) fn rules(model: &Model, errors: &mut Errors) {
     names_are_used_once(model, errors);
     ports_have_free_names(model, errors);
     old_names_are_gone(model, errors);
-    if model.definition.body.is_unwritten {
-        return;
+    let body = &model.definition.body;
+    if body.is_unwritten || !body.unknown.is_empty() {
+        return; // What is missing may be what is to read them.
     }
     streams_are_used(model, errors);
     chains_lead_somewhere(model, errors);
-    outputs_match(model, errors);
+    if errors.is_empty() {
+        outputs_match(model, errors);
+    }
+}
+
+/// Calls back for each chain, those in arguments too.
+fn each_chain(model: &Model, back: &mut dyn FnMut(&Chain)) {
+    let body = &model.definition.body;
+    let chains = body
+        .statements
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::Plain(..) => None,
+            Statement::Bind(bind) => Some(&bind.chain),
+            Statement::End(chain) => Some(chain),
+        });
+    chains
+        .chain(&body.returned)
+        .for_each(|chain| each_inside(chain, back));
+}
+
+fn each_inside(chain: &Chain, back: &mut dyn FnMut(&Chain)) {
+    back(chain);
+    let of_head = match &chain.head {
+        Head::Function { args, .. } => &args[..],
+        _ => &[],
+    };
+    let of_calls = chain.calls.iter().flat_map(Call::args);
+    for arg in of_head.iter().chain(of_calls) {
+        if let Arg::Stream(chain) = arg {
+            each_inside(chain, back);
+        }
+    }
 }
 
 fn binds(model: &Model) -> impl Iterator<Item = &Bind> {

@@ -60,6 +60,111 @@ pub(crate) fn bound_by(pat: &Pat) -> Vec<Ident> {
     bound.0
 }
 
+/// The methods that change what they are called on, of the collections that people count with.
+const CHANGING: [&str; 12] = [
+    "append",
+    "clear",
+    "entry",
+    "extend",
+    "get_mut",
+    "insert",
+    "pop",
+    "push",
+    "push_back",
+    "push_str",
+    "remove",
+    "retain",
+];
+
+/// The `let mut` values of a function's body that closures in it change, each once.
+pub(crate) fn changed_in_closures(block: &Block) -> Vec<Ident> {
+    let mut finder = Changes::default();
+    finder.visit_block(block);
+    finder.found
+}
+
+#[derive(Default)]
+struct Changes {
+    values: Names,
+    in_closure: bool,
+    found: Vec<Ident>,
+}
+
+impl Changes {
+    fn meet(&mut self, target: &Expr) {
+        match target {
+            Expr::Path(path) => {
+                let Some(ident) = path.path.get_ident() else {
+                    return;
+                };
+                let is_new = self.found.iter().all(|found| found != ident);
+                if self.in_closure && is_new && self.values.contains(&text(ident)) {
+                    self.found.push(ident.clone());
+                }
+            }
+            Expr::Field(field) => self.meet(&field.base),
+            Expr::Index(index) => self.meet(&index.expr),
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Visit<'a> for Changes {
+    fn visit_pat_ident(&mut self, pat: &'a PatIdent) {
+        if self.in_closure {
+            self.values.remove(&text(&pat.ident)); // it hides what is outside
+        } else if pat.mutability.is_some() {
+            self.values.insert(text(&pat.ident));
+        }
+        visit::visit_pat_ident(self, pat);
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'a ExprClosure) {
+        let values = self.values.clone();
+        let outside = std::mem::replace(&mut self.in_closure, true);
+        visit::visit_expr_closure(self, closure);
+        self.in_closure = outside;
+        self.values = values;
+    }
+
+    fn visit_expr_assign(&mut self, assign: &'a syn::ExprAssign) {
+        self.meet(&assign.left);
+        visit::visit_expr_assign(self, assign);
+    }
+
+    fn visit_expr_binary(&mut self, binary: &'a syn::ExprBinary) {
+        use syn::BinOp::{
+            AddAssign, BitAndAssign, BitOrAssign, BitXorAssign, DivAssign, MulAssign, RemAssign,
+            ShlAssign, ShrAssign, SubAssign,
+        };
+        if matches!(
+            binary.op,
+            AddAssign(_)
+                | SubAssign(_)
+                | MulAssign(_)
+                | DivAssign(_)
+                | RemAssign(_)
+                | BitXorAssign(_)
+                | BitAndAssign(_)
+                | BitOrAssign(_)
+                | ShlAssign(_)
+                | ShrAssign(_)
+        ) {
+            self.meet(&binary.left);
+        }
+        visit::visit_expr_binary(self, binary);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        if CHANGING.iter().any(|name| call.method == name) {
+            self.meet(&call.receiver);
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_item(&mut self, _: &'a syn::Item) {}
+}
+
 struct Finder<'n> {
     names: &'n Names,
     /// What hides the names at this place, the innermost last.

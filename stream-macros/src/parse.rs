@@ -72,6 +72,11 @@ pub(crate) struct Body {
     pub(crate) in_macros: Vec<Found>,
     /// What is returned and reads no stream.
     pub(crate) not_streams: Vec<NotStream>,
+    /// Names that chains begin with and that the function does not bind: typos, most likely, which
+    /// the compiler tells of. They are taken for streams.
+    pub(crate) unknown: Vec<Ident>,
+    /// Values that a closure changes.
+    pub(crate) changed: Vec<Ident>,
 }
 
 /// Something that is returned and reads no stream.
@@ -186,6 +191,7 @@ struct BodyParser<'e> {
     streams: Names,
     values: Names,
     not_streams: Vec<NotStream>,
+    unknown: Vec<Ident>,
     errors: &'e mut Errors,
 }
 
@@ -200,6 +206,7 @@ impl<'e> BodyParser<'e> {
             streams: named(false),
             values: named(true),
             not_streams: Vec::new(),
+            unknown: Vec::new(),
             errors,
         }
     }
@@ -246,6 +253,8 @@ impl<'e> BodyParser<'e> {
         });
         body.returned = last.map(|last| self.result(last)).unwrap_or_default();
         body.not_streams = self.not_streams;
+        body.unknown = self.unknown;
+        body.changed = names::changed_in_closures(block);
         body
     }
 
@@ -329,7 +338,9 @@ impl<'e> BodyParser<'e> {
                 outputs.map(|output| self.output_of_tuple(output)).collect()
             }
             Expr::Paren(paren) => self.result(&paren.expr),
-            last if self.streams_in(last).is_empty() => vec![self.not_stream(last, false)],
+            last if self.streams_in(last).is_empty() && self.unknown_head(last).is_none() => {
+                vec![self.not_stream(last, false)]
+            }
             last => vec![self.chain(last)],
         }
     }
@@ -356,7 +367,28 @@ impl<'e> BodyParser<'e> {
 
     fn names_stream(&self, stmt: &Stmt) -> bool {
         let found = names::read_by_stmt(stmt, &self.streams);
-        found.iter().any(|read| read.in_macro.is_none())
+        let begins = match stmt {
+            Stmt::Local(local) => local.init.as_ref().map(|init| &*init.expr),
+            Stmt::Expr(expr, _) => Some(expr),
+            _ => None,
+        };
+        let is_unknown = begins.is_some_and(|expr| self.unknown_head(expr).is_some());
+        is_unknown || found.iter().any(|read| read.in_macro.is_none())
+    }
+
+    /// The name that a chain of methods begins with, if the function does not bind it. Constants and
+    /// statics are in capitals.
+    fn unknown_head<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
+        let Expr::MethodCall(call) = expr else {
+            return None;
+        };
+        let head = match &*call.receiver {
+            Expr::Path(path) if path.qself.is_none() => path.path.get_ident()?,
+            receiver => return self.unknown_head(receiver),
+        };
+        let name = names::text(head);
+        let is_bound = self.streams.contains(&name) || self.values.contains(&name);
+        (!is_bound && name.starts_with(char::is_lowercase)).then_some(head)
     }
 
     /// The streams that an expression reads for certain.
@@ -378,6 +410,11 @@ impl<'e> BodyParser<'e> {
                 None => Chain::from(Head::Plain(expr.clone())),
             },
             Expr::MethodCall(call) => {
+                if let Some(unknown) = self.unknown_head(expr) {
+                    let unknown = unknown.clone();
+                    self.streams.insert(names::text(&unknown));
+                    self.unknown.push(unknown);
+                }
                 let mut chain = self.receiver(&call.receiver);
                 let args = self.args(&call.args);
                 let turbofish = call.turbofish.as_ref().map(ToTokens::to_token_stream);

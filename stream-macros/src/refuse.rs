@@ -164,3 +164,34 @@ pub(crate) fn mutable(token: syn::Token![mut], errors: &mut Errors) {
                 own";
     errors.add(token, "a stream cannot be `mut`", help);
 }
+
+/// Refuses a value that a closure changes.
+pub(crate) fn changed(value: &Ident, errors: &mut Errors) {
+    let what = format!("a closure changes `{value}`, which stands outside of it");
+    let help = "each worker would have its own, and it would be lost with the job: keep state by \
+                key, with `.count()`, `.fold(…)` or `.scan(…)` behind `.key_by(…)`";
+    errors.add(value, what, help);
+}
+
+/// Refuses one name for two streams.
+pub(crate) fn one_name_for_two(name: &Ident, method: &Ident, errors: &mut Errors) {
+    let (pattern, help) = match method == "event_time" {
+        true => (
+            format!("({name}, late)"),
+            "the records on time, and those that are late",
+        ),
+        false => (
+            format!("({name}, others)"),
+            "the records for which the closure says yes, and the others",
+        ),
+    };
+    let what = format!("`{method}` gives two streams: `let {pattern} = …`");
+    errors.add(name, what, format!("they are {help}"));
+}
+
+/// Refuses a pipeline that calls itself.
+pub(crate) fn recursion(function: &dyn ToTokens, errors: &mut Errors) {
+    let help = "the graph would have no end: write a loop over a record's own steps in a closure, \
+                `.flat_map(|record| …)`";
+    errors.add(function, "a pipeline cannot call itself", help);
+}

@@ -290,11 +290,25 @@ fn borrows(ty: &Type, errors: &mut Errors) {
     Borrows(errors).visit_type(ty);
 }
 
+/// Notes a return type that may hold no stream.
+fn may_fail(output: &Type, errors: &mut Errors) {
+    let Type::Path(path) = bare(output) else {
+        return;
+    };
+    let last = path.path.segments.last();
+    if last.is_some_and(|last| last.ident == "Result" || last.ident == "Option") {
+        let help = "to build a graph cannot fail: return the stream itself. What may fail for a \
+                    record belongs in a closure: `.filter_map(|record| parse(record).ok())`";
+        errors.add(output, "a pipeline always gives its streams", help);
+    }
+}
+
 /// Reads the return type: as written, and one type an output.
 pub(crate) fn returns(sig: &Signature, errors: &mut Errors) -> (Type, Vec<Type>) {
     match parse::outputs_of(&sig.output) {
         Some((output, returns)) => {
             borrows(&output, errors);
+            may_fail(&output, errors);
             (output, returns)
         }
         None => {

@@ -65,11 +65,13 @@ pub(crate) struct Port<S, T> {
     records: PhantomData<fn() -> (S, T)>,
 }
 
-impl<S: Stamp, T: 'static> Port<S, T> {
+impl<S, T> Port<S, T> {
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
+}
 
+impl<S: Stamp, T: 'static> Port<S, T> {
     pub(crate) fn spec(&self) -> PortSpec {
         PortSpec {
             node: self.node,

@@ -10,7 +10,7 @@
 
 use super::node::Graph;
 use super::spec::NodeSpec;
-use super::{Changes, Key, Keyed, Kind, Record, Stream, Table};
+use super::{Changes, Keyed, Kind, Stream, Table};
 
 /// The pipelines that are being built, the outermost first, with the binding each is at.
 pub(super) struct Scopes {
@@ -153,25 +153,25 @@ pub trait Handle {
     fn graph(&self) -> &Graph;
 }
 
-impl<T: 'static, K: Kind> Handle for Stream<T, K> {
+impl<T, K: Kind> Handle for Stream<T, K> {
     fn graph(&self) -> &Graph {
         self.port.graph()
     }
 }
 
-impl<Q: Key, T: Record, K: Kind> Handle for Keyed<Q, T, K> {
+impl<Q, T, K: Kind> Handle for Keyed<Q, T, K> {
     fn graph(&self) -> &Graph {
         self.port.graph()
     }
 }
 
-impl<Q: Key, V: Record> Handle for Table<Q, V> {
+impl<Q, V> Handle for Table<Q, V> {
     fn graph(&self) -> &Graph {
         self.port.graph()
     }
 }
 
-impl<Q: Key, V: Record> Handle for Changes<Q, V> {
+impl<Q, V> Handle for Changes<Q, V> {
     fn graph(&self) -> &Graph {
         self.port.graph()
     }

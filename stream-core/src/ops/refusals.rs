@@ -4,7 +4,7 @@
 //! refused with the bound's own words. So what is called most often on the wrong handle is written
 //! here, hidden from the documentation and from completion, and can never be called.
 
-use crate::graph::{Key, Keyed, Kind, OnTime, Stream, Table};
+use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Stream, Table};
 use crate::ops::session::SessionWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
@@ -25,6 +25,35 @@ pub trait HasKey<Q> {}
     note = "whether a record is late depends on the order in its source, which a key gives up"
 )]
 pub trait HasNoKey {}
+
+/// Makes traits that no handle has, for operators that are still to come: each says so, and what to
+/// do today.
+macro_rules! to_come {
+    ($($name:ident $message:literal $today:literal)*) => {$(
+        #[doc = $message]
+        #[diagnostic::on_unimplemented(
+            message = $message,
+            label = "this library does not have it yet",
+            note = $today
+        )]
+        pub trait $name {}
+    )*};
+}
+
+to_come! {
+    HasJoin "`join` is still to come"
+        "today: make one record type of both (an enum), `union` them, and keep what has come of each \
+         key by `.key_by(…).scan(…)`"
+    HasSliding "`sliding` is still to come"
+        "today: `flat_map` each record into the windows that it belongs to, and count or fold by \
+         window and key, or take `tumbling`"
+    HasDistinct "`distinct` is still to come"
+        "today: `.key_by(|record| record.clone()).scan(|| false, …)` tells what is new"
+    HasReduce "`reduce` is still to come"
+        "today: `.fold(init, step)` does the same with a value to begin with"
+    HasKeyedChanges "`key_by` on a table or on its changes is still to come"
+        "today: fold by the new key from the stream that the table is made of"
+}
 
 /// What cannot be called says so, and is never run.
 const NEVER: &str = "no type meets the bound of this method";
@@ -88,6 +117,78 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     ) -> (Keyed<Q, T, OnTime>, Stream<T>)
     where
         Self: HasNoKey,
+    {
+        unreachable!("{NEVER}")
+    }
+}
+
+impl<T: 'static, K: Kind> Stream<T, K> {
+    #[doc(hidden)]
+    pub fn join<O, R>(self, _: O) -> R
+    where
+        Self: HasJoin,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn distinct<R>(self) -> R
+    where
+        Self: HasDistinct,
+    {
+        unreachable!("{NEVER}")
+    }
+}
+
+impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
+    #[doc(hidden)]
+    pub fn join<O, R>(self, _: O) -> R
+    where
+        Self: HasJoin,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn sliding<R>(self, _: Size, _: Size) -> R
+    where
+        Self: HasSliding,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn reduce<R>(self, _: impl Fn(T, T) -> T + 'static) -> R
+    where
+        Self: HasReduce,
+    {
+        unreachable!("{NEVER}")
+    }
+}
+
+impl<Q, V> Table<Q, V> {
+    #[doc(hidden)]
+    pub fn join<O, R>(self, _: O) -> R
+    where
+        Self: HasJoin,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn key_by<F, R>(self, _: F) -> R
+    where
+        Self: HasKeyedChanges,
+    {
+        unreachable!("{NEVER}")
+    }
+}
+
+impl<Q, V> Changes<Q, V> {
+    #[doc(hidden)]
+    pub fn key_by<F, R>(self, _: F) -> R
+    where
+        Self: HasKeyedChanges,
     {
         unreachable!("{NEVER}")
     }

@@ -22,6 +22,7 @@ impl<T: Clone + Send + Serialize + DeserializeOwned + 'static> Record for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",
     label = "a key must be `Eq + Hash + Ord + Clone + Send + Serialize + Deserialize`",
+    note = "for a type of your own: `#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]`",
     note = "floating-point numbers have no total order: use an integer, or wrap them"
 )]
 pub trait Key: Record + Eq + std::hash::Hash + Ord {}

@@ -87,8 +87,8 @@ impl<'m> Writer<'m> {
         let private = private();
         let declared = generics.params.iter().map(|param| match param {
             GenericParam::Type(param) => {
-                let (ident, bounds) = (&param.ident, &param.bounds);
-                quote!(#ident: #bounds)
+                let (ident, bounds) = (&param.ident, param.bounds.iter());
+                quote!(#ident: #(#bounds +)* 'static) // what is missing is told in the function
             }
             other => quote!(#other),
         });

@@ -1,0 +1,12 @@
+//! A pipeline that calls itself would have no end.
+//! Errors: 1
+
+use stream_core::prelude::*;
+
+#[pipeline]
+fn again(numbers: Stream<u64>) -> Stream<u64> {
+    let more = again(numbers.map(|n| n + 1));
+    more
+}
+
+fn main() {}

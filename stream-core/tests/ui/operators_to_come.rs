@@ -1,0 +1,27 @@
+//! Operators that others have, and that are still to come.
+//! Errors: 3
+
+use stream_core::prelude::*;
+
+#[pipeline]
+fn joined(orders: Stream<(u64, u64)>, users: Stream<(u64, String)>) -> Stream<u64> {
+    let joined = orders.key_by(|order| order.0).join(users.key_by(|user| user.0));
+    joined
+}
+
+#[pipeline]
+fn sliding(times: Stream<i64>) -> Stream<i64> {
+    let (timed, late) = times.event_time(|time| EventTime::secs(*time), Lateness::secs(1));
+    late.discard();
+    let counts = timed.key_by(|_| 0).sliding(Size::secs(10), Size::secs(1)).count();
+    counts.map(|count| count.key)
+}
+
+#[pipeline]
+fn again(words: Stream<String>) -> Table<u64, u64> {
+    let counts = words.key_by(|word| word.clone()).count();
+    let sizes = counts.changes().key_by(|change| change.value).count();
+    sizes
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! What gives two streams is bound to two names.
+//! Errors: 2
+
+use stream_core::prelude::*;
+
+#[pipeline]
+fn timed(times: Stream<i64>) -> (Timed<i64>, Stream<i64>) {
+    let timed = times.event_time(|time| EventTime::secs(*time), Lateness::secs(1));
+    timed
+}
+
+#[pipeline]
+fn halves(numbers: Stream<i64>) -> Stream<i64> {
+    let odd = numbers.split(|n| n % 2 == 1);
+    odd.map(|n| n + 1)
+}
+
+fn main() {}
