@@ -19,6 +19,7 @@ pub(crate) const RESERVED: &str = "check_modes";
 /// Notes what keeps the body from being written at all.
 pub(crate) fn language(model: &Model, errors: &mut Errors) {
     let body = &model.definition.body;
+    let is_parsed = errors.is_empty();
     let mut told = BTreeSet::new();
     for read in &body.in_macros {
         let name = names::text(&read.ident);
@@ -32,7 +33,8 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
     for bind in binds(model) {
         let last = bind.chain.calls.last().map(|call| &call.method);
         let gives_two = last.filter(|method| *method == "event_time" || *method == "split");
-        if let (Some(method), syn::Pat::Ident(pat)) = (gives_two, &bind.pat) {
+        // A numbered part of it was told of already.
+        if let (true, Some(method), syn::Pat::Ident(pat)) = (is_parsed, gives_two, &bind.pat) {
             refuse::one_name_for_two(&pat.ident, method, errors);
         }
     }
