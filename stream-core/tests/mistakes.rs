@@ -269,6 +269,26 @@ fn the_final_content_of_a_table_whose_source_never_ends() {
 }
 
 #[test]
+fn a_lateness_that_waits_for_an_end_that_never_comes() {
+    let waits = |graph: &Graph| {
+        let numbers = graph.input::<u64>("numbers");
+        let (timed, _) = numbers.event_time(second, Lateness::unbounded());
+        graph.output("out", timed);
+    };
+    for mode in ["micro-batch=1ms", "per-record", "per-record=strict"] {
+        let source = Script::of(vec![Step::Give(1_u64)]).unbounded();
+        let job = Job::new("job", waits).source("numbers", source);
+        assert_mistake(
+            job.sink("out", Probe::<u64>::new()),
+            mode.parse().unwrap(),
+            "`job/event_time` waits for the end of its input",
+            Some("its lateness is unbounded, and the source of `numbers` never ends"),
+            Some("give it a lateness, like `Lateness::mins(10)`"),
+        );
+    }
+}
+
+#[test]
 fn the_changes_of_a_table_whose_source_never_ends_are_written() {
     within("changes", || {
         let steps = [0_u64, 1, 2].map(Step::Give).into_iter();

@@ -215,6 +215,32 @@ fn tumbling_windows() {
 }
 
 #[test]
+fn windows_of_records_in_no_order_wait_for_the_end() {
+    let mut records = clicks(81, 400);
+    fastrand::Rng::with_seed(81).shuffle(&mut records);
+    ModeCheck::new(records)
+        .oracle(|partitions| {
+            let mut windows = BTreeMap::new();
+            for click in partitions.concat() {
+                let at = click.1.div_euclid(25) * 25;
+                *windows.entry((click.0, at)).or_insert(0) += 1;
+            }
+            let rows = windows.into_iter();
+            let rows = rows.map(|((user, at), value)| Windowed {
+                key: user,
+                start: EventTime::secs(at),
+                end: EventTime::secs(at + 25),
+                value,
+            });
+            (rows.collect(), Vec::new())
+        })
+        .run(|clicks: Stream<Click>| {
+            let (timed, late) = clicks.event_time(second, Lateness::unbounded());
+            (timed.key_by(|c| c.0).tumbling(Size::secs(25)).count(), late)
+        });
+}
+
+#[test]
 fn session_windows() {
     const GAP: i64 = 7;
     ModeCheck::new(clicks(9, 400))

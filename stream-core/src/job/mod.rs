@@ -27,7 +27,7 @@ use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
-use crate::time::{Clock, Leap};
+use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
 const WORKERS_MAX: usize = 256;
@@ -415,6 +415,16 @@ impl Job {
             } else {
                 upstream()
             };
+            let waits = || node.parameter("lateness") == Some(&*Lateness::unbounded().to_string());
+            if let (Some(input), "event_time", true) = (fed, node.kind.as_str(), waits()) {
+                let what = format!("`{}` waits for the end of its input", node.id);
+                return Err(Problem::new(what)
+                    .detail(format!(
+                        "its lateness is unbounded, and the source of `{}` never ends",
+                        port(input)
+                    ))
+                    .hint("give it a lateness, like `Lateness::mins(10)`"));
+            }
             if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
                 let what = "a table's final content is written at the end of input";
                 return Err(Problem::new(what)
