@@ -23,6 +23,7 @@ pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
     pub use crate::expanded::{Bound, NotBound, RunsAlone};
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
+    pub use crate::job::{Lost, ParseShareError, Share, Warning};
 }
 
 pub use error::{Error, Problem};

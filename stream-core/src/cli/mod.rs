@@ -3,8 +3,8 @@
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
 //! the job has finished, was stopped, or an output was closed by its reader; 1 when it failed, or
-//! answers that were compared differ; 2 when the command line is wrong; 130 when it was interrupted
-//! twice.
+//! answers that were compared differ; 2 when the command line is wrong; 3 when more records were late
+//! or bad than may be, though the output is written; 130 when it was interrupted twice.
 
 mod compare;
 mod config;
@@ -31,6 +31,8 @@ use crate::job::{Handle, Job, Outcome, Report, Stop};
 
 /// The exit code after a second interrupt.
 const INTERRUPTED_TWICE: i32 = 130;
+/// The exit code where more records were late or bad than may be.
+const OVER_LIMITS: u8 = 3;
 /// How often the progress line is renewed.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// A job that is through sooner shows no progress.
@@ -43,7 +45,9 @@ impl Job {
     ///
     /// The exit code is 0 when the job has finished, was stopped, or whoever read its output had
     /// enough; 1 when it failed, or answers that were compared differ; 2 when the command line or
-    /// the file of `--config` is wrong. An interrupt after the first ends the program with 130.
+    /// the file of `--config` is wrong; 3 when the output is written, but more records were late or
+    /// bad than [`max_late`](Job::max_late) and [`max_bad`](Job::max_bad) allow. An interrupt after
+    /// the first ends the program with 130.
     pub fn main(self) -> ExitCode {
         let arguments = std::env::args_os().collect();
         match Reading::of(self.name(), arguments) {
@@ -79,11 +83,24 @@ impl Job {
             return print(&reading.print_config(&self));
         }
         let teller = reading.teller;
-        let handle = self.with_work(&line.work).start(line.mode.mode)?;
+        let mut job = self.with_work(&line.work);
+        if let Some(share) = line.max_late {
+            job = job.max_late(share);
+        }
+        if let Some(share) = line.max_bad {
+            job = job.max_bad(share);
+        }
+        let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, line.drain, teller);
         let report = watch(handle, teller)?;
-        teller.note(report);
-        Ok(ExitCode::SUCCESS)
+        teller.note(&report);
+        Ok(match report.is_within_limits() {
+            true => ExitCode::SUCCESS,
+            false => {
+                teller.over_limits(&report);
+                ExitCode::from(OVER_LIMITS)
+            }
+        })
     }
 
     fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {

@@ -6,7 +6,7 @@ use super::guard::Guard;
 use super::local::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Writer};
-use crate::observe::Counter;
+use crate::observe::{Counter, Examples};
 
 /// What is done, on one worker, with the records of one source that cannot be read.
 pub(crate) struct BadRecordPolicy {
@@ -15,6 +15,7 @@ pub(crate) struct BadRecordPolicy {
     guard: Guard,
     action: Action,
     count: Counter,
+    examples: Examples,
 }
 
 enum Action {
@@ -42,14 +43,21 @@ impl BadRecordPolicy {
             guard: guard.clone(),
             action,
             count: local.counter(port, "bad"),
+            examples: local.counters.examples(port, "bad"),
         }
+    }
+
+    /// The name of a partition.
+    pub(crate) fn place(&self, partition: usize) -> String {
+        self.partitions.get(partition).cloned().unwrap_or_default()
     }
 
     /// Treats one record.
     pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
         if record.place.is_empty() {
-            record.place = self.partitions.get(partition).cloned().unwrap_or_default();
+            record.place = self.place(partition);
         }
+        self.examples.offer(|| record.told());
         self.count.add(1);
         if let Action::Fail = self.action {
             return abort.fail(Error::BadRecord {

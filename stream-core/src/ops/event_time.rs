@@ -29,7 +29,7 @@ use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Kind, KnowsLane, PortSpec, Stream, Timed};
 use crate::io::BadRecord;
-use crate::observe::Counter;
+use crate::observe::{Counter, Examples};
 use crate::time::epoch::FOREVER;
 use crate::time::{Clock, EventTime, Lateness, Leap, TimeBounds};
 
@@ -128,6 +128,7 @@ fn event_time<T: 'static>(
             if is_beyond(time, state.leap, seen) {
                 (state.bad)(leaps(time, state.leap, seen));
             } else if time < state.lateness.earliest(seen) {
+                state.late.note(state.place, time, seen);
                 late.push(((), record));
             } else {
                 high = Some(seen.max(time));
@@ -162,7 +163,29 @@ struct Dividing<'a> {
     lateness: Lateness,
     leap: Leap,
     first: First<'a>,
+    late: &'a mut LateNotes,
+    /// What gives the place that the records come from its name.
+    place: &'a dyn Fn() -> String,
     bad: &'a mut dyn FnMut(BadRecord),
+}
+
+/// What is told in the end of records that are late.
+struct LateNotes {
+    examples: Examples,
+    /// How far the furthest is behind, in microseconds.
+    furthest: u64,
+}
+
+impl LateNotes {
+    #[inline]
+    fn note(&mut self, place: &dyn Fn() -> String, time: EventTime, high: EventTime) {
+        let behind = high.minus(time.as_micros()).as_micros();
+        self.furthest = self.furthest.max(behind.unsigned_abs());
+        self.examples.offer(|| {
+            let behind = Lateness::micros(behind.unsigned_abs());
+            format!("{time} in `{}`, {behind} behind", place())
+        });
+    }
 }
 
 /// What the first record of a lane is compared with.
@@ -210,7 +233,14 @@ impl Render for AssignTime {
             leap: local.leap.or(self.bounds.leap).unwrap_or(Leap::DEFAULT),
             highs,
             local: local.clone(),
+            seen: local.counter(context.id(node), "seen"),
+            timed: local.counter(context.id(node), "timed"),
             late: local.counter(context.id(node), "late"),
+            furthest: local.counter(context.id(node), "furthest"),
+            notes: LateNotes {
+                examples: local.counters.examples(context.id(node), "late"),
+                furthest: 0,
+            },
         };
         builder.build(move |_| {
             move |frontiers| {
@@ -243,7 +273,12 @@ struct LaneTimes {
     /// The highest event time of each lane.
     highs: LaneState<EventTime>,
     local: Rc<Local>,
+    /// All records that came, and those of them that are on time.
+    seen: Counter,
+    timed: Counter,
     late: Counter,
+    furthest: Counter,
+    notes: LateNotes,
 }
 
 impl LaneTimes {
@@ -253,6 +288,7 @@ impl LaneTimes {
         let mut behind = Segment::new(lane, segment.progress);
         let mut on_time = Segment::new(lane, segment.progress);
         let local = &self.local;
+        self.seen.add(segment.count());
         let mut state = Dividing {
             high: self.highs.get(lane.name).copied(),
             lateness: self.lateness,
@@ -261,11 +297,17 @@ impl LaneTimes {
                 leap: self.leap,
                 clock: &local.clock,
             },
+            late: &mut self.notes,
+            place: &|| local.place_of(lane),
             bad: &mut |record| local.bad_record(lane, record),
         };
         (self.divide)(segment, &mut on_time, &mut behind, &mut state);
         let high = state.high;
-        self.late.add(behind.count());
+        self.timed.add(on_time.count());
+        if behind.count() > 0 {
+            self.late.add(behind.count());
+            self.furthest.raise(self.notes.furthest);
+        }
         if let Some(high) = high {
             self.highs.set(epoch, lane.name, high);
         }
