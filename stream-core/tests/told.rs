@@ -4,21 +4,28 @@
 
 mod common;
 
-use common::{COMMITTED, Probe, Script, Step, everywhere};
+use std::sync::Arc;
+
+use common::{ABORTED, COMMITTED, Gate, Probe, Script, Step, everywhere, until};
 use stream_core::io::{BadRecord, BadRecords};
 use stream_core::prelude::*;
 use stream_core::run::{Lost, Outcome, Report, Share};
 
 const NOW: i64 = 1_370_000_000;
 
-/// A job that gives seconds their event time, one partition for each list.
-fn timed(seconds: &[&[Step<i64>]], sink: &Probe<i64>) -> Job {
-    let job = Job::new("job", |graph| {
-        let seconds = graph.input::<i64>("flights");
+/// A job that gives seconds their event time.
+fn times(port: &'static str) -> Job {
+    Job::new("job", move |graph| {
+        let seconds = graph.input::<i64>(port);
         let at = |second: &i64| EventTime::secs(NOW + second);
         let (timed, _) = seconds.event_time(at, Lateness::secs(30));
         graph.output("out", timed);
-    });
+    })
+}
+
+/// The same with a source, of one partition for each list, whose bad records are skipped.
+fn timed(seconds: &[&[Step<i64>]], sink: &Probe<i64>) -> Job {
+    let job = times("flights");
     let steps = seconds.iter().map(|steps| steps.to_vec()).collect();
     let source = Script::new(steps).bad_records(BadRecords::Skip);
     job.source("flights", source).sink("out", sink.clone())
@@ -127,5 +134,67 @@ fn limits_are_told_by_the_report_and_the_output_is_committed() {
             (Lost::Late, Some(Share::NONE)),
         ];
         assert_eq!(run(Share::NONE, Share::NONE), (false, late_too));
+    });
+}
+
+/// Fails a job whose bad records are skipped or written apart, and gives what it says.
+fn all_bad(seconds: &[&[Step<i64>]], mode: Mode, workers: usize) -> String {
+    let mut said = Vec::new();
+    for apart in [false, true] {
+        let (sink, letters) = (Probe::<i64>::new(), Probe::<BadRecord>::new());
+        let policy = match apart {
+            false => BadRecords::Skip,
+            true => BadRecords::DeadLetter(Arc::new(letters.clone())),
+        };
+        let steps = seconds.iter().map(|steps| steps.to_vec()).collect();
+        let source = Script::new(steps).bad_records(policy);
+        let job = times("flights").source("flights", source);
+        let job = job.sink("out", sink.clone()).workers(workers);
+        let error = job.run(mode).unwrap_err().to_string();
+        said.push(error.replace(
+            &error[error.find("wall clock, ").unwrap_or(error.len())..],
+            "",
+        ));
+        assert_eq!(sink.ends(), ABORTED);
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1);
+    said.remove(0)
+}
+
+#[test]
+fn a_source_of_which_no_record_can_be_read_fails_the_job_though_bad_ones_are_skipped() {
+    everywhere(&[1, 2], |mode, workers| {
+        assert_eq!(
+            all_bad(&[&[bad(2), bad(3)], &[]], mode, workers),
+            "source `flights`: not one record of it could be read: 2 of 2 are bad, as in \
+             flights.csv:2, field `delay`: `NA` is no number (hint: look whether the source is \
+             told the right format, delimiter, fields and unit of time; nothing is written)"
+        );
+    });
+}
+
+#[test]
+fn a_source_whose_event_times_are_all_bad_fails_the_job() {
+    everywhere(&[1, 2], |mode, workers| {
+        let seconds = give([-NOW, 1 - NOW]);
+        let said = all_bad(&[&seconds], mode, workers);
+        let begin = "source `flights`: not one record of it could be read: 2 of 2 are bad, as in \
+                     p0: its event time 1970-01-01T00:00:00Z lies more than 50 years behind";
+        assert!(said.starts_with(begin), "{said}");
+    });
+}
+
+#[test]
+fn a_source_without_records_is_read_and_so_is_one_that_is_stopped_before_a_good_one() {
+    everywhere(&[1, 2], |mode, workers| {
+        let report = timed(&[&[]], &Probe::new()).workers(workers).run(mode);
+        assert_eq!(report.unwrap().outcome, Outcome::Finished);
+        let gate = Gate::default();
+        let steps = [bad(2), Step::Wait(gate.clone())];
+        let handle = timed(&[&steps], &Probe::new()).start(mode).unwrap();
+        until("it is read", || handle.counts().bad == 1);
+        handle.stop();
+        assert_eq!(handle.wait().unwrap().outcome, Outcome::Stopped);
     });
 }

@@ -132,7 +132,7 @@ fn lateness(node: &NodeSpec, counters: &Counters) -> (String, Lateness) {
 }
 
 /// The input ports whose records reach a stage.
-fn inputs_of(spec: &GraphSpec, index: usize) -> Vec<String> {
+pub(super) fn inputs_of(spec: &GraphSpec, index: usize) -> Vec<String> {
     let mut reaches = vec![false; index + 1];
     reaches[index] = true;
     let mut ports = Vec::new();
