@@ -1,7 +1,7 @@
 //! The rules that hold for a whole pipeline: every stream is used, every name is used once, every
 //! output has a name and a type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::Ident;
 use quote::ToTokens;
@@ -9,7 +9,7 @@ use quote::ToTokens;
 use crate::errors::Errors;
 use crate::model::Model;
 use crate::names;
-use crate::parse::{Bind, Chain, Head, Role, Statement};
+use crate::parse::{Bind, Chain, Head, NotStream, Role, Statement};
 use crate::refuse;
 
 /// The methods of a job and of its test, which no port and no setting can be named like.
@@ -34,8 +34,36 @@ pub(crate) const RESERVED: [&str; 18] = [
     "check_modes",
 ];
 
-/// Notes what is wrong with a pipeline.
-pub(crate) fn check(model: &Model, errors: &mut Errors) {
+/// Notes what keeps the body from being written at all.
+pub(crate) fn language(model: &Model, errors: &mut Errors) {
+    let body = &model.definition.body;
+    let mut told = BTreeSet::new();
+    for read in &body.in_macros {
+        let name = read.ident.to_string();
+        if !model.reads.contains_key(&name) && told.insert(name) {
+            refuse::in_macro(read, errors);
+        }
+    }
+    if !errors.is_empty() {
+        return; // What is returned may be what was not understood.
+    }
+    for NotStream { expr, in_tuple } in &body.not_streams {
+        let (what, help) = match in_tuple {
+            true => (
+                "this is no stream of the pipeline",
+                "outputs are named by the bindings returned: `(sessions, late)`",
+            ),
+            false => (
+                "this returns no stream of the pipeline",
+                "return streams: a name, a chain, or a tuple of names",
+            ),
+        };
+        errors.add(expr, what, help);
+    }
+}
+
+/// Notes what is wrong with a pipeline that is understood.
+pub(crate) fn rules(model: &Model, errors: &mut Errors) {
     names_are_used_once(model, errors);
     streams_are_used(model, errors);
     chains_lead_somewhere(model, errors);
@@ -88,7 +116,7 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
     for parameter in &model.definition.parameters {
         let name = &parameter.ident;
         let is_stream = !matches!(parameter.role, Role::Setting(_));
-        if is_stream && is_never_read(model, name, errors) {
+        if is_stream && is_never_read(model, name) {
             let what = format!("the input `{name}` is never read");
             let help =
                 format!("read it, leave it out, or say that it is meant: `{name}.discard();`");
@@ -97,7 +125,7 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
     }
     for bind in binds(model) {
         for name in &bind.names {
-            if !is_never_read(model, name, errors) {
+            if !is_never_read(model, name) {
                 continue;
             }
             let (what, help) = if is_late(bind, name) {
@@ -119,15 +147,10 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
     }
 }
 
-/// Whether a stream is never read. Where only a macro may read it, that is told instead.
-fn is_never_read(model: &Model, name: &Ident, errors: &mut Errors) -> bool {
+/// Whether a stream is never read; what a macro may read was told.
+fn is_never_read(model: &Model, name: &Ident) -> bool {
     let mut in_macros = model.definition.body.in_macros.iter();
-    let is_read = model.reads.contains_key(&name.to_string());
-    match in_macros.find(|read| read.ident == *name) {
-        Some(read) if !is_read => refuse::in_macro(read, errors),
-        _ => return !is_read,
-    }
-    false
+    !model.reads.contains_key(&name.to_string()) && !in_macros.any(|read| read.ident == *name)
 }
 
 /// Whether a name is the second of what `event_time` gives.

@@ -54,9 +54,10 @@ fn pipeline_tokens(
     };
     let mut errors = Errors::default();
     let definition = parse::parse(attr, function, &mut errors);
-    let understood = errors.is_empty();
     let model = Model::new(definition);
-    check::check(&model, &mut errors);
+    check::language(&model, &mut errors);
+    let understood = errors.is_empty();
+    check::rules(&model, &mut errors);
     expand::expand(&model, understood, errors)
 }
 

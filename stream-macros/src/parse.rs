@@ -63,6 +63,14 @@ pub(crate) struct Body {
     pub(crate) result: Option<Expr>,
     /// Where streams are read perhaps, or only look so: in macros.
     pub(crate) in_macros: Vec<Found>,
+    /// What is returned and reads no stream.
+    pub(crate) not_streams: Vec<NotStream>,
+}
+
+/// Something that is returned and reads no stream.
+pub(crate) struct NotStream {
+    pub(crate) expr: Expr,
+    pub(crate) in_tuple: bool,
 }
 
 /// One statement.
@@ -167,6 +175,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 struct BodyParser<'e> {
     streams: Names,
     values: Names,
+    not_streams: Vec<NotStream>,
     errors: &'e mut Errors,
 }
 
@@ -180,6 +189,7 @@ impl<'e> BodyParser<'e> {
         BodyParser {
             streams: named(false),
             values: named(true),
+            not_streams: Vec::new(),
             errors,
         }
     }
@@ -221,6 +231,7 @@ impl<'e> BodyParser<'e> {
             last => last,
         });
         body.returned = last.map(|last| self.result(last)).unwrap_or_default();
+        body.not_streams = self.not_streams;
         body
     }
 
@@ -306,26 +317,20 @@ impl<'e> BodyParser<'e> {
                 outputs.map(|output| self.output_of_tuple(output)).collect()
             }
             Expr::Paren(paren) => self.result(&paren.expr),
-            last if self.streams_in(last).is_empty() => {
-                if !self.errors.is_empty() {
-                    // What it reads may be what was not understood.
-                    return vec![Chain::broken(Vec::new())];
-                }
-                let what = "this returns no stream of the pipeline";
-                let help = "return streams: a name, a chain, or a tuple of names";
-                self.errors.add(last, what, help);
-                vec![Chain::broken(Vec::new())]
-            }
+            last if self.streams_in(last).is_empty() => vec![self.not_stream(last, false)],
             last => vec![self.chain(last)],
         }
     }
 
+    fn not_stream(&mut self, expr: &Expr, in_tuple: bool) -> Chain {
+        let expr = expr.clone();
+        self.not_streams.push(NotStream { expr, in_tuple });
+        Chain::broken(Vec::new())
+    }
+
     fn output_of_tuple(&mut self, output: &Expr) -> Chain {
         if self.streams_in(output).is_empty() {
-            let what = "this is no stream of the pipeline";
-            let help = "outputs are named by the bindings returned: `(sessions, late)`";
-            self.errors.add(output, what, help);
-            return Chain::broken(Vec::new());
+            return self.not_stream(output, true);
         }
         let chain = self.chain(output);
         let named = matches!(chain.head, Head::Read(_)) && chain.calls.is_empty();

@@ -11,7 +11,8 @@ fn model(item: proc_macro2::TokenStream) -> (String, Vec<String>) {
     let mut errors = Errors::default();
     let function = syn::parse2(item).unwrap();
     let model = Model::new(parse::parse(quote!(), function, &mut errors));
-    check::check(&model, &mut errors);
+    check::language(&model, &mut errors);
+    check::rules(&model, &mut errors);
     (model.to_string(), errors.texts())
 }
 

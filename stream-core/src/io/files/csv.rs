@@ -1,22 +1,23 @@
 //! CSV (RFC 4180): fields separated by commas or another byte, quoted where they hold one.
 
-use std::io::{Cursor, SeekFrom};
 use std::marker::PhantomData;
-use std::mem;
 use std::num::IntErrorKind;
+use std::ops::Range;
+use std::str;
 use std::sync::Arc;
 
-use csv::{
-    ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind, ReaderBuilder, StringRecord,
-};
+use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
 use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
+use super::fields::Header;
 use super::input::Cutter;
 use super::quotes::{Mark, Quotes};
+use super::row::Row;
 use crate::error::BadRecord;
 use crate::error::Problem;
+use crate::io::source::Chunk;
 
 /// The format CSV, and its settings.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +58,10 @@ impl InputFormat for Csv {
         CsvRows {
             format: *self,
             file: Arc::default(),
-            rows: reader(self.delimiter),
-            row: ByteRecord::new(),
-            text: None,
+            piece: Piece::default(),
+            place: 0..0,
+            row: Row::new(self.delimiter),
             header: None,
-            names: None,
             width: None,
             lines: Lines::default(),
             records: PhantomData,
@@ -69,26 +69,15 @@ impl InputFormat for Csv {
     }
 }
 
-/// Makes a reader of pieces. Whole rows make each independent of those before.
-fn reader(delimiter: u8) -> csv::Reader<Cursor<Vec<u8>>> {
-    ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false) // the header is in the first piece only
-        .flexible(true) // the number of fields is checked against the header, below
-        .from_reader(Cursor::new(Vec::new()))
-}
-
 /// The rows of CSV.
 pub struct CsvRows<T> {
     format: Csv,
     file: Arc<str>,
-    rows: csv::Reader<Cursor<Vec<u8>>>,
-    row: ByteRecord,
-    /// Its memory is taken in turns with that of `row`, so that no row allocates.
-    text: Option<StringRecord>,
-    header: Option<ByteRecord>,
-    /// The header, if it is UTF-8.
-    names: Option<StringRecord>,
+    piece: Piece,
+    /// Where the row that was stepped to lies in the piece.
+    place: Range<usize>,
+    row: Row,
+    header: Option<Header>,
     /// How many fields a row of this file has: as many as its first one.
     width: Option<usize>,
     lines: Lines,
@@ -98,46 +87,53 @@ pub struct CsvRows<T> {
 impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn start(&mut self, file: Arc<str>) {
         self.file = file;
+        self.piece = Piece::default();
+        self.place = 0..0;
+        self.row = Row::new(self.format.delimiter);
         self.header = None;
-        self.names = None;
         self.width = None;
         self.lines = Lines::default();
-        self.rows = reader(self.format.delimiter);
     }
 
     fn piece(&mut self, rows: Vec<u8>) {
-        self.lines.next_piece(self.rows.get_ref().get_ref());
-        *self.rows.get_mut() = Cursor::new(rows);
-        // This makes the reader begin anew, which costs less than another reader.
-        let start = self.rows.seek_raw(SeekFrom::Start(0), csv::Position::new());
-        assert!(start.is_ok(), "memory can be read from its start");
+        self.lines.next_piece(self.piece.bytes());
+        self.piece = Piece::new(rows);
+        self.place = 0..0;
     }
 
+    #[inline]
     fn step(&mut self) -> Result<bool, Problem> {
-        let failed = |error| Problem::new(format!("cannot read `{}`", self.file)).because(error);
-        while self.rows.read_byte_record(&mut self.row).map_err(failed)? {
+        while let Some(start) = self.next_start() {
+            self.place = start..start + self.row.take(&self.piece.bytes()[start..]);
             self.width.get_or_insert(self.row.len());
             if !self.format.header || self.header.is_some() {
                 return Ok(true);
             }
-            self.names = StringRecord::from_byte_record(self.row.clone()).ok();
-            self.header = Some(self.row.clone());
+            self.header = Some(Header::new(self.copy()));
         }
+        let end = self.piece.bytes().len();
+        self.place = end..end;
         Ok(false)
     }
 
-    fn record(&mut self) -> Result<Result<T, BadRecord>, Problem> {
+    #[inline]
+    fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         if self.width != Some(self.row.len()) {
-            return Ok(Err(self.wrong_width()));
+            into.push_bad(self.wrong_width());
+            return Ok(());
         }
-        self.deserialize().map_or_else(
-            |error| self.explain(error).map(Err),
-            |record| Ok(Ok(record)),
-        )
+        let text = self.piece.text(self.place.clone());
+        if let Some(mut fields) = text.and_then(|text| self.row.fields(text, self.header.as_ref()))
+            && let Ok(record) = T::deserialize(&mut fields)
+        {
+            into.push(record);
+            return Ok(());
+        }
+        self.read_again(into)
     }
 
     fn bytes(&self) -> u64 {
-        self.rows.position().byte()
+        self.place.end as u64
     }
 
     fn end(&mut self) -> Result<(), Problem> {
@@ -152,35 +148,43 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
 }
 
 impl<T: DeserializeOwned> CsvRows<T> {
-    /// Reads the row as text, which is checked to be UTF-8 once and not field by field. Where the
-    /// row or the header is not, some `T` may still take it as bytes.
-    fn deserialize(&mut self) -> Result<T, csv::Error> {
-        if self.header.is_some() && self.names.is_none() {
-            return self.row.deserialize(self.header.as_ref());
+    /// Where the next row starts: behind empty lines.
+    #[inline]
+    fn next_start(&self) -> Option<usize> {
+        let rest = &self.piece.bytes()[self.place.end..];
+        let start = rest.iter().position(|byte| !is_line_end(*byte))?;
+        Some(self.place.end + start)
+    }
+
+    fn bytes_of_row(&self) -> &[u8] {
+        &self.piece.bytes()[self.place.clone()]
+    }
+
+    /// Copies the row for the `csv` crate.
+    fn copy(&self) -> ByteRecord {
+        self.row.copy(self.bytes_of_row())
+    }
+
+    fn names(&self) -> Option<&ByteRecord> {
+        self.header.as_ref().map(|header| &header.names)
+    }
+
+    /// Reads the row by the `csv` crate, which is slower, takes bytes that are not UTF-8 where `T`
+    /// does, and says what is wrong.
+    #[cold]
+    fn read_again(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
+        let row = self.copy();
+        match row.deserialize(self.names()) {
+            Ok(record) => into.push(record),
+            Err(error) => into.push_bad(self.explain(&row, error)?),
         }
-        let spare = self.text.take().map(StringRecord::into_byte_record);
-        let row = mem::replace(&mut self.row, spare.unwrap_or_default());
-        match StringRecord::from_byte_record(row) {
-            Ok(text) => {
-                let result = text.deserialize(self.names.as_ref());
-                match result {
-                    Ok(_) => self.text = Some(text),
-                    Err(_) => self.row = text.into_byte_record(),
-                }
-                result
-            }
-            Err(error) => {
-                self.row = error.into_byte_record();
-                self.row.deserialize(self.header.as_ref())
-            }
-        }
+        Ok(())
     }
 
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
-        let (start, raw) = self.raw();
-        let text = BadRecord::excerpt(raw);
-        let line = self.lines.at(self.rows.get_ref().get_ref(), start);
+        let text = BadRecord::excerpt(self.bytes_of_row());
+        let line = self.lines.at(self.piece.bytes(), self.place.start);
         let hint = Some(BAD_RECORD_HINT.to_owned());
         BadRecord {
             place: self.file.to_string(),
@@ -189,22 +193,6 @@ impl<T: DeserializeOwned> CsvRows<T> {
             text,
             ..BadRecord::default()
         }
-    }
-
-    /// The row as it stands in the piece, and where. What the parser calls its start may lie
-    /// before the line end of the row before.
-    fn raw(&self) -> (usize, &[u8]) {
-        let piece = self.rows.get_ref().get_ref();
-        let start = self
-            .row
-            .position()
-            .map_or(0, |position| position.byte() as usize);
-        let raw = &piece[start..self.rows.position().byte() as usize];
-        let blank = raw
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
-        (start + blank, &raw[blank..])
     }
 
     #[cold]
@@ -223,7 +211,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
     }
 
     #[cold]
-    fn explain(&mut self, error: csv::Error) -> Result<BadRecord, Problem> {
+    fn explain(&mut self, row: &ByteRecord, error: csv::Error) -> Result<BadRecord, Problem> {
         let reason = error.to_string();
         let ErrorKind::Deserialize { err: error, .. } = error.into_kind() else {
             return Ok(BadRecord {
@@ -232,16 +220,16 @@ impl<T: DeserializeOwned> CsvRows<T> {
             });
         };
         let message = error.kind().to_string();
-        if let (Some(header), Some(field)) = (&self.header, missing_field(&message)) {
-            return Err(self.no_such_field(header, field));
+        if let (Some(names), Some(field)) = (self.names(), missing_field(&message)) {
+            return Err(self.no_such_field(names, field));
         }
         let index = error
             .field()
             .map(|index| index as usize)
-            .or_else(|| self.refused(&message));
-        let name = |index| Some(String::from_utf8_lossy(self.header.as_ref()?.get(index)?).into());
+            .or_else(|| self.refused(row, &message));
+        let name = |index| Some(String::from_utf8_lossy(self.names()?.get(index)?).into());
         let field = index.and_then(name);
-        let reason = self.reason(&error, index);
+        let reason = told(row, &error, index);
         let bad = self.bad();
         let Some(index) = index else {
             return Ok(BadRecord {
@@ -250,7 +238,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
                 ..bad
             });
         };
-        let (lines_down, column) = place(self.raw().1, index, self.format.delimiter);
+        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
         let line = bad.line + lines_down;
         Ok(BadRecord {
             line,
@@ -263,18 +251,17 @@ impl<T: DeserializeOwned> CsvRows<T> {
 
     /// The field whose value a type of its own refused with this message: the first that brings
     /// it as the last of a shorter row. The message alone does not tell.
-    fn refused(&self, message: &str) -> Option<usize> {
-        let within = self.row.deserialize::<FailsWithin<T>>(self.header.as_ref());
+    fn refused(&self, row: &ByteRecord, message: &str) -> Option<usize> {
+        let names = self.names();
+        let within = row.deserialize::<FailsWithin<T>>(names);
         if !within.is_ok_and(|fails| fails.within_field) {
             return None;
         }
-        let (mut header, mut row) = (ByteRecord::new(), ByteRecord::new());
-        (0..self.row.len()).find(|index| {
-            header.push_field(self.header.as_ref().map_or(b"", |header| &header[*index]));
-            row.push_field(&self.row[*index]);
-            let error = row
-                .deserialize::<T>(self.header.is_some().then_some(&header))
-                .err();
+        let (mut names_to, mut row_to) = (ByteRecord::new(), ByteRecord::new());
+        (0..row.len()).find(|index| {
+            names_to.push_field(names.map_or(b"", |names| &names[*index]));
+            row_to.push_field(&row[*index]);
+            let error = row_to.deserialize::<T>(names.map(|_| &names_to)).err();
             matches!(
                 error.as_ref().map(csv::Error::kind),
                 Some(ErrorKind::Deserialize { err, .. }) if err.kind().to_string() == message
@@ -283,9 +270,9 @@ impl<T: DeserializeOwned> CsvRows<T> {
     }
 
     /// Every row of the file would fail alike, so the file does.
-    fn no_such_field(&self, header: &ByteRecord, field: &str) -> Problem {
+    fn no_such_field(&self, names: &ByteRecord, field: &str) -> Problem {
         let quoted = |name| format!("`{}`", String::from_utf8_lossy(name));
-        let fields: Vec<String> = header.iter().map(quoted).collect();
+        let fields: Vec<String> = names.iter().map(quoted).collect();
         Problem::new(format!(
             "`{}`, line 1: the header has no field `{field}`",
             self.file
@@ -296,34 +283,68 @@ impl<T: DeserializeOwned> CsvRows<T> {
                  first row is a record, `.without_header()`",
         )
     }
+}
 
-    /// What was expected, and what was found.
-    fn reason(&self, error: &DeserializeError, field: Option<usize>) -> String {
-        let value = field
-            .and_then(|index| self.row.get(index))
-            .unwrap_or_default();
-        let found = match value {
-            [] => "nothing".to_owned(),
-            value => format!("`{}`", BadRecord::excerpt(value)),
-        };
-        match error.kind() {
-            DeserializeErrorKind::ParseInt(error) => match error.kind() {
-                IntErrorKind::PosOverflow => format!("{found} is too large for the field's type"),
-                IntErrorKind::NegOverflow => format!("{found} is too small for the field's type"),
-                _ if value.starts_with(b"-") && value[1..].iter().all(u8::is_ascii_digit) => {
-                    format!("expected a whole number of 0 or more, found {found}")
-                }
-                _ => format!("expected a whole number, found {found}"),
-            },
-            DeserializeErrorKind::ParseFloat(_) => format!("expected a number, found {found}"),
-            DeserializeErrorKind::ParseBool(_) => {
-                format!("expected `true` or `false`, found {found}")
+/// Tells what was expected, and what was found.
+fn told(row: &ByteRecord, error: &DeserializeError, field: Option<usize>) -> String {
+    let value = field.and_then(|index| row.get(index)).unwrap_or_default();
+    let found = match value {
+        [] => "nothing".to_owned(),
+        value => format!("`{}`", BadRecord::excerpt(value)),
+    };
+    match error.kind() {
+        DeserializeErrorKind::ParseInt(error) => match error.kind() {
+            IntErrorKind::PosOverflow => format!("{found} is too large for the field's type"),
+            IntErrorKind::NegOverflow => format!("{found} is too small for the field's type"),
+            _ if value.starts_with(b"-") && value[1..].iter().all(u8::is_ascii_digit) => {
+                format!("expected a whole number of 0 or more, found {found}")
             }
-            DeserializeErrorKind::InvalidUtf8(_) => format!("expected UTF-8, found {found}"),
-            DeserializeErrorKind::UnexpectedEndOfRow => {
-                format!("the row has only {} fields", self.row.len())
-            }
-            other => other.to_string(),
+            _ => format!("expected a whole number, found {found}"),
+        },
+        DeserializeErrorKind::ParseFloat(_) => format!("expected a number, found {found}"),
+        DeserializeErrorKind::ParseBool(_) => {
+            format!("expected `true` or `false`, found {found}")
+        }
+        DeserializeErrorKind::InvalidUtf8(_) => format!("expected UTF-8, found {found}"),
+        DeserializeErrorKind::UnexpectedEndOfRow => {
+            format!("the row has only {} fields", row.len())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whole rows. That they are UTF-8 is checked once and not row by row; where they are not, each of
+/// them may still be.
+enum Piece {
+    Text(String),
+    Mixed(Vec<u8>),
+}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Piece::Text(String::new())
+    }
+}
+
+impl Piece {
+    fn new(rows: Vec<u8>) -> Self {
+        String::from_utf8(rows).map_or_else(|error| Piece::Mixed(error.into_bytes()), Piece::Text)
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Text(text) => text.as_bytes(),
+            Piece::Mixed(bytes) => bytes,
+        }
+    }
+
+    /// The row at this place, if it is UTF-8.
+    #[inline]
+    fn text(&self, place: Range<usize>) -> Option<&str> {
+        match self {
+            Piece::Text(text) => text.get(place),
+            Piece::Mixed(bytes) => str::from_utf8(&bytes[place]).ok(),
         }
     }
 }
@@ -371,6 +392,10 @@ impl Lines {
         self.at(piece, piece.len());
         self.counted = 0;
     }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {

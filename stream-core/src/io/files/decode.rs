@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 
 use super::input::{Cutter, Piece};
 use super::paths::cannot_open;
-use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::{Chunk, Position};
 use crate::io::threaded::Decoder;
@@ -47,8 +46,9 @@ pub trait Rows<T> {
     /// Steps to the next row, and tells whether there is one in the piece.
     fn step(&mut self) -> Result<bool, Problem>;
 
-    /// Reads the row that was stepped to.
-    fn record(&mut self) -> Result<Result<T, BadRecord>, Problem>;
+    /// Reads the row that was stepped to, and appends it, good or bad. A record is made where it
+    /// stays: handing it back would move it more than once.
+    fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem>;
 
     /// How many bytes of the piece have been stepped over.
     fn bytes(&self) -> u64;
@@ -126,10 +126,7 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
             if self.stepped <= self.from {
                 continue;
             }
-            match self.rows.record()? {
-                Ok(record) => into.push(record),
-                Err(bad) => into.push_bad(bad),
-            }
+            self.rows.record(into)?;
             let now = self.rows.bytes();
             into.add_bytes(now - before);
             before = now;

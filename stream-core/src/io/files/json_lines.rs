@@ -12,6 +12,7 @@ use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use crate::error::BadRecord;
 use crate::error::Problem;
+use crate::io::source::Chunk;
 
 /// The format JSON Lines (NDJSON): UTF-8, one JSON value a line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,9 +88,13 @@ impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {
         Ok(false)
     }
 
-    fn record(&mut self) -> Result<Result<T, BadRecord>, Problem> {
+    fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         let row = &self.bytes[self.row.clone()];
-        Ok(serde_json::from_slice(row).map_err(|error| self.explain(row, &error)))
+        match serde_json::from_slice(row) {
+            Ok(record) => into.push(record),
+            Err(error) => into.push_bad(self.explain(row, &error)),
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {

@@ -10,14 +10,18 @@
 //! how the file is compressed.
 //!
 //! Reading threads open, decompress and cut the files into pieces of whole rows (`input.rs`); the
-//! workers decode the pieces (`decode.rs`).
+//! workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
+//! records (`fields.rs`), where they stand in their piece.
 
 mod csv;
 mod decode;
+mod fields;
 mod input;
 mod json_lines;
 mod paths;
+mod plain;
 mod quotes;
+mod row;
 mod sink;
 mod source;
 mod staged;
