@@ -14,6 +14,7 @@ pub mod io;
 pub(crate) mod job;
 pub(crate) mod observe;
 pub mod ops;
+pub(crate) mod shape;
 pub(crate) mod state;
 pub mod testing;
 pub mod time;

@@ -265,12 +265,12 @@ fn too_many_files_side_by_side_are_refused_with_the_remedy() {
 }
 
 #[test]
-fn an_empty_csv_file_is_a_problem_with_a_remedy() {
+fn a_csv_file_of_a_header_alone_or_of_nothing_has_no_records() {
+    for text in ["", "\n", "user,page\n", "user,page"] {
+        let (_folder, path) = file("empty.csv", text.as_bytes());
+        contract::source(|| files::csv::<Click>(&path), &[vec![]]);
+    }
     let (_folder, path) = file("empty.csv", b"");
-    let problem = problem(files::csv::<Click>(&path));
-    let expected = "empty.csv` has no header: the file is empty (hint: remove it, or, if it holds \
-                    only rows, read it with `.without_header()`)";
-    assert!(problem.ends_with(expected), "{problem}");
     contract::source(|| files::csv::<Click>(&path).without_header(), &[vec![]]);
 }
 

@@ -135,16 +135,6 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn bytes(&self) -> u64 {
         self.place.end as u64
     }
-
-    fn end(&mut self) -> Result<(), Problem> {
-        if self.format.header && self.header.is_none() {
-            let problem = Problem::new(format!("`{}` has no header", self.file));
-            return Err(problem
-                .detail("the file is empty")
-                .hint("remove it, or, if it holds only rows, read it with `.without_header()`"));
-        }
-        Ok(())
-    }
 }
 
 impl<T: DeserializeOwned> CsvRows<T> {
