@@ -260,7 +260,7 @@ fn csv<T: Clone + Serialize + serde::de::DeserializeOwned + 'static>(records: &[
 #[test]
 fn a_file_without_records_has_its_header() {
     assert_eq!(csv::<Count>(&[]), "word,count\n");
-    assert_eq!(csv::<(u8, u8)>(&[]), "");
+    assert_eq!(csv::<u8>(&[]), "");
     let dotted = "key,value.flights,value.delay,value.from.code,value.from.gates.0,\
                   value.from.gates.1\n";
     assert_eq!(csv::<Entry<u8, Stats>>(&[]), dotted);
@@ -333,4 +333,15 @@ fn a_list_within_a_table_is_refused_by_its_field() {
         problem.starts_with("CSV cannot hold the field `value` of"),
         "{problem}"
     );
+}
+
+#[test]
+fn tuples_have_their_numbers_for_a_header_and_are_read_back() {
+    assert_eq!(csv::<(u8, Option<u8>)>(&[]), "0,1\n");
+    let rows = [(1_u8, Some(2_u8)), (3, None)];
+    assert_eq!(csv(&rows), "0,1\n1,2\n3,\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    fs::write(&path, csv(&rows)).unwrap();
+    contract::source(|| files::csv(&path), &[rows.to_vec()]);
 }

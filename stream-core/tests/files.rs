@@ -577,3 +577,39 @@ fn rows_that_are_larger_than_a_read_all_come() {
 struct Large {
     text: String,
 }
+
+/// A field with another name is read by the `csv` crate, the others are not.
+#[derive(Clone, Debug, PartialEq, PartialOrd, serde::Deserialize)]
+struct Flight {
+    #[serde(alias = "airline")]
+    carrier: String,
+    tail: Option<String>,
+    delay: Option<f64>,
+}
+
+#[test]
+fn texts_that_mean_nothing_are_none_where_there_may_be_none() {
+    for text in ["carrier", "airline"] {
+        let text = format!("{text},tail,delay\nNA,N1,1.5\nUA,NA,NA\n-,-,\n\"NA\",\"NA\",2\n");
+        let (_folder, path) = file("flights.csv", text.as_bytes());
+        let flight = |carrier: &str, tail: Option<&str>, delay| Flight {
+            carrier: carrier.to_owned(),
+            tail: tail.map(str::to_owned),
+            delay,
+        };
+        let flights = vec![
+            flight("NA", Some("N1"), Some(1.5)),
+            flight("UA", None, None),
+            flight("-", None, None),
+            flight("NA", None, Some(2.0)),
+        ];
+        let source = || files::csv::<Flight>(&path).nulls(["NA", "", "-"]);
+        contract::source(source, &[flights]);
+    }
+    let (_folder, path) = file("pairs.csv", b"1,NA\nNA,2\n");
+    let source = || files::csv::<(Option<u8>, Option<u8>)>(&path).nulls(["NA"]);
+    contract::source(
+        || source().without_header(),
+        &[vec![(Some(1), None), (None, Some(2))]],
+    );
+}

@@ -17,6 +17,8 @@ pub(crate) enum Columns {
     Fields(Vec<(&'static str, Columns)>),
     /// The columns of each part, which has no name.
     Tuple(Vec<Columns>),
+    /// The same, or nothing.
+    Optional(Box<Columns>),
 }
 
 /// Finds out the columns of a type; none where it cannot be traced.
@@ -30,7 +32,7 @@ pub(crate) fn columns_of<T: DeserializeOwned>() -> Option<Columns> {
 
 fn columns(types: &Types, form: &Form, within: &mut Vec<&'static str>) -> Columns {
     match form {
-        Form::Option(inner) => columns(types, inner, within),
+        Form::Option(inner) => Columns::Optional(Box::new(columns(types, inner, within))),
         Form::Tuple(forms) => {
             let parts = forms.iter().map(|form| columns(types, form, within));
             Columns::Tuple(parts.collect())
@@ -61,20 +63,40 @@ impl Columns {
             Columns::One => 1,
             Columns::Fields(fields) => fields.iter().map(|(_, field)| field.width()).sum(),
             Columns::Tuple(parts) => parts.iter().map(Columns::width).sum(),
+            Columns::Optional(inner) => inner.width(),
         }
+    }
+
+    fn is_one(&self) -> bool {
+        match self {
+            Columns::One => true,
+            Columns::Optional(inner) => inner.is_one(),
+            Columns::Fields(_) | Columns::Tuple(_) => false,
+        }
+    }
+
+    /// Whether the field of a name, or the part of a number, may be nothing.
+    pub(crate) fn is_optional(&self, name: Option<&str>, number: usize) -> bool {
+        let part = match (self, name) {
+            (Columns::Fields(fields), None) => fields.get(number).map(|(_, field)| field),
+            (Columns::Tuple(parts), _) => parts.get(number),
+            _ => self.of(name, number),
+        };
+        matches!(part, Some(Columns::Optional(_)))
     }
 
     /// Whether a field has parts of its own.
     pub(crate) fn is_nested(&self) -> bool {
         match self {
-            Columns::Fields(fields) => fields.iter().any(|(_, field)| *field != Columns::One),
-            Columns::One | Columns::Tuple(_) => false,
+            Columns::Fields(fields) => fields.iter().any(|(_, field)| !field.is_one()),
+            Columns::One | Columns::Tuple(_) | Columns::Optional(_) => false,
         }
     }
 
     /// The columns of a field, by its name, or of a part, by its number.
     pub(crate) fn of(&self, name: Option<&str>, number: usize) -> Option<&Columns> {
         match (self, name) {
+            (Columns::Optional(inner), _) => inner.of(name, number),
             (Columns::Fields(fields), Some(name)) => {
                 let field = fields.iter().find(|(other, _)| *other == name);
                 field.map(|(_, columns)| columns)
@@ -84,11 +106,17 @@ impl Columns {
         }
     }
 
-    /// The names of the columns; none where the row itself has no names.
+    /// Whether the row itself has parts without names.
+    pub(crate) fn is_tuple(&self) -> bool {
+        matches!(self, Columns::Tuple(_))
+    }
+
+    /// The names of the columns, of parts without one their numbers; none where the row is no more
+    /// than a value.
     pub(crate) fn names(&self) -> Option<Vec<String>> {
-        let Columns::Fields(_) = self else {
+        if self.is_one() {
             return None;
-        };
+        }
         let mut names = Names::default();
         names.add(Some(self));
         Some(names.finish())
@@ -120,6 +148,7 @@ impl Names {
     /// Adds all columns of where it is; one, where they are not known.
     pub(crate) fn add(&mut self, columns: Option<&Columns>) {
         match columns {
+            Some(Columns::Optional(inner)) => self.add(Some(inner)),
             None | Some(Columns::One) => {
                 let parts: Vec<_> = self.path.iter().map(|(name, _)| name.as_str()).collect();
                 let own = self.path.last().filter(|(_, is_named)| *is_named);

@@ -19,8 +19,8 @@ impl OutputFormat for Csv {
     type Encoder = CsvEncoder;
 }
 
-/// Writes one row a record. The names of the fields are the header; records without names have
-/// none. A struct within a struct has its columns there, a tuple too: so a row of a table, which is a
+/// Writes one row a record. The names of the fields are the header. Tuples have none, and a header of
+/// their numbers in a file, where a reader would take the first row for one. A struct within a struct has its columns there, a tuple too: so a row of a table, which is a
 /// key and a value, is one of CSV.
 #[derive(Default)]
 pub struct CsvEncoder {
@@ -68,7 +68,8 @@ impl<T: Serialize + DeserializeOwned> FileRow<Csv> for T {
 impl CsvEncoder {
     /// Finds out how rows are written, and gives the header.
     fn begin<T: Serialize>(&mut self, first: &T) -> Result<Vec<u8>, Problem> {
-        if self.columns.as_ref().is_some_and(Columns::is_nested) {
+        let has_names = |columns: &Columns| columns.is_nested() || columns.is_tuple();
+        if self.columns.as_ref().is_some_and(has_names) {
             return self.begin_flat(first);
         }
         // What the `csv` crate cannot write may have parts that can be laid side by side.
