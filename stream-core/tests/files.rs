@@ -98,16 +98,14 @@ fn bad<T>(source: impl Source<T>) -> BadRecord {
     chunk.bad()[0].clone()
 }
 
-/// The message of a bad record, without the folder and the usual hint.
+/// The message of a bad record, without the folder.
 fn message(bad: &BadRecord) -> String {
     let name = Path::new(&bad.place).file_name().unwrap().to_str().unwrap();
-    let hint = " (hint: correct it, or leave such records out by `.skip_bad_records()`)";
     BadRecord {
         place: name.to_owned(),
         ..bad.clone()
     }
     .to_string()
-    .replace(hint, "")
 }
 
 // What is read.

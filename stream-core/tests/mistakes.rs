@@ -62,6 +62,22 @@ fn a_source_for_an_input_that_is_none() {
 }
 
 #[test]
+fn a_port_under_another_name_is_told_with_those_that_there_are() {
+    let sink = || Probe::<u64>::new();
+    let job = Job::new("job", pass).source("nombers", numbers());
+    let what = "the pipeline has no input `nombers`";
+    assert_batch_mistake(
+        job.sink("out", sink()),
+        what,
+        None,
+        "its inputs are `numbers`",
+    );
+    let job = Job::new("job", pass).source("numbers", numbers());
+    let what = "the pipeline has no output `aut`";
+    assert_batch_mistake(job.sink("aut", sink()), what, None, "its outputs are `out`");
+}
+
+#[test]
 fn a_sink_for_an_output_that_is_none() {
     let job = bound(pass).sink("aut", Probe::<u64>::new());
     let what = "the pipeline has no output `aut`";

@@ -141,7 +141,8 @@ fn settings_have_defaults_and_can_be_given_as_text() {
     };
     assert_eq!(
         wrong("factor", "two"),
-        "the setting `factor` cannot be `two`: invalid digit found in string",
+        "the setting `factor` cannot be `two`: invalid digit found in string (hint: `factor` is a \
+         `u64`, like `--set factor=42`)",
     );
     assert_eq!(
         wrong("speed", "2"),

@@ -50,10 +50,10 @@ impl Teller {
         let label = self.red("error:");
         let problem = match error {
             Error::BadRecord { port, record } => {
-                eprintln!("{label} source `{port}`: {record}");
-                if record.hint.is_none() {
-                    let hint = "`.skip_bad_records()` on the source leaves such records out, \
-                                `.dead_letter(…)` keeps them apart";
+                let word = if record.line == 0 { "in" } else { "at" };
+                let told = record.told();
+                eprintln!("{label} source `{port}`: bad record {word} {told}");
+                if let Some(hint) = &record.hint {
                     eprintln!("{}", self.hint(hint));
                 }
                 return;

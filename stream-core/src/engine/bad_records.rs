@@ -8,6 +8,11 @@ use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Writer};
 use crate::observe::{Counter, Examples};
 
+/// What to do about the record that fails a job, where there is nothing better to say. It is no part
+/// of a dead letter, which is kept apart already.
+const HINT: &str = "correct it, leave such records out by `.skip_bad_records()` on the source, or \
+                    keep them apart by `.dead_letter(…)`";
+
 /// What is done, on one worker, with the records of one source that cannot be read.
 pub(crate) struct BadRecordPolicy {
     port: String,
@@ -60,6 +65,7 @@ impl BadRecordPolicy {
         self.examples.offer(|| record.told());
         self.count.add(1);
         if let Action::Fail = self.action {
+            record.hint.get_or_insert_with(|| HINT.to_owned());
             return abort.fail(Error::BadRecord {
                 port: self.port.clone(),
                 record: Box::new(record),

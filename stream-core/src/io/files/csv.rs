@@ -10,7 +10,7 @@ use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
-use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
+use super::decode::{InputFormat, Rows, column, missing_field};
 use super::fields::Header;
 use super::input::Cutter;
 use super::quotes::{Mark, Quotes};
@@ -205,11 +205,9 @@ impl<T: DeserializeOwned> CsvRows<T> {
     fn bad(&mut self) -> BadRecord {
         let text = BadRecord::excerpt(self.bytes_of_row());
         let line = self.lines.at(self.piece.bytes(), self.place.start);
-        let hint = Some(BAD_RECORD_HINT.to_owned());
         BadRecord {
             place: self.file.to_string(),
             line,
-            hint,
             text,
             ..BadRecord::default()
         }

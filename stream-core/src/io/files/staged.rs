@@ -135,17 +135,41 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// Explains why no file can be made in a folder.
 pub(super) fn cannot_create(folder: &Path, error: io::Error) -> Problem {
-    let folder = folder.display();
-    let problem = Problem::new(format!("cannot write to the folder `{folder}`"));
-    match error.kind() {
-        io::ErrorKind::NotFound => problem
+    const ELSEWHERE: &str =
+        "give the user that runs the job the right to write there, or write elsewhere";
+    let shown = folder.display();
+    let problem = Problem::new(format!("cannot write to the folder `{shown}`"));
+    let there = folder.ancestors().find(|folder| folder.exists());
+    match (error.kind(), there) {
+        (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, Some(file)) if file.is_file() => {
+            problem
+                .detail(format!("`{}` is a file", file.display()))
+                .hint("write to a path whose folders are folders")
+        }
+        // Some folders of the system are there and let no file be made, and say this of it.
+        (io::ErrorKind::NotFound, Some(there)) if there == folder => problem
+            .detail("no file can be made in it")
+            .hint("write elsewhere"),
+        (io::ErrorKind::NotFound, Some(there)) if is_read_only(there) => problem
+            .detail(format!(
+                "it does not exist, and `{}` cannot be written to",
+                there.display()
+            ))
+            .hint(ELSEWHERE),
+        (io::ErrorKind::NotFound, _) => problem
             .detail("it does not exist")
-            .hint(format!("create it: `mkdir -p {folder}`")),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => problem
-            .because(error)
-            .hint("give the user that runs the job the right to write there, or write elsewhere"),
+            .hint(format!("create it: `mkdir -p {shown}`")),
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, _) => {
+            problem.because(error).hint(ELSEWHERE)
+        }
         _ => problem.because(error),
     }
+}
+
+/// Whether nobody may write there, as far as the permissions tell.
+fn is_read_only(folder: &Path) -> bool {
+    let permissions = fs::metadata(folder).map(|metadata| metadata.permissions());
+    permissions.is_ok_and(|permissions| permissions.readonly())
 }
 
 #[cfg(test)]
@@ -158,5 +182,26 @@ mod tests {
         let expected = "cannot write to the folder `out`: permission denied (hint: give the user \
                         that runs the job the right to write there, or write elsewhere)";
         assert_eq!(problem.to_string(), expected);
+    }
+    #[test]
+    fn a_folder_that_is_there_is_not_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |path: &Path, kind: io::ErrorKind| {
+            let told = cannot_create(path, kind.into()).to_string();
+            told.replace(&folder.path().display().to_string(), "here")
+        };
+        assert_eq!(
+            told(folder.path(), io::ErrorKind::NotFound),
+            "cannot write to the folder `here`: no file can be made in it (hint: write elsewhere)"
+        );
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let expected = "cannot write to the folder `here/file/out`: `here/file` is a file (hint: \
+                        write to a path whose folders are folders)";
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory] {
+            assert_eq!(told(&file.join("out"), kind), expected);
+        }
+        let missing = told(&folder.path().join("out"), io::ErrorKind::NotFound);
+        assert!(missing.ends_with("it does not exist (hint: create it: `mkdir -p here/out`)"));
     }
 }
