@@ -14,6 +14,7 @@ mod layout;
 mod line;
 mod read;
 mod shell;
+mod signals;
 mod tell;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ use self::compare::Race;
 use self::inspect::Inspection;
 use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
 use self::read::Reading;
+use self::signals::Ignored;
 use self::tell::Teller;
 use crate::error::{Error, Problem};
 use crate::job::{Handle, Job, Outcome, Report, Stop};
@@ -90,8 +92,9 @@ impl Job {
         if let Some(share) = line.max_bad {
             job = job.max_bad(share);
         }
+        let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
-        stop_on_interrupt(&handle, line.drain, teller);
+        stop_on_interrupt(&handle, line.drain, teller, ignored);
         let report = watch(handle, teller)?;
         teller.note(&report);
         Ok(match report.is_within_limits() {
@@ -136,8 +139,9 @@ impl Job {
         let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
         let inspection = Arc::new(inspection.map_err(Error::Plan)?);
         let job = self.with_work(&line.work).tapped(inspection)?;
+        let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
-        stop_on_interrupt(&handle, false, teller);
+        stop_on_interrupt(&handle, false, teller, ignored);
         let report = handle.wait()?;
         if report.outcome != Outcome::OutputClosed {
             teller.note(report);
@@ -194,12 +198,18 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 static INTERRUPTIBLE: Mutex<Option<(Stop, bool)>> = Mutex::new(None);
 
 /// Lets ctrl-c, and the signal that asks a process to terminate, stop the job.
-fn stop_on_interrupt(handle: &Handle, drain: bool, teller: Teller) {
+fn stop_on_interrupt(handle: &Handle, drain: bool, teller: Teller, ignored: Ignored) {
     static HANDLER: Once = Once::new();
     *interruptible() = Some((handle.stopper(), drain));
     HANDLER.call_once(|| {
-        // A program that has a handler of its own keeps it.
-        if ctrlc::try_set_handler(move || on_interrupt(teller)).is_err() {
+        let handler = move || on_interrupt(teller);
+        // A program that has a handler of its own keeps it. One that was told to ignore signals has
+        // none, and they cannot come.
+        let is_set = match ignored.is_any() {
+            true => ctrlc::set_handler(handler),
+            false => ctrlc::try_set_handler(handler),
+        };
+        if is_set.is_err() {
             teller.note("ctrl-c is handled by the program, not by the job");
         }
     });

@@ -28,21 +28,58 @@ enum Packer {
     Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
 }
 
-/// How many leftovers of killed jobs are passed over.
-const LEFTOVERS_MAX: u64 = 10_000;
-
-/// Creates a hidden file beside the one that is to be. A job that was killed may have left one of
-/// the same name, for process numbers come again.
+/// Creates a hidden file beside the one that is to be: `.name.tmp-where-process-number`. Where says
+/// which numbers of processes are meant: those of this machine since it was started, or of a
+/// container on it.
+///
+/// What a process that has gone has left of the same file is removed. That another is still there is
+/// known where the system tells of its processes; elsewhere, and of other machines that share the
+/// folder, leftovers stay.
 fn create_hidden(path: &Path) -> io::Result<(PathBuf, File)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().display().to_string();
+    let (place, process) = (place_of_processes(), process::id());
+    if let Some(place) = &place {
+        remove_leftovers(path, &format!(".{name}.tmp-{place}-"));
+    }
+    let place = place.unwrap_or_default();
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let hidden = path.with_file_name(format!(".{name}.tmp-{}-{number}", process::id()));
+        let hidden = path.with_file_name(format!(".{name}.tmp-{place}-{process}-{number}"));
         match File::create_new(&hidden) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && number < LEFTOVERS_MAX => {}
             created => return created.map(|file| (hidden, file)),
+        }
+    }
+}
+
+/// How many leftovers of killed jobs are passed over.
+const LEFTOVERS_MAX: u64 = 10_000;
+
+/// What tells the processes that are seen here from all others, if the system says which they are.
+fn place_of_processes() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    let space: String = space.display().to_string();
+    let digits = space.chars().filter(char::is_ascii_digit);
+    let boot = boot.trim().chars().filter(char::is_ascii_alphanumeric);
+    Some(boot.take(8).chain(digits).collect())
+}
+
+/// Removes the hidden files whose names begin so and whose processes have gone. A file that cannot be
+/// removed harms nobody.
+fn remove_leftovers(path: &Path, begin: &str) {
+    let Ok(entries) = fs::read_dir(folder_of(path)) else {
+        return; // what is wrong with the folder is told where the file is made
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(begin));
+        let process = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let has_gone = |process: u32| !Path::new(&format!("/proc/{process}")).exists();
+        if process.is_some_and(has_gone) {
+            fs::remove_file(entry.path()).unwrap_or_default();
         }
     }
 }
@@ -203,5 +240,30 @@ mod tests {
         }
         let missing = told(&folder.path().join("out"), io::ErrorKind::NotFound);
         assert!(missing.ends_with("it does not exist (hint: create it: `mkdir -p here/out`)"));
+    }
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_killed_run_has_left_is_removed_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let place = place_of_processes().unwrap();
+        let name = |file: &str, process: u32| format!(".{file}.tmp-{place}-{process}-0");
+        let gone = u32::MAX; // no process has this number
+        let others = [
+            name("b.csv", gone),
+            name("a.csv", std::os::unix::process::parent_id()),
+            format!(".a.csv.tmp-elsewhere-{gone}-0"),
+            "a.csv".to_owned(),
+        ];
+        for name in others.iter().chain([&name("a.csv", gone)]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        drop(StagedFile::create(path).unwrap());
+        let left = fs::read_dir(folder.path()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let (mut left, mut others): (Vec<_>, _) = (left.collect(), others.to_vec());
+        left.sort();
+        others.sort();
+        assert_eq!(left, others);
     }
 }
