@@ -86,9 +86,7 @@ impl Counters {
 
     /// The examples that were kept.
     pub(crate) fn examples_of(&self, operator: &str, name: &'static str) -> Vec<String> {
-        let all = self.examples(operator, name).all;
-        let examples = lock(&all).clone();
-        examples
+        lock(&self.examples(operator, name).all).clone()
     }
 
     /// The sum over all workers of one counter.
