@@ -1,20 +1,218 @@
-//! What the code of `#[pipeline]` is made of, beside the fluent API: clones of handles, settings,
-//! and the state of a builder. Nothing here is to be called by hand.
+//! What the code of `#[pipeline]` is made of, beside the fluent API: the job and the test of a
+//! pipeline, with what every job can be told written once, for all pipelines.
 
-use std::fmt::Display;
+use std::any::Any;
+use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::graph::Graph;
-use crate::time::Clock;
-use crate::{Job, Mode, Problem};
+use crate::engine::Wait;
+use crate::graph::{Graph, GraphSpec, Outline, Setting};
+use crate::io;
+use crate::job::{Handle, Report};
+use crate::time::{Clock, Leap};
+use crate::{Error, Job, Mode, Problem, Snapshot};
+
+/// A job of a `#[pipeline]`, as `name::job()` gives it: what it can be told besides its ports and
+/// its settings, which are methods of its own.
+///
+/// The trait names such a job in a signature, whatever is bound to it already.
+///
+/// ```
+/// use stream_core::prelude::*;
+/// use stream_core::{io, run::Report};
+///
+/// #[pipeline]
+/// fn long(words: Stream<String>, min: usize) -> Stream<String> {
+///     let long = words.filter(|word| word.len() >= min);
+///     long
+/// }
+///
+/// fn tuned<J: PipelineJob>(job: J, workers: Option<usize>) -> J {
+///     match workers {
+///         Some(workers) => job.workers(workers),
+///         None => job,
+///     }
+/// }
+///
+/// fn complete(words: Vec<String>) -> impl ReadyJob {
+///     let job = long::job().min(3).words(io::vec(words)).long(io::discard());
+///     tuned(job, Some(2))
+/// }
+///
+/// let report = complete(vec!["a".into(), "word".into()]).run(Mode::Batch)?;
+/// # let _: Report = report;
+/// # Ok::<(), stream_core::Error>(())
+/// ```
+pub trait PipelineJob: Sized {
+    #[doc(hidden)]
+    fn from_draft(draft: Draft) -> Self;
+    #[doc(hidden)]
+    fn into_draft(self) -> Draft;
+    #[doc(hidden)]
+    fn draft(&self) -> &Draft;
+
+    /// Changes the job by one of its own methods: `.change(|job| job.limit(10))`.
+    fn change(self, change: impl FnOnce(Job) -> Job) -> Self {
+        Self::from_draft(self.into_draft().map(change))
+    }
+
+    /// Gives a setting its value by text, as a command line does.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the text is no value of it.
+    fn set(self, name: &str, text: &str) -> Result<Self, Error> {
+        let told = self.draft().job.set_by_text(name, text);
+        told.map(|()| self)
+    }
+
+    /// Sets the number of workers, each a thread; 1 unless told otherwise.
+    fn workers(self, workers: usize) -> Self {
+        self.change(|job| job.workers(workers))
+    }
+
+    /// Sets how workers wait when they have nothing to do.
+    fn wait(self, wait: Wait) -> Self {
+        self.change(|job| job.wait(wait))
+    }
+
+    /// Sets the clock, so that a test can drive it by hand.
+    fn clock(self, clock: Clock) -> Self {
+        self.change(|job| job.clock(clock))
+    }
+
+    /// Reads at most so many records of each partition; see [`Job::limit`].
+    fn limit(self, records: u64) -> Self {
+        self.change(|job| job.limit(records))
+    }
+
+    /// Sets how far a record may leap ahead of its lane; see [`Job::max_leap`].
+    fn max_leap(self, leap: Leap) -> Self {
+        self.change(|job| job.max_leap(leap))
+    }
+
+    /// Starts from the state of a job that was stopped, on any number of workers.
+    fn start_from(self, snapshot: Snapshot) -> Self {
+        self.change(|job| job.start_from(snapshot))
+    }
+
+    /// Describes the pipeline; no port needs to be bound for that.
+    ///
+    /// # Errors
+    /// When a setting has no value, or the pipeline's function has made a mistake.
+    fn explain(&self) -> Result<GraphSpec, Error> {
+        self.draft().job.explain()
+    }
+
+    /// Gives the job with everything that is bound to it.
+    fn into_job(self) -> Job
+    where
+        Self: ReadyJob,
+    {
+        self.into_draft().job
+    }
+
+    /// Runs the job to its end.
+    ///
+    /// # Errors
+    /// When the job is put together wrongly, or what it reads, computes or writes fails. Then no
+    /// sink is committed.
+    fn run(self, mode: Mode) -> Result<Report, Error>
+    where
+        Self: ReadyJob,
+    {
+        self.into_job().run(mode)
+    }
+
+    /// Starts the job on threads of its own.
+    ///
+    /// # Errors
+    /// When the job is put together wrongly, or a source cannot be found.
+    fn start(self, mode: Mode) -> Result<Handle, Error>
+    where
+        Self: ReadyJob,
+    {
+        self.into_job().start(mode)
+    }
+
+    /// Runs the job as its command line says: the body of `main`. A setting that is not given here
+    /// is given there: `--set name=value`.
+    #[cfg(feature = "cli")]
+    fn main(self) -> std::process::ExitCode
+    where
+        Self: ConnectedJob,
+    {
+        self.into_draft().job.main()
+    }
+}
+
+/// A job whose ports are all bound and whose settings all have a value, so that it can run.
+pub trait ReadyJob: ConnectedJob {}
+
+/// A job whose ports are all bound.
+pub trait ConnectedJob: PipelineJob {}
+
+/// A test of a `#[pipeline]`, as `name::test()` gives it.
+///
+/// ```
+/// use stream_core::prelude::*;
+///
+/// #[pipeline]
+/// fn long(words: Stream<String>, min: usize) -> Stream<String> {
+///     let long = words.filter(|word| word.len() >= min);
+///     long
+/// }
+///
+/// let rows = long::test().words(["a", "word"].map(String::from)).min(3).rows();
+/// assert_eq!(rows.long, ["word"]);
+/// ```
+pub trait PipelineTest<Rows>: Sized {
+    /// Runs the pipeline, in any mode, and gives the rows of each output, by its name, in the order
+    /// in which they were written.
+    ///
+    /// # Panics
+    /// When the job fails.
+    fn run(self, mode: Mode) -> Rows
+    where
+        Self: ReadyTest;
+
+    /// As [`run`](PipelineTest::run), in batch mode.
+    ///
+    /// # Panics
+    /// When the job fails.
+    fn rows(self) -> Rows
+    where
+        Self: ReadyTest,
+    {
+        self.run(Mode::Batch)
+    }
+}
+
+/// A test whose inputs have records and whose settings have a value.
+pub trait ReadyTest {}
 
 /// The state of a port or a setting that must still be given.
 pub enum NotBound {}
 
 /// The state of a port or a setting that has been given.
 pub enum Bound {}
+
+/// An input that has no source yet.
+#[diagnostic::on_unimplemented(
+    message = "this input has a source already",
+    label = "leave out this one, or the one before"
+)]
+pub trait FreeInput {}
+impl FreeInput for NotBound {}
+
+/// An output that has no sink yet.
+#[diagnostic::on_unimplemented(
+    message = "this output has a sink already",
+    label = "leave out this one, or the one before"
+)]
+pub trait FreeOutput {}
+impl FreeOutput for NotBound {}
 
 /// A pipeline that sources and sinks can be bound to.
 #[diagnostic::on_unimplemented(
@@ -25,17 +223,94 @@ pub enum Bound {}
 )]
 pub trait RunsAlone {}
 
-/// The settings of one pipeline.
-pub trait Settings {
-    /// The names of the settings.
-    const NAMES: &'static [&'static str];
+/// A record that a test can be given.
+#[diagnostic::on_unimplemented(
+    message = "a test cannot be given records of type `{Self}`",
+    label = "the records of a test must be `Clone + Send + Sync + 'static`"
+)]
+pub trait TestRecord: Clone + Send + Sync + 'static {}
 
-    /// Gives one its value by text.
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> TestRecord for T {}
+
+/// A row that a test can gather.
+#[diagnostic::on_unimplemented(
+    message = "a test cannot gather rows of type `{Self}`",
+    label = "the rows of a test must be `Send + 'static`"
+)]
+pub trait TestRow: Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> TestRow for T {}
+
+/// A row that `check_modes` can show.
+#[diagnostic::on_unimplemented(
+    message = "`check_modes` cannot show rows of type `{Self}`",
+    label = "the rows that it compares must be `Debug + Send + 'static`"
+)]
+pub trait CheckedRow: Debug + TestRow {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Debug + TestRow> CheckedRow for T {}
+
+/// What a sink of an output is given.
+pub type Row<O> = <O as crate::graph::Output>::Row;
+
+/// That a type can be a setting, told where it is written.
+pub const fn is_setting<T: Setting>() {}
+
+/// The values of a pipeline's settings, by name.
+#[derive(Clone, Default)]
+pub struct Settings(Vec<(&'static str, Arc<dyn Any + Send + Sync>)>);
+
+impl Settings {
+    /// No values.
+    pub fn new() -> Self {
+        Settings::default()
+    }
+
+    /// Gives a setting its value.
+    pub fn put<T: Setting>(&mut self, name: &'static str, value: T) {
+        self.0.retain(|(given, _)| *given != name);
+        self.0.push((name, Arc::new(value)));
+    }
+
+    /// The same.
+    pub fn with<T: Setting>(mut self, name: &'static str, value: T) -> Self {
+        self.put(name, value);
+        self
+    }
+
+    fn value<T: Setting>(&self, name: &str) -> Option<T> {
+        let (_, value) = self.0.iter().find(|(given, _)| *given == name)?;
+        value.downcast_ref().cloned()
+    }
+
+    /// The value of a setting, for a graph. That there is none is noted there.
+    pub fn get<T: Setting>(&self, graph: &Graph, name: &str) -> Option<T> {
+        let value = self.value(name);
+        if value.is_none() {
+            graph.problem(
+                Problem::new(format!("the setting `{name}` has no value")).hint(format!(
+                    "give it one: `--set {name}=…`, or `.{name}(…)` in the program"
+                )),
+            );
+        }
+        value
+    }
+
+    /// The value of a setting that the test has seen given.
     ///
-    /// # Errors
-    /// When there is no such setting, or the text is no value of it.
-    fn set(&mut self, name: &str, text: &str) -> Result<(), Problem>;
+    /// # Panics
+    /// When it has none.
+    pub fn given<T: Setting>(&self, name: &str) -> T {
+        let value = self.value(name);
+        value.unwrap_or_else(|| panic!("the test has seen the setting `{name}` given"))
+    }
 }
+
+/// Gives a setting a value by text.
+pub type SetByText = fn(&mut Settings, &str, &str) -> Result<(), Problem>;
 
 /// Reads a setting from text, where its type can.
 pub struct Text<T>(PhantomData<T>);
@@ -49,16 +324,26 @@ impl<T> Text<T> {
 }
 
 impl<T: FromStr<Err: Display>> Text<T> {
-    /// Reads the value.
+    /// Reads the value, and gives it to the setting.
     ///
     /// # Errors
     /// When the text is none.
-    pub fn read(&self, name: &str, text: &str) -> Result<T, Problem> {
-        text.parse().map_err(|error: T::Err| {
+    pub fn give(
+        &self,
+        settings: &mut Settings,
+        name: &'static str,
+        text: &str,
+    ) -> Result<(), Problem>
+    where
+        T: Setting,
+    {
+        let value: T = text.parse().map_err(|error: T::Err| {
             Problem::new(format!("the setting `{name}` cannot be `{text}`"))
                 .detail(error.to_string())
                 .hint(hint_of::<T>(name))
-        })
+        })?;
+        settings.put(name, value);
+        Ok(())
     }
 }
 
@@ -85,11 +370,11 @@ pub trait NoText<T> {
     ///
     /// # Errors
     /// Always.
-    fn read(&self, name: &str, text: &str) -> Result<T, Problem>;
+    fn give(&self, settings: &mut Settings, name: &str, text: &str) -> Result<(), Problem>;
 }
 
 impl<T> NoText<T> for Text<T> {
-    fn read(&self, name: &str, _: &str) -> Result<T, Problem> {
+    fn give(&self, _: &mut Settings, name: &str, _: &str) -> Result<(), Problem> {
         let type_name = std::any::type_name::<T>();
         Err(
             Problem::new(format!("the setting `{name}` cannot be given as text"))
@@ -100,94 +385,129 @@ impl<T> NoText<T> for Text<T> {
 }
 
 /// Says that a pipeline has no setting of a name.
-pub fn no_setting(name: &str, names: &[&str]) -> Problem {
+///
+/// # Errors
+/// Always.
+pub fn no_setting(outline: &Outline, name: &str) -> Result<(), Problem> {
     let problem = Problem::new(format!("the pipeline has no setting `{name}`"));
-    if names.is_empty() {
-        return problem.hint("it has no settings");
-    }
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    problem.hint(format!("its settings are {}", names.join(", ")))
+    let names = outline.settings.iter();
+    let names: Vec<_> = names.map(|setting| format!("`{}`", setting.name)).collect();
+    Err(match names.is_empty() {
+        true => problem.hint("it has no settings"),
+        false => problem.hint(format!("its settings are {}", names.join(", "))),
+    })
 }
 
-/// Notes that a setting was given neither in the program nor on the command line.
-pub fn missing_setting(graph: &Graph, name: &str) {
-    graph.problem(
-        Problem::new(format!("the setting `{name}` has no value")).hint(format!(
-            "give it one: `--set {name}=…`, or `.{name}(…)` in the program"
-        )),
-    );
-}
-
-/// Clones the value of a setting that the builder has seen given.
-pub fn given<T: Clone>(value: &Option<T>, name: &str) -> T {
-    let value = value.clone();
-    value.unwrap_or_else(|| panic!("the builder has seen the setting `{name}` given"))
-}
-
-/// A job whose settings are still being given.
-pub struct Draft<S> {
+/// A job whose ports and settings are still being given.
+#[must_use = "a job does nothing before it is run"]
+pub struct Draft {
     job: Job,
-    settings: Arc<Mutex<S>>,
+    settings: Arc<Mutex<Settings>>,
 }
 
-impl<S: Settings + Clone + Send + Sync + 'static> Draft<S> {
+impl Draft {
     /// Begins a job of a pipeline.
     pub fn new(
-        name: &str,
-        settings: S,
-        pipeline: impl Fn(&Graph, S) + Send + Sync + 'static,
+        outline: &'static Outline,
+        settings: Settings,
+        build: fn(&Graph, &Settings),
+        set: SetByText,
     ) -> Self {
         let settings = Arc::new(Mutex::new(settings));
         let (given, told) = (settings.clone(), settings.clone());
-        let job = Job::new(name, move |graph| {
+        let job = Job::new(outline.name, move |graph| {
             let settings = lock(&given).clone();
-            pipeline(graph, settings);
+            graph.begin_own();
+            build(graph, &settings);
         });
-        let job = job.settings_by_text(move |name, text| lock(&told).set(name, text));
+        let job = job.settings_by_text(move |name, text| set(&mut lock(&told), name, text));
         Draft { job, settings }
     }
-}
 
-impl<S> Draft<S> {
     /// Changes the job.
     pub fn map(mut self, change: impl FnOnce(Job) -> Job) -> Self {
         self.job = change(self.job);
         self
     }
 
-    /// Changes the settings.
-    pub fn set(self, change: impl FnOnce(&mut S)) -> Self {
-        change(&mut lock(&self.settings));
+    /// Gives a setting its value.
+    pub fn set<T: Setting>(self, name: &'static str, value: T) -> Self {
+        lock(&self.settings).put(name, value);
         self
-    }
-
-    /// The job as it is.
-    pub fn job(&self) -> &Job {
-        &self.job
-    }
-
-    /// The job.
-    pub fn into_job(self) -> Job {
-        self.job
     }
 }
 
-fn lock<S>(settings: &Mutex<S>) -> MutexGuard<'_, S> {
+fn lock(settings: &Mutex<Settings>) -> MutexGuard<'_, Settings> {
     settings.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says that the next pipeline to be called is the graph's own.
-pub fn begin(graph: &Graph) {
-    graph.begin_own();
+/// A test whose inputs and settings are still being given.
+#[must_use = "a test does nothing before its rows are asked for"]
+pub struct TestDraft {
+    draft: Draft,
+    /// The records of each input, a vector, by its name.
+    inputs: Vec<(&'static str, Box<dyn Any>)>,
 }
 
-/// Runs a job of a test. Its clock is driven by hand, so that the times of a small example may lie
-/// around 1970.
-///
-/// # Panics
-/// When it fails.
-pub fn run_test(job: Job, mode: Mode) {
-    if let Err(error) = job.clock(Clock::by_hand()).run(mode) {
-        panic!("the job failed: {error}");
+impl TestDraft {
+    /// Begins a test.
+    pub fn new(draft: Draft) -> Self {
+        let inputs = Vec::new();
+        TestDraft { draft, inputs }
+    }
+
+    /// Gives an input its records.
+    pub fn input<T: 'static>(
+        mut self,
+        name: &'static str,
+        records: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let records: Vec<T> = records.into_iter().collect();
+        self.inputs.push((name, Box::new(records)));
+        self
+    }
+
+    /// Gives a setting its value.
+    pub fn set<T: Setting>(mut self, name: &'static str, value: T) -> Self {
+        self.draft = self.draft.set(name, value);
+        self
+    }
+
+    /// The values of the settings.
+    pub fn settings(&self) -> Settings {
+        lock(&self.draft.settings).clone()
+    }
+
+    /// Takes the records of an input.
+    pub fn take<T: 'static>(&mut self, name: &str) -> Vec<T> {
+        let at = self.inputs.iter().position(|(input, _)| *input == name);
+        let records = at.map(|at| self.inputs.swap_remove(at).1);
+        let records = records.and_then(|records| records.downcast().ok());
+        records.map_or_else(Vec::new, |records| *records)
+    }
+
+    /// Reads the records of an input.
+    pub fn source<T: Clone + Send + Sync + 'static>(mut self, name: &str) -> Self {
+        let source = io::vec(self.take::<T>(name));
+        self.draft = self.draft.map(|job| job.source(name, source));
+        self
+    }
+
+    /// Gathers the rows of an output.
+    pub fn sink<T: Send + 'static>(mut self, name: &str) -> (Self, io::Rows<T>) {
+        let (sink, rows) = io::collect();
+        self.draft = self.draft.map(|job| job.sink(name, sink));
+        (self, rows)
+    }
+
+    /// Runs the test. Its clock is driven by hand, so that the times of a small example may lie
+    /// around 1970.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn run(self, mode: Mode) {
+        if let Err(error) = self.draft.job.clock(Clock::by_hand()).run(mode) {
+            panic!("the job failed: {error}");
+        }
     }
 }

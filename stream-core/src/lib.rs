@@ -22,12 +22,19 @@ pub mod time;
 /// Running a job: its modes, its workers, and how it ends.
 pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
-    pub use crate::expanded::{Bound, NotBound, RunsAlone};
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
     pub use crate::job::{Lost, ParseShareError, Share, Warning};
+
+    // What compile errors speak of, by a short path.
+    #[doc(hidden)]
+    pub use crate::expanded::{
+        Bound, CheckedRow, ConnectedJob, FreeInput, FreeOutput, NotBound, RunsAlone, TestRecord,
+        TestRow, is_setting,
+    };
 }
 
 pub use error::{Error, Problem};
+pub use expanded::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
 pub use run::{Job, Mode};
 pub use state::Snapshot;
 /// Makes a pipeline of a function from streams to streams.
@@ -96,30 +103,14 @@ pub use time::{EventTime, Gap, Lateness, Leap, Size};
 /// What the code that `#[pipeline]` writes names. No part of the API: it may change with any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::Problem;
     pub use crate::expanded::*;
-    pub use crate::graph::{GraphSpec, Output, Scope, Setting};
-    pub use crate::graph::{Outline, OutlinePort, OutlineSetting, OutlineStage};
-    pub use crate::io::{Sink, Source, collect, vec};
-    pub use crate::run::{Handle as RunningJob, Job, Mode, Report, Wait};
+    pub use crate::graph::Outline;
+    pub use crate::graph::outline;
+    pub use crate::graph::{Graph, Output, Scope, Setting};
+    pub use crate::io::{Sink, Source};
+    pub use crate::run::Mode;
     pub use crate::testing::check_modes;
-    pub use crate::time::{Clock, Leap};
-    pub use crate::{Error, Problem, Snapshot};
-
-    /// What a job has only with a command line.
-    #[cfg(feature = "cli")]
-    #[macro_export]
-    #[doc(hidden)]
-    macro_rules! __with_cli {
-        ($($item:tt)*) => { $($item)* };
-    }
-    /// What a job has only with a command line.
-    #[cfg(not(feature = "cli"))]
-    #[macro_export]
-    #[doc(hidden)]
-    macro_rules! __with_cli {
-        ($($item:tt)*) => {};
-    }
-    pub use crate::__with_cli as with_cli;
 }
 
 /// What a pipeline is written with.
@@ -129,4 +120,5 @@ pub mod prelude {
     pub use crate::pipeline;
     pub use crate::run::{Job, Mode};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
+    pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
 }

@@ -53,551 +53,286 @@ pub fn sessions(
 ///- `.gap(…)`: the setting, a `Gap`
 ///- `.sessions(…)`: the output, a sink of the rows of `Timed<Windowed<u64, Session>>`
 ///- `.late(…)`: the output, a sink of the rows of `Stream<Click>`
-#[allow(non_camel_case_types, dead_code)]
+#[allow(non_camel_case_types)]
 pub struct sessions {}
-#[allow(dead_code, missing_docs, non_local_definitions, unreachable_pub)]
-#[allow(clippy::all, clippy::pedantic)]
+#[allow(non_camel_case_types, clippy::all, clippy::pedantic, clippy::nursery)]
 const _: () = {
+    use ::stream_core::__private as private__;
     impl sessions {
         /// The stages and ports of the pipeline, as far as they are known before types are.
-        pub const GRAPH: ::stream_core::__private::Outline = ::stream_core::__private::Outline {
-            name: "sessions",
-            inputs: &[
-                ::stream_core::__private::OutlinePort {
-                    name: "clicks",
-                    id: "sessions/clicks",
-                    stream: "Stream<Click>",
-                },
-            ],
-            settings: &[
-                ::stream_core::__private::OutlineSetting {
-                    name: "gap",
-                    of: "Gap",
-                    required: true,
-                },
-            ],
-            stages: &[
-                ::stream_core::__private::OutlineStage {
-                    id: "sessions/people/filter",
-                    binding: "people",
-                    method: "filter",
-                    reads: &["sessions/clicks"],
-                },
-                ::stream_core::__private::OutlineStage {
-                    id: "sessions/timed/inspect",
-                    binding: "timed",
-                    method: "inspect",
-                    reads: &["sessions/people/filter"],
-                },
-                ::stream_core::__private::OutlineStage {
-                    id: "sessions/timed/event_time",
-                    binding: "timed",
-                    method: "event_time",
-                    reads: &["sessions/timed/inspect"],
-                },
-                ::stream_core::__private::OutlineStage {
-                    id: "sessions/sessions/key_by",
-                    binding: "sessions",
-                    method: "key_by",
-                    reads: &["sessions/timed/event_time"],
-                },
-                ::stream_core::__private::OutlineStage {
-                    id: "sessions/sessions/session",
-                    binding: "sessions",
-                    method: "session",
-                    reads: &["sessions/sessions/key_by"],
-                },
-            ],
-            outputs: &[
-                ::stream_core::__private::OutlinePort {
-                    name: "sessions",
-                    id: "sessions/sessions/session",
-                    stream: "Timed<Windowed<u64, Session>>",
-                },
-                ::stream_core::__private::OutlinePort {
-                    name: "late",
-                    id: "sessions/timed/event_time",
-                    stream: "Stream<Click>",
-                },
-            ],
-        };
-        /// Begins a job: bind a source to each input and a sink to each output, then run it.
-        pub fn job() -> SessionsJob<
-            ::stream_core::__private::NotBound,
-            ::stream_core::__private::NotBound,
-            ::stream_core::__private::NotBound,
-            ::stream_core::__private::NotBound,
-        >
-        where
-            for<'any> Gap: ::stream_core::__private::Setting,
-            for<'any> Timed<Windowed<u64, Session>>: ::stream_core::__private::Output,
-            for<'any> Stream<Click>: ::stream_core::__private::Output,
-        {
-            SessionsJob {
-                draft: draft(SessionsSettings {
-                    gap: ::core::option::Option::None,
-                    marker: ::core::marker::PhantomData,
-                }),
-                ports: ::core::marker::PhantomData,
+        pub const GRAPH: private__::Outline = {
+            use private__::outline::*;
+            Outline {
+                name: "sessions",
+                inputs: &[port("clicks", "sessions/clicks", "Stream<Click>")],
+                settings: &[setting("gap", "Gap", ::core::option::Option::None)],
+                stages: &[
+                    stage(
+                        "sessions/people/filter",
+                        "people",
+                        "filter",
+                        &["sessions/clicks"],
+                    ),
+                    stage(
+                        "sessions/timed/inspect",
+                        "timed",
+                        "inspect",
+                        &["sessions/people/filter"],
+                    ),
+                    stage(
+                        "sessions/timed/event_time",
+                        "timed",
+                        "event_time",
+                        &["sessions/timed/inspect"],
+                    ),
+                    stage(
+                        "sessions/sessions/key_by",
+                        "sessions",
+                        "key_by",
+                        &["sessions/timed/event_time"],
+                    ),
+                    stage(
+                        "sessions/sessions/session",
+                        "sessions",
+                        "session",
+                        &["sessions/sessions/key_by"],
+                    ),
+                ],
+                outputs: &[
+                    port(
+                        "sessions",
+                        "sessions/sessions/session",
+                        "Timed<Windowed<u64, Session>>",
+                    ),
+                    port("late", "sessions/timed/event_time", "Stream<Click>"),
+                ],
             }
+        };
+    }
+    impl sessions
+    where
+        for<'any> Gap: private__::Setting,
+        for<'any> Timed<Windowed<u64, Session>>: private__::Output,
+        for<'any> Stream<Click>: private__::Output,
+    {
+        /// Begins a job: bind a source to each input and a sink to each output, then run it.
+        pub fn job() -> sessions__job<
+            (
+                private__::NotBound,
+                private__::NotBound,
+                private__::NotBound,
+                private__::NotBound,
+            ),
+        > {
+            sessions__job(Self::draft__(), ::core::marker::PhantomData)
         }
         /// Begins a test: give each input a vector, then look at the rows of each output.
-        pub fn test() -> SessionsTest<
-            ::stream_core::__private::NotBound,
-            ::stream_core::__private::NotBound,
-        >
-        where
-            for<'any> Gap: ::stream_core::__private::Setting,
-            for<'any> Timed<Windowed<u64, Session>>: ::stream_core::__private::Output,
-            for<'any> Stream<Click>: ::stream_core::__private::Output,
-        {
-            SessionsTest {
-                clicks: ::std::vec::Vec::new(),
-                settings: SessionsSettings {
-                    gap: ::core::option::Option::None,
-                    marker: ::core::marker::PhantomData,
+        pub fn test() -> sessions__test<(private__::NotBound, private__::NotBound)> {
+            let draft = private__::TestDraft::new(Self::draft__());
+            sessions__test(draft, ::core::marker::PhantomData)
+        }
+        fn draft__() -> private__::Draft {
+            let settings = private__::Settings::new();
+            private__::Draft::new(
+                &Self::GRAPH,
+                settings,
+                |graph, settings| {
+                    let ::core::option::Option::Some(setting0) = settings
+                        .get::<Gap>(graph, "gap") else {
+                        return;
+                    };
+                    let (output0, output1) = sessions(
+                        graph.input::<Click>("clicks"),
+                        setting0,
+                    );
+                    graph.output("sessions", output0);
+                    graph.output("late", output1);
                 },
-                ports: ::core::marker::PhantomData,
-            }
+                |settings, name, text| {
+                    use private__::NoText as _;
+                    match name {
+                        "gap" => {
+                            private__::Text::<Gap>::new().give(settings, "gap", text)
+                        }
+                        _ => private__::no_setting(&Self::GRAPH, name),
+                    }
+                },
+            )
         }
     }
-    fn is_setting<T: ::stream_core::__private::Setting>() {}
-    fn check() {
-        is_setting::<Gap>();
+    fn settings__() {
+        private__::is_setting::<Gap>();
     }
-    pub struct SessionsSettings {
-        gap: ::core::option::Option<Gap>,
-        marker: ::core::marker::PhantomData<fn() -> ()>,
-    }
-    impl ::core::clone::Clone for SessionsSettings
-    where
-        for<'any> Gap: ::stream_core::__private::Setting,
-    {
-        fn clone(&self) -> Self {
-            SessionsSettings {
-                gap: ::core::clone::Clone::clone(&self.gap),
-                marker: ::core::marker::PhantomData,
-            }
-        }
-    }
-    impl ::stream_core::__private::Settings for SessionsSettings {
-        const NAMES: &'static [&'static str] = &["gap"];
-        fn set(
-            &mut self,
-            name: &str,
-            text: &str,
-        ) -> ::core::result::Result<(), ::stream_core::__private::Problem> {
-            #[allow(unused_imports)]
-            use ::stream_core::__private::NoText as _;
-            match name {
-                "gap" => {
-                    let value = ::stream_core::__private::Text::<Gap>::new();
-                    self.gap = ::core::option::Option::Some(value.read(name, text)?);
-                    ::core::result::Result::Ok(())
-                }
-                _ => {
-                    ::core::result::Result::Err(
-                        ::stream_core::__private::no_setting(name, Self::NAMES),
-                    )
-                }
-            }
-        }
-    }
+    ///The input `clicks` has a source.
     #[diagnostic::on_unimplemented(
         message = "the input `clicks` has no source",
         label = "give it one before this: `.clicks(source)`"
     )]
-    pub trait ClicksBound {}
-    impl ClicksBound for ::stream_core::__private::Bound {}
-    #[diagnostic::on_unimplemented(
-        message = "the input `clicks` has a source already",
-        label = "leave out the second `.clicks(…)`"
-    )]
-    pub trait ClicksFree {}
-    impl ClicksFree for ::stream_core::__private::NotBound {}
+    pub trait clicks__given {}
+    impl clicks__given for private__::Bound {}
+    ///The setting `gap` has a value.
     #[diagnostic::on_unimplemented(
         message = "the setting `gap` has no value",
         label = "give it one before this: `.gap(value)`"
     )]
-    pub trait GapBound {}
-    impl GapBound for ::stream_core::__private::Bound {}
+    pub trait gap__given {}
+    impl gap__given for private__::Bound {}
+    ///The output `sessions` has a sink.
     #[diagnostic::on_unimplemented(
         message = "the output `sessions` has no sink",
         label = "give it one before this: `.sessions(sink)`"
     )]
-    pub trait SessionsBound {}
-    impl SessionsBound for ::stream_core::__private::Bound {}
-    #[diagnostic::on_unimplemented(
-        message = "the output `sessions` has a sink already",
-        label = "leave out the second `.sessions(…)`"
-    )]
-    pub trait SessionsFree {}
-    impl SessionsFree for ::stream_core::__private::NotBound {}
+    pub trait sessions__given {}
+    impl sessions__given for private__::Bound {}
+    ///The output `late` has a sink.
     #[diagnostic::on_unimplemented(
         message = "the output `late` has no sink",
         label = "give it one before this: `.late(sink)`"
     )]
-    pub trait LateBound {}
-    impl LateBound for ::stream_core::__private::Bound {}
-    #[diagnostic::on_unimplemented(
-        message = "the output `late` has a sink already",
-        label = "leave out the second `.late(…)`"
-    )]
-    pub trait LateFree {}
-    impl LateFree for ::stream_core::__private::NotBound {}
-    fn draft(
-        settings: SessionsSettings,
-    ) -> ::stream_core::__private::Draft<SessionsSettings>
-    where
-        for<'any> Gap: ::stream_core::__private::Setting,
-        for<'any> Timed<Windowed<u64, Session>>: ::stream_core::__private::Output,
-        for<'any> Stream<Click>: ::stream_core::__private::Output,
-    {
-        ::stream_core::__private::Draft::new(
-            "sessions",
-            settings,
-            |graph, settings| {
-                ::stream_core::__private::begin(graph);
-                let (output0, output1) = sessions(
-                    graph.input::<Click>("clicks"),
-                    match settings.gap {
-                        ::core::option::Option::Some(value) => value,
-                        ::core::option::Option::None => {
-                            return ::stream_core::__private::missing_setting(
-                                graph,
-                                "gap",
-                            );
-                        }
-                    },
-                );
-                graph.output("sessions", output0);
-                graph.output("late", output1);
-            },
-        )
-    }
+    pub trait late__given {}
+    impl late__given for private__::Bound {}
     ///A job of the pipeline `sessions`.
-    #[must_use = "a job does nothing before it is run"]
-    pub struct SessionsJob<ClicksPort, GapSetting, SessionsPort, LatePort> {
-        draft: ::stream_core::__private::Draft<SessionsSettings>,
-        ports: ::core::marker::PhantomData<
-            fn() -> (ClicksPort, GapSetting, SessionsPort, LatePort),
-        >,
-    }
+    #[must_use = "it does nothing before it is run"]
+    pub struct sessions__job<Ports__>(
+        private__::Draft,
+        ::core::marker::PhantomData<fn() -> (Ports__)>,
+    );
     impl<
-        ClicksPort,
-        GapSetting,
-        SessionsPort,
-        LatePort,
-    > SessionsJob<ClicksPort, GapSetting, SessionsPort, LatePort>
+        clicks__state,
+        gap__state,
+        sessions__state,
+        late__state,
+    > sessions__job<(clicks__state, gap__state, sessions__state, late__state)>
     where
-        for<'any> Gap: ::stream_core::__private::Setting,
-        for<'any> Timed<Windowed<u64, Session>>: ::stream_core::__private::Output,
-        for<'any> Stream<Click>: ::stream_core::__private::Output,
+        for<'any> Gap: private__::Setting,
+        for<'any> Timed<Windowed<u64, Session>>: private__::Output,
+        for<'any> Stream<Click>: private__::Output,
     {
         ///Binds a source to the input `clicks`.
         pub fn clicks(
             self,
-            source: impl ::stream_core::__private::Source<Click>,
-        ) -> SessionsJob<
-            ::stream_core::__private::Bound,
-            GapSetting,
-            SessionsPort,
-            LatePort,
-        >
+            source: impl private__::Source<Click>,
+        ) -> sessions__job<(private__::Bound, gap__state, sessions__state, late__state)>
         where
-            ClicksPort: ClicksFree,
+            clicks__state: private__::FreeInput,
         {
-            SessionsJob {
-                draft: self.draft.map(|job| job.source::<Click>("clicks", source)),
-                ports: ::core::marker::PhantomData,
-            }
+            sessions__job(
+                self.0.map(|job| job.source::<Click>("clicks", source)),
+                ::core::marker::PhantomData,
+            )
         }
         ///Gives the setting `gap` its value.
         pub fn gap(
             self,
             value: Gap,
-        ) -> SessionsJob<
-            ClicksPort,
-            ::stream_core::__private::Bound,
-            SessionsPort,
-            LatePort,
+        ) -> sessions__job<
+            (clicks__state, private__::Bound, sessions__state, late__state),
         > {
-            SessionsJob {
-                draft: self
-                    .draft
-                    .set(|settings| {
-                        settings.gap = ::core::option::Option::Some(value);
-                    }),
-                ports: ::core::marker::PhantomData,
-            }
+            sessions__job(self.0.set::<Gap>("gap", value), ::core::marker::PhantomData)
         }
         ///Binds a sink to the output `sessions`.
         pub fn sessions(
             self,
-            sink: impl ::stream_core::__private::Sink<
-                <Timed<Windowed<u64, Session>> as ::stream_core::__private::Output>::Row,
-            >,
-        ) -> SessionsJob<
-            ClicksPort,
-            GapSetting,
-            ::stream_core::__private::Bound,
-            LatePort,
-        >
+            sink: impl private__::Sink<private__::Row<Timed<Windowed<u64, Session>>>>,
+        ) -> sessions__job<(clicks__state, gap__state, private__::Bound, late__state)>
         where
-            SessionsPort: SessionsFree,
+            sessions__state: private__::FreeOutput,
         {
-            SessionsJob {
-                draft: self
-                    .draft
+            sessions__job(
+                self
+                    .0
                     .map(|job| {
                         job
                             .sink::<
-                                <Timed<
-                                    Windowed<u64, Session>,
-                                > as ::stream_core::__private::Output>::Row,
+                                private__::Row<Timed<Windowed<u64, Session>>>,
                             >("sessions", sink)
                     }),
-                ports: ::core::marker::PhantomData,
-            }
+                ::core::marker::PhantomData,
+            )
         }
         ///Binds a sink to the output `late`.
         pub fn late(
             self,
-            sink: impl ::stream_core::__private::Sink<
-                <Stream<Click> as ::stream_core::__private::Output>::Row,
-            >,
-        ) -> SessionsJob<
-            ClicksPort,
-            GapSetting,
-            SessionsPort,
-            ::stream_core::__private::Bound,
+            sink: impl private__::Sink<private__::Row<Stream<Click>>>,
+        ) -> sessions__job<
+            (clicks__state, gap__state, sessions__state, private__::Bound),
         >
         where
-            LatePort: LateFree,
+            late__state: private__::FreeOutput,
         {
-            SessionsJob {
-                draft: self
-                    .draft
-                    .map(|job| {
-                        job
-                            .sink::<
-                                <Stream<Click> as ::stream_core::__private::Output>::Row,
-                            >("late", sink)
-                    }),
-                ports: ::core::marker::PhantomData,
-            }
-        }
-        /// Gives a setting its value by text, as a command line does.
-        pub fn set(
-            self,
-            name: &str,
-            text: &str,
-        ) -> ::core::result::Result<Self, ::stream_core::__private::Error> {
-            self.draft.job().set_by_text(name, text).map(|()| self)
-        }
-        /// Sets the number of workers, each a thread; 1 unless told otherwise.
-        pub fn workers(mut self, workers: usize) -> Self {
-            self.draft = self.draft.map(|job| job.workers(workers));
-            self
-        }
-        /// Sets how workers wait when they have nothing to do.
-        pub fn wait(mut self, wait: ::stream_core::__private::Wait) -> Self {
-            self.draft = self.draft.map(|job| job.wait(wait));
-            self
-        }
-        /// Sets the clock, so that a test can drive it by hand.
-        pub fn clock(mut self, clock: ::stream_core::__private::Clock) -> Self {
-            self.draft = self.draft.map(|job| job.clock(clock));
-            self
-        }
-        /// Sets how far a record may leap ahead of its lane, whatever the pipeline says.
-        pub fn max_leap(mut self, leap: ::stream_core::__private::Leap) -> Self {
-            self.draft = self.draft.map(|job| job.max_leap(leap));
-            self
-        }
-        /// Starts from the state of a job that was stopped, on any number of workers.
-        pub fn start_from(
-            mut self,
-            snapshot: ::stream_core::__private::Snapshot,
-        ) -> Self {
-            self.draft = self.draft.map(|job| job.start_from(snapshot));
-            self
-        }
-        /// Describes the pipeline; no port needs to be bound for that.
-        pub fn explain(
-            &self,
-        ) -> ::core::result::Result<
-            ::stream_core::__private::GraphSpec,
-            ::stream_core::__private::Error,
-        >
-        where
-            GapSetting: GapBound,
-        {
-            self.draft.job().explain()
-        }
-        /// Gives the job with everything that is bound to it.
-        pub fn into_job(self) -> ::stream_core::__private::Job
-        where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            SessionsPort: SessionsBound,
-            LatePort: LateBound,
-        {
-            self.draft.into_job()
-        }
-        /// Runs the job to its end.
-        pub fn run(
-            self,
-            mode: ::stream_core::__private::Mode,
-        ) -> ::core::result::Result<
-            ::stream_core::__private::Report,
-            ::stream_core::__private::Error,
-        >
-        where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            SessionsPort: SessionsBound,
-            LatePort: LateBound,
-        {
-            self.draft.into_job().run(mode)
-        }
-        /// Starts the job on threads of its own.
-        pub fn start(
-            self,
-            mode: ::stream_core::__private::Mode,
-        ) -> ::core::result::Result<
-            ::stream_core::__private::RunningJob,
-            ::stream_core::__private::Error,
-        >
-        where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            SessionsPort: SessionsBound,
-            LatePort: LateBound,
-        {
-            self.draft.into_job().start(mode)
-        }
-        ::stream_core::__private::with_cli! {
-            #[doc =
-            r" Runs the job as its command line says: the body of `main`. A setting that"]
-            #[doc = r" is not given here is given there: `--set name=value`."] pub fn
-            main(self) -> ::std::process::ExitCode where ClicksPort : ClicksBound,
-            SessionsPort : SessionsBound, LatePort : LateBound { self.draft.into_job()
-            .main() }
+            sessions__job(
+                self
+                    .0
+                    .map(|job| job.sink::<private__::Row<Stream<Click>>>("late", sink)),
+                ::core::marker::PhantomData,
+            )
         }
     }
+    impl<Ports__> private__::PipelineJob for sessions__job<Ports__> {
+        fn from_draft(draft: private__::Draft) -> Self {
+            sessions__job(draft, ::core::marker::PhantomData)
+        }
+        fn into_draft(self) -> private__::Draft {
+            self.0
+        }
+        fn draft(&self) -> &private__::Draft {
+            &self.0
+        }
+    }
+    impl<clicks__state, gap__state, sessions__state, late__state> private__::ConnectedJob
+    for sessions__job<(clicks__state, gap__state, sessions__state, late__state)>
+    where
+        clicks__state: clicks__given,
+        sessions__state: sessions__given,
+        late__state: late__given,
+    {}
+    impl<clicks__state, gap__state, sessions__state, late__state> private__::ReadyJob
+    for sessions__job<(clicks__state, gap__state, sessions__state, late__state)>
+    where
+        clicks__state: clicks__given,
+        gap__state: gap__given,
+        sessions__state: sessions__given,
+        late__state: late__given,
+    {}
     ///A test of the pipeline `sessions`.
-    #[must_use = "a test does nothing before its rows are asked for"]
-    pub struct SessionsTest<ClicksPort, GapSetting> {
-        clicks: ::std::vec::Vec<Click>,
-        settings: SessionsSettings,
-        ports: ::core::marker::PhantomData<fn() -> (ClicksPort, GapSetting)>,
-    }
+    #[must_use = "it does nothing before it is run"]
+    pub struct sessions__test<Ports__>(
+        private__::TestDraft,
+        ::core::marker::PhantomData<fn() -> (Ports__)>,
+    );
     ///The rows of `sessions`, by output.
     #[derive(Clone, Debug, PartialEq)]
-    pub struct SessionsRows<SessionsPort, LatePort> {
-        pub sessions: ::std::vec::Vec<SessionsPort>,
-        pub late: ::std::vec::Vec<LatePort>,
+    pub struct sessions__rows<sessions__row, late__row> {
+        ///Those of `sessions`.
+        pub sessions: ::std::vec::Vec<sessions__row>,
+        ///Those of `late`.
+        pub late: ::std::vec::Vec<late__row>,
     }
-    impl<ClicksPort, GapSetting> SessionsTest<ClicksPort, GapSetting>
+    impl<clicks__state, gap__state> sessions__test<(clicks__state, gap__state)>
     where
-        for<'any> Gap: ::stream_core::__private::Setting,
-        for<'any> Timed<Windowed<u64, Session>>: ::stream_core::__private::Output,
-        for<'any> Stream<Click>: ::stream_core::__private::Output,
+        for<'any> Gap: private__::Setting,
+        for<'any> Timed<Windowed<u64, Session>>: private__::Output,
+        for<'any> Stream<Click>: private__::Output,
     {
         ///Gives the input `clicks` its records, in the order of their arrival.
         pub fn clicks(
             self,
             records: impl ::core::iter::IntoIterator<Item = Click>,
-        ) -> SessionsTest<::stream_core::__private::Bound, GapSetting>
+        ) -> sessions__test<(private__::Bound, gap__state)>
         where
-            ClicksPort: ClicksFree,
+            clicks__state: private__::FreeInput,
         {
-            SessionsTest {
-                clicks: ::core::iter::FromIterator::from_iter(records),
-                settings: self.settings,
-                ports: ::core::marker::PhantomData,
-            }
+            sessions__test(
+                self.0.input::<Click>("clicks", records),
+                ::core::marker::PhantomData,
+            )
         }
         ///Gives the setting `gap` its value.
         pub fn gap(
             self,
             value: Gap,
-        ) -> SessionsTest<ClicksPort, ::stream_core::__private::Bound> {
-            SessionsTest {
-                clicks: self.clicks,
-                settings: {
-                    let mut settings = self.settings;
-                    settings.gap = ::core::option::Option::Some(value);
-                    settings
-                },
-                ports: ::core::marker::PhantomData,
-            }
-        }
-        /// Runs the pipeline in batch mode and gives the rows of each output, in the order in
-        /// which they were written.
-        ///
-        /// # Panics
-        /// When the job fails.
-        pub fn rows(
-            self,
-        ) -> SessionsRows<
-            <Timed<Windowed<u64, Session>> as ::stream_core::__private::Output>::Row,
-            <Stream<Click> as ::stream_core::__private::Output>::Row,
-        >
-        where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            for<'any> Click: ::core::clone::Clone + ::core::marker::Send
-                + ::core::marker::Sync,
-            for<'any> <Timed<
-                Windowed<u64, Session>,
-            > as ::stream_core::__private::Output>::Row: ::core::marker::Send,
-            for<'any> <Stream<
-                Click,
-            > as ::stream_core::__private::Output>::Row: ::core::marker::Send,
-        {
-            self.run(::stream_core::__private::Mode::Batch)
-        }
-        /// As `rows`, in any mode.
-        ///
-        /// # Panics
-        /// When the job fails.
-        pub fn run(
-            self,
-            mode: ::stream_core::__private::Mode,
-        ) -> SessionsRows<
-            <Timed<Windowed<u64, Session>> as ::stream_core::__private::Output>::Row,
-            <Stream<Click> as ::stream_core::__private::Output>::Row,
-        >
-        where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            for<'any> Click: ::core::clone::Clone + ::core::marker::Send
-                + ::core::marker::Sync,
-            for<'any> <Timed<
-                Windowed<u64, Session>,
-            > as ::stream_core::__private::Output>::Row: ::core::marker::Send,
-            for<'any> <Stream<
-                Click,
-            > as ::stream_core::__private::Output>::Row: ::core::marker::Send,
-        {
-            let draft = draft(self.settings);
-            let source = ::stream_core::__private::vec(self.clicks);
-            let draft = draft.map(|job| job.source("clicks", source));
-            let (sink, rows0) = ::stream_core::__private::collect::<
-                <Timed<Windowed<u64, Session>> as ::stream_core::__private::Output>::Row,
-            >();
-            let draft = draft.map(|job| job.sink("sessions", sink));
-            let (sink, rows1) = ::stream_core::__private::collect::<
-                <Stream<Click> as ::stream_core::__private::Output>::Row,
-            >();
-            let draft = draft.map(|job| job.sink("late", sink));
-            ::stream_core::__private::run_test(draft.into_job(), mode);
-            SessionsRows {
-                sessions: rows0.take(),
-                late: rows1.take(),
-            }
+        ) -> sessions__test<(clicks__state, private__::Bound)> {
+            sessions__test(self.0.set::<Gap>("gap", value), ::core::marker::PhantomData)
         }
         /// Checks that the pipeline gives the same in every mode, for every cut, number of
         /// workers and interleaving, and after a stop in the middle.
@@ -606,29 +341,66 @@ const _: () = {
         /// When two runs differ: with the seed, what was drawn, and the rows that differ.
         pub fn check_modes(self)
         where
-            ClicksPort: ClicksBound,
-            GapSetting: GapBound,
-            for<'any> Click: ::core::clone::Clone + ::core::marker::Send
-                + ::core::marker::Sync,
-            for<'any> <Timed<
-                Windowed<u64, Session>,
-            > as ::stream_core::__private::Output>::Row: ::core::fmt::Debug
-                + ::core::marker::Send,
-            for<'any> <Stream<
-                Click,
-            > as ::stream_core::__private::Output>::Row: ::core::fmt::Debug
-                + ::core::marker::Send,
+            clicks__state: clicks__given,
+            gap__state: gap__given,
+            for<'any> Click: private__::TestRecord,
+            for<'any> private__::Row<
+                Timed<Windowed<u64, Session>>,
+            >: private__::CheckedRow,
+            for<'any> private__::Row<Stream<Click>>: private__::CheckedRow,
         {
-            let settings = self.settings;
-            ::stream_core::__private::check_modes(
-                self.clicks,
-                move |stream_clicks| {
-                    sessions(
-                        stream_clicks,
-                        ::stream_core::__private::given(&settings.gap, "gap"),
-                    )
+            let settings = self.0.settings();
+            let mut draft = self.0;
+            private__::check_modes(
+                draft.take::<Click>("clicks"),
+                move |stream0| {
+                    let (output0, output1) = sessions(
+                        stream0,
+                        settings.given::<Gap>("gap"),
+                    );
+                    (output0, output1)
                 },
             );
         }
     }
+    impl<
+        Ports__,
+    > private__::PipelineTest<
+        sessions__rows<
+            private__::Row<Timed<Windowed<u64, Session>>>,
+            private__::Row<Stream<Click>>,
+        >,
+    > for sessions__test<Ports__>
+    where
+        for<'any> Gap: private__::Setting,
+        for<'any> Timed<Windowed<u64, Session>>: private__::Output,
+        for<'any> Stream<Click>: private__::Output,
+        for<'any> Click: private__::TestRecord,
+        for<'any> private__::Row<Timed<Windowed<u64, Session>>>: private__::TestRow,
+        for<'any> private__::Row<Stream<Click>>: private__::TestRow,
+    {
+        fn run(
+            self,
+            mode: private__::Mode,
+        ) -> sessions__rows<
+            private__::Row<Timed<Windowed<u64, Session>>>,
+            private__::Row<Stream<Click>>,
+        > {
+            let draft = self.0.source::<Click>("clicks");
+            let (draft, rows0) = draft
+                .sink::<private__::Row<Timed<Windowed<u64, Session>>>>("sessions");
+            let (draft, rows1) = draft.sink::<private__::Row<Stream<Click>>>("late");
+            draft.run(mode);
+            sessions__rows {
+                sessions: rows0.take(),
+                late: rows1.take(),
+            }
+        }
+    }
+    impl<clicks__state, gap__state> private__::ReadyTest
+    for sessions__test<(clicks__state, gap__state)>
+    where
+        clicks__state: clicks__given,
+        gap__state: gap__given,
+    {}
 };

@@ -7,39 +7,21 @@ use proc_macro2::Ident;
 use quote::ToTokens;
 
 use crate::errors::Errors;
-use crate::model::Model;
+use crate::model::{Kind, Model};
 use crate::names;
 use crate::parse::{Bind, Chain, Head, NotStream, Role, Statement};
 use crate::refuse;
 
-/// The methods of a job and of its test, which no port and no setting can be named like.
-pub(crate) const RESERVED: [&str; 18] = [
-    "clock",
-    "compare",
-    "explain",
-    "into_job",
-    "job",
-    "main",
-    "max_leap",
-    "mode",
-    "modes",
-    "rows",
-    "run",
-    "set",
-    "start",
-    "start_from",
-    "test",
-    "wait",
-    "workers",
-    "check_modes",
-];
+/// What stands in the place where an input or a setting would be a method: the one thing that a test
+/// does by a method of its own.
+pub(crate) const RESERVED: &str = "check_modes";
 
 /// Notes what keeps the body from being written at all.
 pub(crate) fn language(model: &Model, errors: &mut Errors) {
     let body = &model.definition.body;
     let mut told = BTreeSet::new();
     for read in &body.in_macros {
-        let name = read.ident.to_string();
+        let name = names::text(&read.ident);
         if !model.reads.contains_key(&name) && told.insert(name) {
             refuse::in_macro(read, errors);
         }
@@ -65,11 +47,14 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
 /// Notes what is wrong with a pipeline that is understood.
 pub(crate) fn rules(model: &Model, errors: &mut Errors) {
     names_are_used_once(model, errors);
+    ports_have_free_names(model, errors);
+    old_names_are_gone(model, errors);
+    if model.definition.body.is_unwritten {
+        return;
+    }
     streams_are_used(model, errors);
     chains_lead_somewhere(model, errors);
     outputs_match(model, errors);
-    ports_have_free_names(model, errors);
-    old_names_are_gone(model, errors);
 }
 
 fn binds(model: &Model) -> impl Iterator<Item = &Bind> {
@@ -80,35 +65,43 @@ fn binds(model: &Model) -> impl Iterator<Item = &Bind> {
     })
 }
 
-/// All names in the order in which they are bound.
-fn all_names(model: &Model) -> Vec<Ident> {
+/// All names in the order in which they are bound, and whether it is to streams.
+fn all_names(model: &Model) -> Vec<(Ident, bool)> {
     let parameters = model.definition.parameters.iter();
     let mut all: Vec<_> = parameters
-        .map(|parameter| parameter.ident.clone())
+        .map(|p| (p.ident.clone(), !matches!(p.role, Role::Setting(_))))
         .collect();
     for statement in &model.definition.body.statements {
-        match statement {
-            Statement::Bind(bind) => all.extend(bind.names.iter().cloned()),
-            Statement::Plain(stmt, _) => {
-                if let syn::Stmt::Local(local) = &**stmt {
-                    all.extend(names::bound_by(&local.pat));
-                }
-            }
-            Statement::End(_) => {}
-        }
+        let (names, are_streams) = match statement {
+            Statement::Bind(bind) => (bind.names.clone(), true),
+            Statement::Plain(stmt, _) => match &**stmt {
+                syn::Stmt::Local(local) => (names::bound_by(&local.pat), false),
+                _ => continue,
+            },
+            Statement::End(_) => continue,
+        };
+        all.extend(names.into_iter().map(|name| (name, are_streams)));
     }
     all
 }
 
+/// A plain value may be shadowed by another: no state is found by its name.
 fn names_are_used_once(model: &Model, errors: &mut Errors) {
     let mut seen = BTreeMap::new();
-    for name in all_names(model) {
-        if seen.insert(name.to_string(), ()).is_some() {
-            let what = format!("the name `{name}` is taken");
-            let help = "the state of a stage is found by the name of its binding: give this one \
-                        another";
-            errors.add(name, what, help);
-        }
+    for (name, is_stream) in all_names(model) {
+        let before = seen.insert(names::text(&name), is_stream);
+        let help = match (before, is_stream) {
+            (None, _) | (Some(false), false) => continue,
+            (Some(true), true) => {
+                "the state of a stage is found by the name of its binding: give this one another"
+            }
+            _ => {
+                "one of the two is a stream, and the state of a stage is found by the name of its \
+                 binding: give this one another"
+            }
+        };
+        let what = format!("the name `{}` is taken", names::text(&name));
+        errors.add(name, what, help);
     }
 }
 
@@ -150,7 +143,7 @@ fn streams_are_used(model: &Model, errors: &mut Errors) {
 /// Whether a stream is never read; what a macro may read was told.
 fn is_never_read(model: &Model, name: &Ident) -> bool {
     let mut in_macros = model.definition.body.in_macros.iter();
-    !model.reads.contains_key(&name.to_string()) && !in_macros.any(|read| read.ident == *name)
+    !model.reads.contains_key(&names::text(name)) && !in_macros.any(|read| read.ident == *name)
 }
 
 /// Whether a name is the second of what `event_time` gives.
@@ -192,7 +185,7 @@ fn end_of(chain: &Chain, function: &Ident) -> proc_macro2::TokenStream {
 
 fn outputs_match(model: &Model, errors: &mut Errors) {
     let definition = &model.definition;
-    let (types, streams) = (definition.returns.len(), model.outputs.len());
+    let (types, streams) = (definition.returns.len(), definition.body.returned.len());
     if types == 0 || streams == 0 || types == streams {
         return;
     }
@@ -222,48 +215,31 @@ fn counted(number: usize, thing: &str) -> String {
 }
 
 fn ports_have_free_names(model: &Model, errors: &mut Errors) {
-    let mut taken = BTreeMap::new();
-    for parameter in &model.definition.parameters {
-        let kind = match parameter.role {
-            Role::Input(_) => "input",
-            Role::Handle => continue,
-            Role::Setting(_) => "setting",
-        };
-        taken.insert(parameter.ident.to_string(), kind);
-        if is_reserved(&parameter.ident.to_string()) {
-            reserved(&parameter.ident, kind, errors);
+    let mut taken: BTreeMap<&str, Kind> = BTreeMap::new();
+    for port in &model.ports {
+        let ident = Ident::new_raw(&port.name, port.span);
+        if port.name == RESERVED && port.kind != Kind::Output {
+            let what = format!("{} cannot be named `{RESERVED}`", port.kind.a_name());
+            let help = "each input and each setting is a method of the pipeline's test, which has \
+                        this method already: take another name";
+            errors.add(&ident, what, help);
         }
-    }
-    for output in &model.outputs {
-        let ident = Ident::new_raw_or_plain(&output.name, output.span);
-        if is_reserved(&output.name) {
-            reserved(&ident, "output", errors);
-        }
-        if let Some(kind) = taken.insert(output.name.clone(), "output") {
-            let what = format!("`{}` names an output and also an {kind}", output.name);
-            let what = what.replace("an setting", "a setting");
-            let help = "each port is a method of the job: return another binding, \
-                        `let name = …;`";
+        if let Some(other) = taken.insert(&port.name, port.kind) {
+            let what = format!(
+                "`{}` names {} and also {}",
+                port.name,
+                port.kind.a_name(),
+                other.a_name(),
+            );
+            let help = "each port is a method of the job: return another binding, `let name = …;`";
             errors.add(&ident, what, help);
         }
     }
 }
 
-fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
-}
-
-fn reserved(name: &Ident, kind: &str, errors: &mut Errors) {
-    let what = format!("an {kind} cannot be named `{name}`").replace("an setting", "a setting");
-    let help = format!(
-        "each port and each setting is a method of the job, and a job has a method `{name}` \
-         already: take another name"
-    );
-    errors.add(name, what, help);
-}
-
 fn old_names_are_gone(model: &Model, errors: &mut Errors) {
-    let current: Vec<_> = all_names(model).iter().map(Ident::to_string).collect();
+    let current = all_names(model);
+    let current: Vec<_> = current.iter().map(|(name, _)| names::text(name)).collect();
     let mut claimed = Vec::new();
     for was in binds(model).filter_map(|bind| bind.was.as_ref()) {
         let name = was.value();
@@ -277,19 +253,5 @@ fn old_names_are_gone(model: &Model, errors: &mut Errors) {
         };
         let help = "the state that is kept under a name can go to one binding only";
         errors.add(was, what, help);
-    }
-}
-
-/// Makes an identifier of a name that may be a keyword.
-trait RawOrPlain {
-    fn new_raw_or_plain(name: &str, span: proc_macro2::Span) -> Ident;
-}
-
-impl RawOrPlain for Ident {
-    fn new_raw_or_plain(name: &str, span: proc_macro2::Span) -> Ident {
-        match name.strip_prefix("r#") {
-            Some(name) => Ident::new_raw(name, span),
-            None => Ident::new(name, span),
-        }
     }
 }

@@ -17,6 +17,7 @@
 //! writes names it, through `stream_core::__private`.
 
 mod check;
+mod conditions;
 mod errors;
 mod expand;
 mod model;
@@ -52,6 +53,16 @@ fn pipeline_tokens(
             return quote::quote!(#errors #item);
         }
     };
+    let variants = conditions::variants(function).into_iter();
+    let variants = variants.map(|(condition, function)| {
+        let code = one_pipeline(attr.clone(), function);
+        conditions::on(condition, code)
+    });
+    variants.collect()
+}
+
+/// Writes a pipeline that no condition is left in.
+fn one_pipeline(attr: proc_macro2::TokenStream, function: syn::ItemFn) -> proc_macro2::TokenStream {
     let mut errors = Errors::default();
     let definition = parse::parse(attr, function, &mut errors);
     let model = Model::new(definition);

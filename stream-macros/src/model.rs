@@ -11,9 +11,10 @@ use std::fmt;
 
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
-use syn::{Expr, Lit, Type};
+use syn::{Attribute, Expr, Lit, Type};
 
-use crate::parse::{Arg, Body, Call, Chain, Definition, Head, Parameter, Read, Role, Statement};
+use crate::names::text;
+use crate::parse::{Arg, Body, Call, Chain, Definition, Head, Read, Role, Statement};
 use crate::signature;
 
 /// The methods that are one loop with those around them.
@@ -32,21 +33,57 @@ const UNNAMED: &str = "output";
 /// A pipeline, resolved.
 pub(crate) struct Model {
     pub(crate) definition: Definition,
-    pub(crate) outputs: Vec<Output>,
+    /// The inputs, the settings, the outputs, each kind in the order of the function.
+    pub(crate) ports: Vec<Port>,
     pub(crate) stages: Vec<Stage>,
     /// How often each name is read.
     pub(crate) reads: BTreeMap<String, usize>,
 }
 
-/// An output port.
-pub(crate) struct Output {
+/// An input, a setting or an output.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(crate) kind: Kind,
     pub(crate) name: String,
-    /// What an error about it points at.
+    /// What names it, and what an error about it points at.
     pub(crate) span: Span,
-    /// `None` when the return type has too few.
+    /// The documentation of its parameter.
+    pub(crate) docs: Vec<Attribute>,
+    /// The place of its parameter among all.
+    pub(crate) parameter: Option<usize>,
+    /// Of an input the type of its records, of an output that of its stream. `None` where the
+    /// return type has too few.
     pub(crate) ty: Option<Type>,
-    /// The id of the stage that it comes out of.
-    pub(crate) reads: String,
+    pub(crate) default: Option<Expr>,
+    /// The id of the input, or of the stage that an output comes out of.
+    pub(crate) id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Input,
+    Setting,
+    Output,
+}
+
+impl Kind {
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Input => "input",
+            Kind::Setting => "setting",
+            Kind::Output => "output",
+        }
+    }
+
+    /// The same, with its article.
+    pub(crate) fn a_name(self) -> &'static str {
+        match self {
+            Kind::Input => "an input",
+            Kind::Setting => "a setting",
+            Kind::Output => "an output",
+        }
+    }
 }
 
 /// One stage, as far as it is known before types are.
@@ -65,43 +102,29 @@ impl Model {
         let reads = mark_reads(&mut definition.body);
         fuse(&mut definition.body, &reads);
         let (stages, origins) = Stages::of(&definition);
-        let outputs = outputs(&definition, &origins);
+        let mut ports = parameters(&definition);
+        ports.extend(outputs(&definition, &origins));
         Model {
             definition,
-            outputs,
+            ports,
             stages,
             reads,
         }
     }
 
-    /// The parameters that are input ports, with the type of their records.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = (&Parameter, &Type)> {
-        self.definition
-            .parameters
-            .iter()
-            .filter_map(|parameter| match &parameter.role {
-                Role::Input(record) => Some((parameter, &**record)),
-                _ => None,
-            })
-    }
-
-    /// The parameters that are settings, with their defaults.
-    pub(crate) fn settings(&self) -> impl Iterator<Item = (&Parameter, Option<&Expr>)> {
-        self.definition
-            .parameters
-            .iter()
-            .filter_map(|parameter| match &parameter.role {
-                Role::Setting(default) => Some((parameter, default.as_deref())),
-                _ => None,
-            })
+    /// The ports of a kind.
+    pub(crate) fn each(&self, kind: Kind) -> impl Iterator<Item = &Port> {
+        self.ports.iter().filter(move |port| port.kind == kind)
     }
 
     /// Whether sources and sinks can be bound to it; else only other pipelines can call it.
     pub(crate) fn runs_alone(&self) -> bool {
-        let is_handle = |parameter: &Parameter| matches!(parameter.role, Role::Handle);
-        let returns = &self.definition.returns;
-        !self.definition.parameters.iter().any(is_handle)
-            && !returns.iter().any(signature::is_unfinished)
+        let parameters = &self.definition.parameters;
+        let is_handle = |role: &Role| matches!(role, Role::Handle);
+        !parameters
+            .iter()
+            .any(|parameter| is_handle(&parameter.role))
+            && !self.definition.returns.iter().any(signature::is_unfinished)
     }
 }
 
@@ -156,7 +179,7 @@ fn mark_reads(body: &mut Body) -> BTreeMap<String, usize> {
             Met::Read(read) => &read.ident,
             Met::Other(ident) => ident,
         };
-        *reads.entry(ident.to_string()).or_default() += 1;
+        *reads.entry(text(ident)).or_default() += 1;
     });
     let mut left = reads.clone();
     walk(body, &mut |met| {
@@ -164,7 +187,7 @@ fn mark_reads(body: &mut Body) -> BTreeMap<String, usize> {
             Met::Read(read) => (&read.ident, Some(&mut read.again)),
             Met::Other(ident) => (ident, None),
         };
-        let left = left.get_mut(&ident.to_string()).expect("it was counted");
+        let left = left.get_mut(&text(ident)).expect("it was counted");
         *left -= 1;
         if let Some(again) = again {
             *again = *left > 0;
@@ -179,7 +202,7 @@ fn fuse(body: &mut Body, reads: &BTreeMap<String, usize>) {
     each_chain(body, &mut |chain, _| {
         if let (Head::Read(read), Some(true)) = (&chain.head, chain.calls.first().map(is_stateless))
         {
-            let name = read.ident.to_string();
+            let name = text(&read.ident);
             if reads[&name] == 1 {
                 continued.insert(name);
             }
@@ -189,7 +212,7 @@ fn fuse(body: &mut Body, reads: &BTreeMap<String, usize>) {
     let mut open = BTreeMap::new();
     each_chain(body, &mut |chain, bound_to| {
         let inherited = match &chain.head {
-            Head::Read(read) => open.remove(&read.ident.to_string()).unwrap_or(0),
+            Head::Read(read) => open.remove(&text(&read.ident)).unwrap_or(0),
             _ => 0,
         };
         let onward = bound_to.filter(|name| continued.contains(*name));
@@ -208,7 +231,7 @@ fn each_chain(body: &mut Body, back: &mut dyn FnMut(&mut Chain, Option<&str>)) {
             Statement::Plain(..) => {}
             Statement::Bind(bind) => {
                 let plain = matches!(bind.pat, syn::Pat::Ident(_));
-                let name = bind.names.first().filter(|_| plain).map(Ident::to_string);
+                let name = bind.names.first().filter(|_| plain).map(text);
                 each_inside(&mut bind.chain, name.as_deref(), back);
             }
             Statement::End(chain) => each_inside(chain, None, back),
@@ -309,7 +332,7 @@ impl<'d> Stages<'d> {
         };
         for parameter in &definition.parameters {
             if !matches!(parameter.role, Role::Setting(_)) {
-                let name = parameter.ident.to_string();
+                let name = text(&parameter.ident);
                 let id = this.id(None, &name);
                 this.origins.insert(name, id);
             }
@@ -318,10 +341,10 @@ impl<'d> Stages<'d> {
             match statement {
                 Statement::Plain(..) => {}
                 Statement::Bind(bind) => {
-                    let binding = bind.names.first().map(Ident::to_string).unwrap_or_default();
+                    let binding = bind.names.first().map(text).unwrap_or_default();
                     let origin = this.chain(&bind.chain, &binding);
                     for name in &bind.names {
-                        this.origins.insert(name.to_string(), origin.clone());
+                        this.origins.insert(text(name), origin.clone());
                     }
                 }
                 Statement::End(chain) => drop(this.chain(chain, &end_name(chain))),
@@ -337,7 +360,7 @@ impl<'d> Stages<'d> {
     /// Adds the stages of a chain, and gives the id of the last.
     fn chain(&mut self, chain: &Chain, binding: &str) -> String {
         let mut origin = match &chain.head {
-            Head::Read(read) => self.origins.get(&read.ident.to_string()).cloned(),
+            Head::Read(read) => self.origins.get(&text(&read.ident)).cloned(),
             Head::Function { function, args, .. } => {
                 let reads = self.args(args, binding);
                 Some(self.stage(binding, &function_name(function), reads))
@@ -346,7 +369,7 @@ impl<'d> Stages<'d> {
         };
         let mut begun = None;
         for call in &chain.calls {
-            let method = call.method.to_string();
+            let method = text(&call.method);
             if method == "named" {
                 origin = origin.map(|id| self.name(id, call));
             }
@@ -426,7 +449,7 @@ fn function_name(function: &Expr) -> String {
     match function {
         Expr::Path(path) => {
             let last = path.path.segments.last().expect("a path has a segment");
-            last.ident.to_string()
+            text(&last.ident)
         }
         other => other.to_token_stream().to_string(),
     }
@@ -435,7 +458,7 @@ fn function_name(function: &Expr) -> String {
 /// What the stages of `name.….discard()` are written in.
 pub(crate) fn end_name(chain: &Chain) -> String {
     match &chain.head {
-        Head::Read(read) => read.ident.to_string(),
+        Head::Read(read) => text(&read.ident),
         _ => "discard".to_owned(),
     }
 }
@@ -443,22 +466,53 @@ pub(crate) fn end_name(chain: &Chain) -> String {
 /// The port of a chain that is returned.
 pub(crate) fn output_name(chain: &Chain) -> String {
     match &chain.head {
-        Head::Read(read) if chain.calls.is_empty() => read.ident.to_string(),
+        Head::Read(read) if chain.calls.is_empty() => text(&read.ident),
         _ => UNNAMED.to_owned(),
     }
 }
 
-fn outputs(definition: &Definition, origins: &[String]) -> Vec<Output> {
+/// The ports of the parameters: inputs, then settings.
+fn parameters(definition: &Definition) -> Vec<Port> {
+    let parameters = definition.parameters.iter().enumerate();
+    let mut ports: Vec<_> = parameters
+        .filter_map(|(index, parameter)| {
+            let name = text(&parameter.ident);
+            let (kind, ty, default) = match &parameter.role {
+                Role::Input(record) => (Kind::Input, &**record, None),
+                Role::Setting(default) => (Kind::Setting, &parameter.ty, default.as_deref()),
+                Role::Handle => return None,
+            };
+            Some(Port {
+                kind,
+                id: format!("{}/{name}", definition.name),
+                name,
+                span: parameter.ident.span(),
+                docs: parameter.docs.clone(),
+                parameter: Some(index),
+                ty: Some(ty.clone()),
+                default: default.cloned(),
+            })
+        })
+        .collect();
+    ports.sort_by_key(|port| port.kind == Kind::Setting);
+    ports
+}
+
+fn outputs(definition: &Definition, origins: &[String]) -> Vec<Port> {
     let returned = definition.body.returned.iter().zip(origins).enumerate();
-    let output = |(index, (chain, reads)): (usize, (&Chain, &String))| Output {
+    let output = |(index, (chain, id)): (usize, (&Chain, &String))| Port {
+        kind: Kind::Output,
         name: output_name(chain),
         span: match (&chain.head, chain.calls.last()) {
             (_, Some(call)) => call.method.span(),
             (Head::Read(read), None) => read.ident.span(),
             _ => definition.ident.span(),
         },
+        docs: Vec::new(),
+        parameter: None,
         ty: definition.returns.get(index).cloned(),
-        reads: reads.clone(),
+        default: None,
+        id: id.clone(),
     };
     returned.map(output).collect()
 }
@@ -466,27 +520,15 @@ fn outputs(definition: &Definition, origins: &[String]) -> Vec<Output> {
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipeline {}", self.definition.name)?;
-        for (parameter, record) in self.inputs() {
-            writeln!(
-                f,
-                "  input {}: {}",
-                parameter.ident,
-                record.to_token_stream()
-            )?;
-        }
-        for (parameter, _) in self.settings() {
-            writeln!(
-                f,
-                "  setting {}: {}",
-                parameter.ident,
-                parameter.ty.to_token_stream()
-            )?;
+        for port in self.each(Kind::Input).chain(self.each(Kind::Setting)) {
+            let ty = port.ty.to_token_stream();
+            writeln!(f, "  {} {}: {ty}", port.kind.name(), port.name)?;
         }
         for stage in &self.stages {
             writeln!(f, "  {} <- {}", stage.id, stage.reads.join(", "))?;
         }
-        for output in &self.outputs {
-            writeln!(f, "  output {} <- {}", output.name, output.reads)?;
+        for output in self.each(Kind::Output) {
+            writeln!(f, "  output {} <- {}", output.name, output.id)?;
         }
         Ok(())
     }

@@ -9,12 +9,19 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::Parser;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprWhile, Local, Macro};
 use syn::{Pat, PatIdent, Stmt};
 
 /// Names that can be read.
 pub(crate) type Names = BTreeSet<String>;
+
+/// A name as people say it, without `r#`.
+pub(crate) fn text(ident: &Ident) -> String {
+    ident.unraw().to_string()
+}
 
 /// A read of a name.
 #[derive(Clone)]
@@ -75,7 +82,7 @@ impl<'n> Finder<'n> {
     }
 
     fn meet(&mut self, ident: &Ident) {
-        let name = ident.to_string();
+        let name = text(ident);
         if self.names.contains(&name) && !self.hidden.contains(&name) {
             self.found.push(Found {
                 ident: ident.clone(),
@@ -87,7 +94,7 @@ impl<'n> Finder<'n> {
 
     fn hide(&mut self, pat: &Pat) {
         let bound = bound_by(pat);
-        self.hidden.extend(bound.iter().map(Ident::to_string));
+        self.hidden.extend(bound.iter().map(text));
     }
 
     /// Visits a piece whose bindings end with it.
@@ -124,7 +131,7 @@ impl<'n> Finder<'n> {
             let counts = parts.map(|part| part.trim_start_matches(|c| !is_of_name(c)));
             let counts = counts.map(|part| part.rsplit(|c| !is_of_name(c)).next().unwrap_or(part));
             for name in counts.chain([name.trim()]) {
-                if let Ok(mut ident) = syn::parse_str::<Ident>(name) {
+                if let Ok(mut ident) = Ident::parse_any.parse_str(name) {
                     ident.set_span(span);
                     self.meet(&ident);
                 }

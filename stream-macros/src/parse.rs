@@ -9,9 +9,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
 use syn::token::Paren;
-use syn::{
-    Attribute, Block, Expr, FnArg, Generics, ItemFn, LitStr, Local, Member, Pat, ReturnType,
-};
+use syn::{Attribute, Block, Expr, Generics, ItemFn, LitStr, Local, Member, Pat, Path, ReturnType};
 use syn::{Stmt, Token, Type, Visibility};
 
 use crate::errors::Errors;
@@ -28,17 +26,24 @@ pub(crate) struct Definition {
     pub(crate) receiver: Option<syn::Receiver>,
     /// What ids begin with: the function's name, or the one in the attribute.
     pub(crate) name: String,
+    /// Where `stream-core` is found.
+    pub(crate) library: Path,
     pub(crate) generics: Generics,
     pub(crate) parameters: Vec<Parameter>,
     /// The return type as written, and one type an output.
     pub(crate) output: Type,
     pub(crate) returns: Vec<Type>,
     pub(crate) body: Body,
+    /// The body as written.
+    pub(crate) block: Block,
 }
 
 /// A parameter and what it is for.
 pub(crate) struct Parameter {
+    /// Its documentation, which is that of its port.
+    pub(crate) docs: Vec<Attribute>,
     pub(crate) attrs: Vec<Attribute>,
+    pub(crate) mutability: Option<Token![mut]>,
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
     pub(crate) role: Role,
@@ -57,6 +62,8 @@ pub(crate) enum Role {
 /// What a function does.
 #[derive(Default)]
 pub(crate) struct Body {
+    /// Whether it ends with `todo!()` or the like: it is half written, and no rule is broken yet.
+    pub(crate) is_unwritten: bool,
     pub(crate) statements: Vec<Statement>,
     pub(crate) returned: Vec<Chain>,
     /// The last expression, as written.
@@ -153,7 +160,8 @@ impl Read {
 
 /// Reads a function. What is wrong with it is noted; what could be read is given.
 pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Definition {
-    let name = signature::name(attr, &item.sig.ident, errors);
+    let signature::Arguments { name, library } =
+        signature::arguments(attr, &item.sig.ident, errors);
     signature::check(&item.sig, errors);
     let parameters = signature::parameters(&item.sig.inputs, errors);
     let (output, returns) = signature::returns(&item.sig, errors);
@@ -164,11 +172,13 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
         receiver: item.sig.receiver().cloned(),
         ident: item.sig.ident,
         name,
+        library,
         generics: item.sig.generics,
         parameters,
         output,
         returns,
         body,
+        block: *item.block,
     }
 }
 
@@ -184,7 +194,7 @@ impl<'e> BodyParser<'e> {
         let named = |setting: bool| {
             let is_setting = |parameter: &&Parameter| matches!(parameter.role, Role::Setting(_));
             let chosen = parameters.iter().filter(|p| is_setting(p) == setting);
-            chosen.map(|p| p.ident.to_string()).collect()
+            chosen.map(|p| names::text(&p.ident)).collect()
         };
         BodyParser {
             streams: named(false),
@@ -200,6 +210,10 @@ impl<'e> BodyParser<'e> {
             Some((Stmt::Expr(last, semi), before)) => (Some((last, semi)), before),
             _ => (None, &block.stmts[..]),
         };
+        if block.stmts.last().is_some_and(is_unwritten) {
+            body.is_unwritten = true;
+            return body;
+        }
         for stmt in before {
             let found = names::read_by_stmt(stmt, &self.streams);
             body.in_macros
@@ -237,10 +251,8 @@ impl<'e> BodyParser<'e> {
 
     fn statement(&mut self, stmt: &Stmt) -> Option<Statement> {
         match stmt {
-            Stmt::Item(item) => {
-                refuse::item(item, self.errors);
-                None
-            }
+            // An item cannot read what is around it.
+            Stmt::Item(_) => Some(Statement::Plain(Box::new(stmt.clone()), Vec::new())),
             Stmt::Local(local) if self.names_stream(&Stmt::Local(local.clone())) => {
                 Some(Statement::Bind(Box::new(self.bind(local)?)))
             }
@@ -252,7 +264,7 @@ impl<'e> BodyParser<'e> {
                 let reads = reads.into_iter().map(|read| read.ident).collect();
                 if let Stmt::Local(local) = plain {
                     let bound = names::bound_by(&local.pat);
-                    self.values.extend(bound.iter().map(Ident::to_string));
+                    self.values.extend(bound.iter().map(names::text));
                 }
                 Some(Statement::Plain(Box::new(plain.clone()), reads))
             }
@@ -271,7 +283,7 @@ impl<'e> BodyParser<'e> {
         }
         let chain = self.chain(&init.expr);
         let names = refuse::pattern(&local.pat, self.errors);
-        self.streams.extend(names.iter().map(Ident::to_string));
+        self.streams.extend(names.iter().map(names::text));
         let (was, attrs) = self.was(&local.attrs);
         Some(Bind {
             attrs,
@@ -472,29 +484,30 @@ impl Call {
     }
 }
 
+/// Whether a statement stands for what is still to be written.
+fn is_unwritten(stmt: &Stmt) -> bool {
+    let mac = match stmt {
+        Stmt::Macro(stmt) => &stmt.mac,
+        Stmt::Expr(Expr::Macro(expr), _) => &expr.mac,
+        _ => return false,
+    };
+    let last = mac.path.segments.last();
+    last.is_some_and(|last| {
+        ["todo", "unimplemented"]
+            .iter()
+            .any(|name| last.ident == name)
+    })
+}
+
 /// The types of a return type, one an output.
 pub(crate) fn outputs_of(output: &ReturnType) -> Option<(Type, Vec<Type>)> {
     let ReturnType::Type(_, ty) = output else {
         return None;
     };
-    let mut inner = &**ty;
-    while let Type::Paren(paren) = inner {
-        inner = &paren.elem;
-    }
+    let inner = signature::bare(ty);
     let returns = match inner {
         Type::Tuple(tuple) => tuple.elems.iter().cloned().collect(),
         single => vec![single.clone()],
     };
     (!returns.is_empty()).then(|| ((**ty).clone(), returns))
-}
-
-/// A parameter's name and type, when it is a plain one.
-pub(crate) fn plain_parameter(arg: &FnArg) -> Option<(&Ident, &Type)> {
-    let FnArg::Typed(typed) = arg else {
-        return None;
-    };
-    match &*typed.pat {
-        Pat::Ident(pat) => Some((&pat.ident, &typed.ty)),
-        _ => None,
-    }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::{Expr, Item, Pat};
+use syn::{Expr, Pat};
 
 use crate::errors::Errors;
 use crate::names::Found;
@@ -124,23 +124,6 @@ pub(crate) fn captured(name: &Ident, errors: &mut Errors) {
     errors.add(name, what, help);
 }
 
-/// Refuses an item inside of a pipeline.
-pub(crate) fn item(item: &Item, errors: &mut Errors) {
-    let help = "move it out of the function";
-    match item {
-        Item::Fn(f) => errors.add(
-            &f.sig.ident,
-            "a function cannot be defined inside of a pipeline",
-            help,
-        ),
-        other => errors.add(
-            other,
-            "an item cannot be defined inside of a pipeline",
-            help,
-        ),
-    }
-}
-
 /// Gives the names that a `let` of streams binds, and refuses every pattern but names and tuples.
 pub(crate) fn pattern(pat: &Pat, errors: &mut Errors) -> Vec<Ident> {
     match pat {
@@ -164,16 +147,20 @@ fn name(pat: &Pat, errors: &mut Errors) -> Option<Ident> {
     let help = "a stream is bound to a name, or several to a tuple of names";
     match pat {
         Pat::Wild(_) => return None,
-        Pat::Ident(pat) if pat.mutability.is_some() => {
-            let help = "a stream never changes: leave out `mut`, and bind what comes of it to a \
-                        name of its own";
-            errors.add(pat.mutability, "a stream cannot be `mut`", help);
-            return Some(pat.ident.clone());
-        }
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+            if let Some(token) = pat.mutability {
+                mutable(token, errors);
+            }
             return Some(pat.ident.clone());
         }
         other => errors.add(other, "this pattern cannot bind a stream", help),
     }
     None
+}
+
+/// Refuses `mut` on a stream.
+pub(crate) fn mutable(token: syn::Token![mut], errors: &mut Errors) {
+    let help = "a stream never changes: leave out `mut`, and bind what comes of it to a name of its \
+                own";
+    errors.add(token, "a stream cannot be `mut`", help);
 }

@@ -3,47 +3,86 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::TypeReference;
-use syn::parse::Parser;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, Lit, Meta};
-use syn::{PathArguments, ReceiverKind, Safety, Signature, Token, Type, TypeImplTrait};
+use syn::{Attribute, Expr, ExprLit, FnArg, GenericArgument, GenericParam, Lit, Pat, PatIdent};
+use syn::{Path, PathArguments, ReceiverKind, Safety, Signature, Token, Type, TypeImplTrait};
 
 use crate::errors::Errors;
+use crate::names;
 use crate::parse::{self, Parameter, Role};
+use crate::refuse;
 
 /// The handles of `stream-core`. The macro sees names, not types.
 const HANDLES: [&str; 6] = ["Stream", "Timed", "Keyed", "Table", "Changes", "Windows"];
 
-/// Reads the attribute's arguments: `name = "…"`.
-pub(crate) fn name(attr: TokenStream, function: &Ident, errors: &mut Errors) -> String {
-    let mut name = function.to_string().trim_start_matches("r#").to_owned();
-    let arguments = match Punctuated::<Meta, Token![,]>::parse_terminated.parse2(attr) {
+/// What the attribute says.
+pub(crate) struct Arguments {
+    pub(crate) name: String,
+    pub(crate) library: Path,
+}
+
+/// Reads the attribute's arguments: `name = "…"`, `crate = "…"`.
+pub(crate) fn arguments(attr: TokenStream, function: &Ident, errors: &mut Errors) -> Arguments {
+    let mut name = names::text(function);
+    let mut library = syn::parse_quote!(::stream_core);
+    let arguments = match Punctuated::<Argument, Token![,]>::parse_terminated.parse2(attr) {
         Ok(arguments) => arguments,
         Err(error) => {
             errors.push(error);
-            return name;
+            return Arguments { name, library };
         }
     };
-    for argument in arguments {
-        match &argument {
-            Meta::NameValue(pair) if pair.path.is_ident("name") => match text(&pair.value) {
-                Some(text) if !text.is_empty() && !text.contains('/') => name = text,
-                _ => {
-                    let what = "a pipeline's name is a text, not empty, without `/`";
-                    errors.add(&pair.value, what, "write `name = \"sessions\"`");
+    for Argument { key, value } in arguments {
+        let told = value.as_ref().and_then(text);
+        match (&*key.to_string(), told) {
+            ("name", Some(text)) if !text.is_empty() && !text.contains('/') => name = text,
+            ("name", _) => {
+                let what = "a pipeline's name is a text, not empty, without `/`";
+                let at = value.map_or(key.to_token_stream(), |value| value.to_token_stream());
+                errors.add(at, what, "write `name = \"sessions\"`");
+            }
+            ("crate", text) => match text.and_then(|text| syn::parse_str::<Path>(&text).ok()) {
+                Some(path) if path.get_ident().is_none_or(|only| only == "crate") => library = path,
+                Some(path) => library = syn::parse_quote!(::#path),
+                None => {
+                    let what = "`crate` says where `stream-core` is found, as a path in a text";
+                    let at = value.map_or(key.to_token_stream(), |value| value.to_token_stream());
+                    errors.add(
+                        at,
+                        what,
+                        "write `crate = \"streams\"`, as the dependency is called",
+                    );
                 }
             },
-            other => {
-                let path = other.path().to_token_stream();
-                let what = format!("`#[pipeline]` has no argument `{path}`");
-                let help = "the only one is `name = \"…\"`; sources, sinks and the mode are said \
-                            on the job";
-                errors.add(other, what, help);
+            (other, _) => {
+                let what = format!("`#[pipeline]` has no argument `{other}`");
+                let help = "there are `name = \"…\"`, and `crate = \"…\"` for another name of \
+                            `stream-core`; sources, sinks and the mode are said on the job";
+                errors.add(&key, what, help);
             }
         }
     }
-    name
+    Arguments { name, library }
+}
+
+/// One argument of the attribute, such as `name = "…"`.
+struct Argument {
+    key: Ident,
+    value: Option<Expr>,
+}
+
+impl Parse for Argument {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let key = input.call(Ident::parse_any)?;
+        let value = match input.parse::<Option<Token![=]>>()? {
+            Some(_) => Some(input.parse()?),
+            None => None,
+        };
+        Ok(Argument { key, value })
+    }
 }
 
 fn text(value: &Expr) -> Option<String> {
@@ -107,12 +146,12 @@ pub(crate) fn parameters(
                 let help = "a pipeline is a free function: take what it needs as settings";
                 errors.add(at, "a pipeline cannot have `self`", help);
             }
-            FnArg::Typed(typed) => match parse::plain_parameter(input) {
-                Some((ident, ty)) => {
-                    borrows(ty, errors);
-                    parameters.push(parameter(&typed.attrs, ident, ty, errors));
+            FnArg::Typed(typed) => match &*typed.pat {
+                Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+                    borrows(&typed.ty, errors);
+                    parameters.push(parameter(&typed.attrs, pat, &typed.ty, errors));
                 }
-                None => {
+                _ => {
                     let what = "a parameter of a pipeline is a plain name";
                     let help = "its name is the name of a port or a setting: write `name: Type`";
                     errors.add(&typed.pat, what, help);
@@ -129,11 +168,12 @@ pub(crate) fn parameters(
     parameters
 }
 
-fn parameter(attrs: &[Attribute], ident: &Ident, ty: &Type, errors: &mut Errors) -> Parameter {
-    let (ours, attrs): (Vec<_>, Vec<_>) = attrs
-        .iter()
-        .cloned()
-        .partition(|attr| attr.path().is_ident("default"));
+fn parameter(attrs: &[Attribute], pat: &PatIdent, ty: &Type, errors: &mut Errors) -> Parameter {
+    let ident = &pat.ident;
+    let attrs = attrs.iter().cloned();
+    let (ours, attrs): (Vec<_>, Vec<_>) = attrs.partition(|attr| attr.path().is_ident("default"));
+    let attrs = attrs.into_iter();
+    let (docs, attrs) = attrs.partition(|attr| attr.path().is_ident("doc"));
     let mut role = role(ty);
     for attr in ours {
         match (&mut role, attr.parse_args::<Expr>()) {
@@ -151,17 +191,34 @@ fn parameter(attrs: &[Attribute], ident: &Ident, ty: &Type, errors: &mut Errors)
             }
         }
     }
+    if let (Role::Input(_) | Role::Handle, Some(token)) = (&role, pat.mutability) {
+        refuse::mutable(token, errors);
+    }
     Parameter {
+        docs,
         attrs,
+        mutability: pat.mutability,
         ident: ident.clone(),
         ty: ty.clone(),
         role,
     }
 }
 
+/// A type without the parentheses around it, and without the invisible ones that it has when it comes
+/// out of a macro.
+pub(crate) fn bare(mut ty: &Type) -> &Type {
+    loop {
+        ty = match ty {
+            Type::Paren(paren) => &paren.elem,
+            Type::Group(group) => &group.elem,
+            bare => return bare,
+        };
+    }
+}
+
 /// Tells by the last name of its type what a parameter is for.
 fn role(ty: &Type) -> Role {
-    let Type::Path(path) = ty else {
+    let Type::Path(path) = bare(ty) else {
         return Role::Setting(None);
     };
     let last = path.path.segments.last().expect("a path has a segment");
@@ -182,14 +239,22 @@ fn role(ty: &Type) -> Role {
 
 /// Whether a returned type is a handle that only another pipeline can go on with.
 pub(crate) fn is_unfinished(ty: &Type) -> bool {
-    let Type::Path(path) = ty else {
+    let Type::Path(path) = bare(ty) else {
         return false;
     };
     let last = path.path.segments.last();
     last.is_some_and(|last| last.ident == "Keyed" || last.ident == "Windows")
 }
 
-/// Notes what a type borrows, and `impl Trait`.
+/// Whether a type owns what it holds and can be written anywhere.
+pub(crate) fn is_owned(ty: &Type) -> bool {
+    let mut errors = Errors::default();
+    borrows(ty, &mut errors);
+    errors.is_empty()
+}
+
+/// Notes what a type borrows, and `impl Trait`. What a function is given is not borrowed by it:
+/// `fn(&str) -> bool` owns all that it holds, and so does a `dyn Fn(&str) -> bool`.
 fn borrows(ty: &Type, errors: &mut Errors) {
     struct Borrows<'e>(&'e mut Errors);
     impl<'a> Visit<'a> for Borrows<'_> {
@@ -206,6 +271,14 @@ fn borrows(ty: &Type, errors: &mut Errors) {
                 return;
             }
             visit::visit_type_reference(self, reference);
+        }
+
+        fn visit_type_fn_ptr(&mut self, _: &'a syn::TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments(
+            &mut self,
+            _: &'a syn::ParenthesizedGenericArguments,
+        ) {
         }
 
         fn visit_type_impl_trait(&mut self, ty: &'a TypeImplTrait) {

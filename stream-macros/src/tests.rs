@@ -68,7 +68,6 @@ fn all_mistakes_are_told_at_once() {
             "`if` cannot choose between streams",
             "the name `odd` is taken",
             "the late records in `late` are never read",
-            "an input cannot be named `run`",
         ],
     );
 }

@@ -4,8 +4,8 @@
 use std::error::Error;
 
 use examples::alarm::{Reading, alarms};
-use stream_core::Mode;
 use stream_core::io::{channel, to_channel};
+use stream_core::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (readings, source) = channel(16);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use examples::earthquakes::{Earthquake, earthquakes};
 use stream_core::io::{files, stdout};
+use stream_core::prelude::*;
 
 fn main() -> ExitCode {
     let data = examples::data("earthquakes/earthquakes.jsonl.gz");

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use examples::funnel::funnel;
 use stream_core::io::{discard, files, stdout};
+use stream_core::prelude::*;
 
 fn main() -> ExitCode {
     funnel::job()

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use examples::word_count::word_count;
 use stream_core::io::{self, stdout};
+use stream_core::prelude::*;
 
 fn main() -> ExitCode {
     let text = include_str!("../../../LICENSE-MIT");

@@ -13,7 +13,8 @@ pub(crate) mod context;
 pub(crate) mod fuse;
 pub(crate) mod handles;
 pub(crate) mod node;
-mod outline;
+#[doc(hidden)]
+pub mod outline;
 mod rows;
 mod scope;
 mod spec;

@@ -52,8 +52,8 @@ pub struct OutlineSetting {
     pub name: &'static str,
     /// Its type, as written.
     pub of: &'static str,
-    /// Whether it has no default.
-    pub required: bool,
+    /// Its default, as written; `None` where it must be given.
+    pub default: Option<&'static str>,
 }
 
 /// A stage of a pipeline.
@@ -69,14 +69,44 @@ pub struct OutlineStage {
     pub reads: &'static [&'static str],
 }
 
+/// An input or an output.
+pub const fn port(name: &'static str, id: &'static str, stream: &'static str) -> OutlinePort {
+    OutlinePort { name, id, stream }
+}
+
+/// A setting.
+pub const fn setting(
+    name: &'static str,
+    of: &'static str,
+    default: Option<&'static str>,
+) -> OutlineSetting {
+    OutlineSetting { name, of, default }
+}
+
+/// A stage.
+pub const fn stage(
+    id: &'static str,
+    binding: &'static str,
+    method: &'static str,
+    reads: &'static [&'static str],
+) -> OutlineStage {
+    OutlineStage {
+        id,
+        binding,
+        method,
+        reads,
+    }
+}
+
 impl fmt::Display for Outline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipeline {}", self.name)?;
         for OutlinePort { name, stream, .. } in self.inputs {
             writeln!(f, "  input {name}: {stream}")?;
         }
-        for OutlineSetting { name, of, .. } in self.settings {
-            writeln!(f, "  setting {name}: {of}")?;
+        for OutlineSetting { name, of, default } in self.settings {
+            let default = default.map_or(String::new(), |value| format!(" = {value}"));
+            writeln!(f, "  setting {name}: {of}{default}")?;
         }
         for OutlineStage { id, reads, .. } in self.stages {
             writeln!(f, "  {id} <- {}", reads.join(", "))?;

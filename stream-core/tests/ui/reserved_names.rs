@@ -1,12 +1,12 @@
-//! Ports and settings are methods of the job, beside those that it has.
-//! Errors: 3
+//! Inputs and settings are methods of a pipeline's test, which has one of its own.
+//! Errors: 1
 
 use stream_core::prelude::*;
 
 #[pipeline]
-fn reserved(run: Stream<u64>, workers: u64) -> Stream<u64> {
-    let explain = run.map(|n| n * workers);
-    explain
+fn reserved(numbers: Stream<u64>, check_modes: u64) -> Stream<u64> {
+    let more = numbers.map(|n| n * check_modes);
+    more
 }
 
 fn main() {}

@@ -8,6 +8,7 @@ use syn::token::Paren;
 
 use super::{at, own};
 use crate::model::{Model, end_name, output_name};
+use crate::names::text;
 use crate::parse::{Arg, Bind, Call, Chain, Head, Read, Role, Statement};
 
 /// Writes the body.
@@ -16,14 +17,11 @@ pub(super) fn block(model: &Model) -> TokenStream {
     let scope = own("scope");
     let name = &definition.name;
     let is_stream = |p: &&crate::parse::Parameter| !matches!(p.role, Role::Setting(_));
-    let first = definition
-        .parameters
-        .iter()
-        .find(is_stream)
-        .map(|p| &p.ident);
+    let first = definition.parameters.iter().find(is_stream);
+    let library = &definition.library;
     let enter = first.map(|first| {
-        let first = Ident::new(&first.to_string(), first.span());
-        quote!(let #scope = ::stream_core::__private::Scope::enter(&#first, #name);)
+        let first = &first.ident;
+        quote!(let #scope = #library::__private::Scope::enter(&#first, #name);)
     });
     let statements = definition.body.statements.iter().map(statement);
     let result = result(model);
@@ -41,7 +39,7 @@ fn statement(statement: &Statement) -> TokenStream {
                 was,
                 chain,
             } = &**bind;
-            let name = names.first().map(Ident::to_string).unwrap_or_default();
+            let name = names.first().map(text).unwrap_or_default();
             let said = match was {
                 Some(was) => renamed_binding(&name, was),
                 None => binding(&name),

@@ -6,7 +6,8 @@ use std::fmt::Write;
 
 use quote::ToTokens;
 
-use crate::model::Model;
+use crate::model::{Kind, Model};
+use crate::names;
 
 /// The lines that follow the documentation of the function.
 pub(super) fn picture(model: &Model) -> Vec<String> {
@@ -22,7 +23,7 @@ fn mermaid(model: &Model) -> String {
     let mut numbers = BTreeMap::new();
     for parameter in &model.definition.parameters {
         if !matches!(parameter.role, crate::parse::Role::Setting(_)) {
-            let name = parameter.ident.to_string();
+            let name = names::text(&parameter.ident);
             let number = numbers.len();
             let _ = writeln!(text, "  n{number}([{name}])");
             numbers.insert(format!("{}/{name}", model.definition.name), number);
@@ -35,14 +36,9 @@ fn mermaid(model: &Model) -> String {
         numbers.insert(stage.id.clone(), next);
         next += 1;
     }
-    for output in &model.outputs {
+    for output in model.each(Kind::Output) {
         let _ = writeln!(text, "  n{next}([{}])", output.name);
-        arrows(
-            &mut text,
-            &numbers,
-            std::slice::from_ref(&output.reads),
-            next,
-        );
+        arrows(&mut text, &numbers, std::slice::from_ref(&output.id), next);
         next += 1;
     }
     text
@@ -70,24 +66,18 @@ pub(super) fn object(model: &Model) -> Vec<String> {
     }
     lines.push("A job of it has these methods, besides those of every job:".to_owned());
     lines.push(String::new());
-    for (parameter, record) in model.inputs() {
-        let (name, record) = (&parameter.ident, spelled(record));
-        lines.push(format!("- `.{name}(…)`: the input, a source of `{record}`"));
-    }
-    for (parameter, default) in model.settings() {
-        let (name, ty) = (&parameter.ident, spelled(&parameter.ty));
-        let default = match default {
-            Some(value) => format!("; `{}` unless told otherwise", spelled(value)),
-            None => String::new(),
+    for port in &model.ports {
+        let (name, ty) = (&port.name, spelled(&port.ty.to_token_stream()));
+        let what = match (port.kind, &port.default) {
+            (Kind::Input, _) => format!("the input, a source of `{ty}`"),
+            (Kind::Output, _) => format!("the output, a sink of the rows of `{ty}`"),
+            (Kind::Setting, None) => format!("the setting, a `{ty}`"),
+            (Kind::Setting, Some(value)) => {
+                let value = spelled(value);
+                format!("the setting, a `{ty}`; `{value}` unless told otherwise")
+            }
         };
-        lines.push(format!("- `.{name}(…)`: the setting, a `{ty}`{default}"));
-    }
-    for output in &model.outputs {
-        let ty = output.ty.as_ref().map(spelled).unwrap_or_default();
-        lines.push(format!(
-            "- `.{}(…)`: the output, a sink of the rows of `{ty}`",
-            output.name
-        ));
+        lines.push(format!("- `.{name}(…)`: {what}"));
     }
     lines
 }

@@ -1,310 +1,248 @@
 //! `job()` and the builder that it gives, with one method a port and a setting.
 //!
 //! A builder has a type parameter for each port and each setting without a default, which says
-//! whether it is bound. What must be bound before a job can run is a bound of `run` on a trait of
-//! its own, so the compiler names the port that is missing, all of them at once.
+//! whether it is given. What must be given before a job can run is a bound on a trait of its own, so
+//! the compiler names the port that is missing, all of them at once. What every job can be told is
+//! written once, in `stream-core`, for all pipelines.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
-use super::ports::{Kind, Port, Ports, bound_by_state, free_by_state, plain};
+use super::ports::{Writer, Written, private};
 use super::{at, own};
-use crate::model::Model;
-
-/// Writes what stands in the `impl` of the pipeline, and the items beside it.
-pub(super) fn job(model: &Model, is_right: bool) -> (TokenStream, TokenStream) {
-    let ports = Ports::of(model, is_right);
-    let constructors = ports.constructors();
-    let items = [
-        ports.settings_checks(),
-        ports.settings_struct(),
-        ports.traits(),
-        ports.draft(),
-        ports.job(),
-        ports.test(),
-    ];
-    (constructors, items.into_iter().collect())
-}
+use crate::model::Kind;
+use crate::signature::bare;
 
 /// What stands in place of the job of a pipeline that only others can call.
-pub(super) fn no_job() -> (TokenStream, TokenStream) {
-    let constructors = quote! {
+pub(super) fn no_job() -> TokenStream {
+    let private = private();
+    quote! {
         #[doc(hidden)]
         pub fn job() -> !
-        where for<'any> Self: ::stream_core::__private::RunsAlone
+        where for<'any> Self: #private::RunsAlone
         {
             ::core::unreachable!()
         }
         #[doc(hidden)]
         pub fn test() -> !
-        where for<'any> Self: ::stream_core::__private::RunsAlone
+        where for<'any> Self: #private::RunsAlone
         {
             ::core::unreachable!()
         }
-    };
-    (constructors, TokenStream::new())
+    }
 }
 
-impl<'m> Ports<'m> {
-    /// `job()` and `test()`.
+impl Writer<'_> {
+    /// `job()` and `test()`, and what both begin with.
     pub(super) fn constructors(&self) -> TokenStream {
-        let (declared, named, clauses) = self.generics();
-        let (job, test) = (self.item("Job"), self.item("Test"));
-        let unbound = |ports: Vec<&Port<'_>>| -> Vec<TokenStream> {
-            let state = |_| quote!(::stream_core::__private::NotBound);
-            ports.into_iter().map(state).collect()
+        let Writer {
+            declared,
+            clauses,
+            bounds,
+            named,
+            ..
+        } = self;
+        let (private, pipeline) = (private(), self.pipeline());
+        let [job, test] = [self.item("job"), self.item("test")];
+        let not_bound = |_: &Written| quote!(#private::NotBound);
+        let begun_job = self.builder_of(&job, not_bound);
+        let begun_test = self.builder_of(&test, not_bound);
+        let (draft, build, set) = (own("draft__"), self.build(), self.set());
+        let defaults = self.each(Kind::Setting).filter_map(|setting| {
+            let (name, ty, value) = (&setting.name, &setting.ty, setting.port.default.as_ref()?);
+            Some(quote!(.with::<#ty>(#name, #value)))
+        });
+        // What depends on the pipeline's type parameters stands where they are declared.
+        let (bounds, of_functions, turbofish) = match named.is_empty() {
+            true => (quote!(where #(#bounds),*), quote!(), quote!()),
+            false => (
+                quote!(),
+                quote!(where #(#clauses,)* #(#bounds),*),
+                quote!(::<#(#named),*>),
+            ),
         };
-        let of_job = unbound(self.required().collect());
-        let of_test = unbound(self.required_by_test().collect());
-        let (draft, settings) = (own("draft"), self.default_settings());
-        let inputs = self.each(Kind::Input).map(|port| &port.name);
-        let inputs = quote!(#(#inputs: ::std::vec::Vec::new(),)*);
-        let bounds = self.ports_bounds();
+        let generics = (!named.is_empty()).then(|| quote!(<#(#declared),*>));
         quote! {
-            /// Begins a job: bind a source to each input and a sink to each output, then run it.
-            pub fn job<#(#declared),*>() -> #job<#(#named,)* #(#of_job),*>
-            where #(#clauses,)* #(#bounds),*
-            {
-                #job { draft: #draft(#settings), ports: ::core::marker::PhantomData }
-            }
+            impl #pipeline #bounds {
+                /// Begins a job: bind a source to each input and a sink to each output, then run it.
+                pub fn job #generics() -> #begun_job #of_functions {
+                    #job(Self::#draft #turbofish(), ::core::marker::PhantomData)
+                }
 
-            /// Begins a test: give each input a vector, then look at the rows of each output.
-            pub fn test<#(#declared),*>() -> #test<#(#named,)* #(#of_test),*>
-            where #(#clauses,)* #(#bounds),*
-            {
-                #test { #inputs settings: #settings, ports: ::core::marker::PhantomData }
+                /// Begins a test: give each input a vector, then look at the rows of each output.
+                pub fn test #generics() -> #begun_test #of_functions {
+                    let draft = #private::TestDraft::new(Self::#draft #turbofish());
+                    #test(draft, ::core::marker::PhantomData)
+                }
+
+                fn #draft #generics() -> #private::Draft #of_functions {
+                    let settings = #private::Settings::new() #(#defaults)*;
+                    #private::Draft::new(&Self::GRAPH, settings, #build, #set)
+                }
             }
         }
     }
 
-    /// The function that makes the job's graph of its settings.
-    pub(super) fn draft(&self) -> TokenStream {
-        let (declared, named, clauses) = self.generics();
-        let (function, draft, settings) = (
-            &self.model.definition.ident,
-            own("draft"),
-            self.item("Settings"),
-        );
-        let bounds = self.ports_bounds();
-        let name = &self.model.definition.name;
-        let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
-        let (graph, values_given) = (own("graph"), own("settings"));
-        let given = self.ports.iter().filter(|port| port.parameter.is_some());
-        let arguments = self.in_order(given).map(|port| {
-            let (ident, text) = (&port.name, plain(&port.name));
-            let ty = port.ty;
-            match port.kind {
-                Kind::Input => quote!(#graph.input::<#ty>(#text)),
-                _ => quote!(match #values_given.#ident {
-                        ::core::option::Option::Some(value) => value,
-                        ::core::option::Option::None => {
-                            return ::stream_core::__private::missing_setting(#graph, #text);
-                    }
-                }),
+    /// Tells of each setting that cannot be one.
+    pub(super) fn checks(&self) -> TokenStream {
+        let Writer {
+            declared, clauses, ..
+        } = self;
+        let private = private();
+        let mut checks = self.each(Kind::Setting).map(|setting| {
+            let ty = &setting.ty;
+            quote_spanned!(ty.span()=> #private::is_setting::<#ty>();)
+        });
+        let Some(first) = checks.next() else {
+            return TokenStream::new();
+        };
+        quote!(fn settings__<#(#declared),*>() where #(#clauses),* { #first #(#checks)* })
+    }
+
+    /// What builds the graph of the values of the settings.
+    fn build(&self) -> TokenStream {
+        let (graph, settings) = (own("graph"), own("settings"));
+        let values = self.each(Kind::Setting).enumerate().map(|(n, setting)| {
+            let (name, ty, value) = (&setting.name, &setting.ty, own(&format!("setting{n}")));
+            quote! {
+                let ::core::option::Option::Some(#value) = #settings.get::<#ty>(#graph, #name) else {
+                    return;
+                };
             }
         });
-        let outputs: Vec<_> = self.each(Kind::Output).collect();
+        let settings_in_order: Vec<_> = self.each(Kind::Setting).map(|port| &port.name).collect();
+        let arguments = self.arguments(|port| {
+            let (name, ty) = (&port.name, &port.ty);
+            match settings_in_order
+                .iter()
+                .position(|setting| *setting == name)
+            {
+                Some(n) if port.kind == Kind::Setting => {
+                    let value = own(&format!("setting{n}"));
+                    quote!(#value)
+                }
+                _ => quote!(#graph.input::<#ty>(#name)),
+            }
+        });
+        let (call, outputs) = (self.call(&arguments), self.outputs());
+        let connect = self.each(Kind::Output).zip(&outputs).map(|(port, output)| {
+            let name = &port.name;
+            quote_spanned!(at(port.ty.span())=> #graph.output(#name, #output);)
+        });
+        let pattern = self.pattern(&outputs);
+        quote!(|#graph, #settings| {
+            #(#values)*
+            let #pattern = #call;
+            #(#connect)*
+        })
+    }
+
+    /// What gives a setting a value by text.
+    fn set(&self) -> TokenStream {
+        let private = private();
+        let each = self.each(Kind::Setting).map(|setting| {
+            let (name, ty) = (&setting.name, &setting.ty);
+            quote!(#name => #private::Text::<#ty>::new().give(settings, #name, text),)
+        });
+        let import = self.each(Kind::Setting).next();
+        let import = import.map(|_| quote!(use #private::NoText as _;));
+        quote!(|settings, name, text| {
+            #import
+            match name {
+                #(#each)*
+                _ => #private::no_setting(&Self::GRAPH, name),
+            }
+        })
+    }
+
+    /// The names of what the function returns, one an output.
+    pub(super) fn outputs(&self) -> Vec<proc_macro2::Ident> {
         let count = self.model.definition.returns.len();
-        let values: Vec<_> = (0..count).map(|n| own(&format!("output{n}"))).collect();
-        let pattern = match &values[..] {
+        (0..count).map(|n| own(&format!("output{n}"))).collect()
+    }
+
+    /// The pattern that takes apart what the function returns.
+    pub(super) fn pattern(&self, outputs: &[proc_macro2::Ident]) -> TokenStream {
+        match outputs {
             [one] if !is_tuple(&self.model.definition.output) => quote!(#one),
             several => quote!((#(#several,)*)),
-        };
-        let connect = outputs.iter().zip(&values).map(|(port, value)| {
-            let text = plain(&port.name);
-            let span = at(port.ty.span());
-            quote_spanned!(span=> #graph.output(#text, #value);)
-        });
-        quote! {
-            fn #draft<#(#declared),*>(
-                settings: #settings<#(#named),*>,
-            ) -> ::stream_core::__private::Draft<#settings<#(#named),*>>
-            where #(#clauses,)* #(#bounds),*
-            {
-                ::stream_core::__private::Draft::new(#name, settings, |#graph, #values_given| {
-                    ::stream_core::__private::begin(#graph);
-                    let #pattern = #function #turbofish(#(#arguments),*);
-                    #(#connect)*
-                })
-            }
         }
     }
 
     /// The builder of a job.
     pub(super) fn job(&self) -> TokenStream {
-        let (declared, named, clauses) = self.generics();
-        let (job, settings) = (self.item("Job"), self.item("Settings"));
-        let states: Vec<_> = self.required().map(Port::state).collect();
+        let Writer {
+            declared,
+            named,
+            clauses,
+            bounds,
+            ..
+        } = self;
+        let (private, job) = (private(), self.item("job"));
+        let states = self.states(&job);
+        let typed = self.builder_of(&job, |port| port.state().to_token_stream());
         let about = format!("A job of the pipeline `{}`.", self.model.definition.ident);
-        let bounds = self.ports_bounds();
-        let binders = self.ports.iter().map(|port| self.binder_of_job(port));
-        let complete: Vec<_> = self.required().map(bound_by_state).collect();
-        let set: Vec<_> = self
-            .each(Kind::Setting)
-            .filter(|p| p.is_required())
-            .map(bound_by_state)
-            .collect();
-        let ports: Vec<_> = self
-            .required()
-            .filter(|p| p.kind != Kind::Setting)
-            .map(bound_by_state)
-            .collect();
+        let structure = self.builder(&job, &quote!(#private::Draft), &about);
+        let methods = self.ports.iter().map(|port| self.method_of_job(port));
+        let given: Vec<_> = self.required().map(Written::is_given).collect();
+        let ports = self.required().filter(|port| port.kind != Kind::Setting);
+        let ports: Vec<_> = ports.map(Written::is_given).collect();
+        let generics = quote!(<#(#named,)* #(#states),*>);
         quote! {
-            #[doc = #about]
-            #[must_use = "a job does nothing before it is run"]
-            pub struct #job<#(#named,)* #(#states),*> {
-                draft: ::stream_core::__private::Draft<#settings<#(#named),*>>,
-                ports: ::core::marker::PhantomData<fn() -> (#(#states,)*)>,
+            #structure
+
+            impl<#(#declared,)* #(#states),*> #typed where #(#clauses,)* #(#bounds),* {
+                #(#methods)*
             }
 
-            impl<#(#declared,)* #(#states),*> #job<#(#named,)* #(#states),*>
-            where #(#clauses,)* #(#bounds),*
-            {
-                #(#binders)*
-
-                /// Gives a setting its value by text, as a command line does.
-                pub fn set(
-                    self,
-                    name: &str,
-                    text: &str,
-                ) -> ::core::result::Result<Self, ::stream_core::__private::Error> {
-                    self.draft.job().set_by_text(name, text).map(|()| self)
+            impl<#(#named,)* Ports__> #private::PipelineJob for #job<#(#named,)* Ports__> {
+                fn from_draft(draft: #private::Draft) -> Self {
+                    #job(draft, ::core::marker::PhantomData)
                 }
-
-                /// Sets the number of workers, each a thread; 1 unless told otherwise.
-                pub fn workers(mut self, workers: usize) -> Self {
-                    self.draft = self.draft.map(|job| job.workers(workers));
-                    self
+                fn into_draft(self) -> #private::Draft {
+                    self.0
                 }
-
-                /// Sets how workers wait when they have nothing to do.
-                pub fn wait(mut self, wait: ::stream_core::__private::Wait) -> Self {
-                    self.draft = self.draft.map(|job| job.wait(wait));
-                    self
-                }
-
-                /// Sets the clock, so that a test can drive it by hand.
-                pub fn clock(mut self, clock: ::stream_core::__private::Clock) -> Self {
-                    self.draft = self.draft.map(|job| job.clock(clock));
-                    self
-                }
-
-                /// Sets how far a record may leap ahead of its lane, whatever the pipeline says.
-                pub fn max_leap(mut self, leap: ::stream_core::__private::Leap) -> Self {
-                    self.draft = self.draft.map(|job| job.max_leap(leap));
-                    self
-                }
-
-                /// Starts from the state of a job that was stopped, on any number of workers.
-                pub fn start_from(mut self, snapshot: ::stream_core::__private::Snapshot) -> Self {
-                    self.draft = self.draft.map(|job| job.start_from(snapshot));
-                    self
-                }
-
-                /// Describes the pipeline; no port needs to be bound for that.
-                pub fn explain(
-                    &self,
-                ) -> ::core::result::Result<
-                    ::stream_core::__private::GraphSpec,
-                    ::stream_core::__private::Error,
-                >
-                where #(#set),*
-                {
-                    self.draft.job().explain()
-                }
-
-                /// Gives the job with everything that is bound to it.
-                pub fn into_job(self) -> ::stream_core::__private::Job
-                where #(#complete),*
-                {
-                    self.draft.into_job()
-                }
-
-                /// Runs the job to its end.
-                pub fn run(
-                    self,
-                    mode: ::stream_core::__private::Mode,
-                ) -> ::core::result::Result<
-                    ::stream_core::__private::Report,
-                    ::stream_core::__private::Error,
-                >
-                where #(#complete),*
-                {
-                    self.draft.into_job().run(mode)
-                }
-
-                /// Starts the job on threads of its own.
-                pub fn start(
-                    self,
-                    mode: ::stream_core::__private::Mode,
-                ) -> ::core::result::Result<
-                    ::stream_core::__private::RunningJob,
-                    ::stream_core::__private::Error,
-                >
-                where #(#complete),*
-                {
-                    self.draft.into_job().start(mode)
-                }
-
-                ::stream_core::__private::with_cli! {
-                    /// Runs the job as its command line says: the body of `main`. A setting that
-                    /// is not given here is given there: `--set name=value`.
-                    pub fn main(self) -> ::std::process::ExitCode
-                    where #(#ports),*
-                    {
-                        self.draft.into_job().main()
-                    }
+                fn draft(&self) -> &#private::Draft {
+                    &self.0
                 }
             }
+
+            impl #generics #private::ConnectedJob for #typed where #(#ports),* {}
+
+            impl #generics #private::ReadyJob for #typed where #(#given),* {}
         }
     }
 
     /// The method of a job that binds a port or gives a setting.
-    pub(super) fn binder_of_job(&self, port: &Port<'_>) -> TokenStream {
-        let (_, named, _) = self.generics();
-        let (job, name, text, ty) = (self.item("Job"), &port.name, plain(&port.name), port.ty);
-        let states = self.states_with(self.required(), port);
-        let (about, parameter, bind) = match port.kind {
+    fn method_of_job(&self, port: &Written) -> TokenStream {
+        let (name, ty, private) = (&port.name, &port.ty, private());
+        let (about, parameter, give) = match port.kind {
             Kind::Input => (
-                format!("Binds a source to the input `{text}`."),
-                quote!(source: impl ::stream_core::__private::Source<#ty>),
-                quote!(self.draft.map(|job| job.source::<#ty>(#text, source))),
+                format!("Binds a source to the input `{name}`."),
+                quote!(source: impl #private::Source<#ty>),
+                quote!(map(|job| job.source::<#ty>(#name, source))),
             ),
             Kind::Output => {
-                let row = port.row();
+                let row = self.row(port);
                 (
-                    format!("Binds a sink to the output `{text}`."),
-                    quote!(sink: impl ::stream_core::__private::Sink<#row>),
-                    quote!(self.draft.map(|job| job.sink::<#row>(#text, sink))),
+                    format!("Binds a sink to the output `{name}`."),
+                    quote!(sink: impl #private::Sink<#row>),
+                    quote!(map(|job| job.sink::<#row>(#name, sink))),
                 )
             }
             Kind::Setting => (
-                format!("Gives the setting `{text}` its value."),
+                format!("Gives the setting `{name}` its value."),
                 quote!(value: #ty),
-                quote!(self.draft.set(|settings| {
-                    settings.#name = ::core::option::Option::Some(value);
-                })),
+                quote!(set::<#ty>(#name, value)),
             ),
         };
-        let free = (port.kind != Kind::Setting).then(|| free_by_state(port));
-        quote! {
-            #[doc = #about]
-            pub fn #name(self, #parameter) -> #job<#(#named,)* #(#states),*>
-            where #free
-            {
-                #job { draft: #bind, ports: ::core::marker::PhantomData }
-            }
-        }
+        self.method(&self.item("job"), port, &about, &parameter, &give)
     }
 }
 
 /// Whether a return type is a tuple.
 fn is_tuple(ty: &Type) -> bool {
-    match ty {
-        Type::Paren(paren) => is_tuple(&paren.elem),
-        Type::Group(group) => is_tuple(&group.elem),
-        ty => matches!(ty, Type::Tuple(_)),
-    }
+    matches!(bare(ty), Type::Tuple(_))
 }

@@ -9,25 +9,28 @@ mod docs;
 mod job;
 mod outline;
 mod ports;
-mod settings;
 mod test;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use crate::errors::Errors;
-use crate::model::Model;
+use crate::model::{Kind, Model};
 use crate::parse::Role;
+use crate::signature;
 
 /// Writes a pipeline. With mistakes, what is written is well typed as far as the function was
 /// `understood`, and says the mistakes.
 pub(crate) fn expand(model: &Model, understood: bool, errors: Errors) -> TokenStream {
+    let definition = &model.definition;
     let is_right = errors.is_empty();
-    let understood = understood && model.outputs.len() == model.definition.returns.len();
+    let outputs = model.each(Kind::Output).count();
+    let is_unwritten = definition.body.is_unwritten;
+    let understood = understood && (is_unwritten || outputs == definition.returns.len());
     let errors = errors.into_tokens();
     let function = function(model, understood, is_right);
-    let is_free = model.definition.receiver.is_none();
-    let object = is_free.then(|| object(model, understood, is_right));
+    let is_free = definition.receiver.is_none();
+    let object = is_free.then(|| object(model, is_right));
     quote!(#function #object #errors)
 }
 
@@ -52,17 +55,19 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
     let output = &definition.output;
     let parameters = definition.parameters.iter().map(|parameter| {
         let (attrs, ident, ty) = (&parameter.attrs, &parameter.ident, &parameter.ty);
-        quote!(#(#attrs)* #ident: #ty)
+        let is_setting = matches!(parameter.role, Role::Setting(_));
+        let mutability = parameter.mutability.filter(|_| is_setting);
+        quote!(#(#attrs)* #mutability #ident: #ty)
     });
     let receiver = definition
         .receiver
         .as_ref()
         .map(|receiver| quote!(#receiver,));
     let picture = docs::picture(model);
-    let block = if understood {
-        body::block(model)
-    } else {
-        quote!({ ::core::unreachable!() })
+    let block = match understood {
+        _ if definition.body.is_unwritten || is_editor() => as_it_stands(&definition.block),
+        true => body::block(model),
+        false => quote!({ ::core::unreachable!() }),
     };
     let quiet = (!is_right).then(|| quote!(#[allow(unused, clippy::diverging_sub_expression)]));
     quote! {
@@ -73,38 +78,58 @@ fn function(model: &Model, understood: bool, is_right: bool) -> TokenStream {
     }
 }
 
+/// Whether it is an editor that expands the macro. It sees the function as it stands: the handles are
+/// what the user takes them for, and a half-typed line is where the editor looks for it.
+fn is_editor() -> bool {
+    let program = std::env::current_exe();
+    let name = program.as_ref().ok().and_then(|path| path.file_name());
+    name.is_some_and(|name| name.to_string_lossy().starts_with("rust-analyzer"))
+}
+
+/// A body without the attributes that are ours.
+fn as_it_stands(block: &syn::Block) -> TokenStream {
+    let mut block = block.clone();
+    for stmt in &mut block.stmts {
+        if let syn::Stmt::Local(local) = stmt {
+            local.attrs.retain(|attr| !attr.path().is_ident("was"));
+        }
+    }
+    block.to_token_stream()
+}
+
 /// The struct that stands for the pipeline.
-fn object(model: &Model, understood: bool, is_right: bool) -> TokenStream {
+fn object(model: &Model, is_right: bool) -> TokenStream {
     let definition = &model.definition;
-    let (vis, ident) = (&definition.vis, &definition.ident);
+    let (vis, ident) = (&definition.vis, ports::object(model));
     let about = docs::object(model);
     let outline = outline::outline(model);
-    let has_ports = model.inputs().next().is_some() && !definition.returns.is_empty();
-    let runs_alone = has_ports && model.runs_alone() && has_simple_types(model);
-    let (job, items) = if runs_alone {
-        job::job(model, is_right)
-    } else if has_ports && !model.runs_alone() {
-        job::no_job()
-    } else {
-        Default::default()
-    };
-    let outline = understood.then(|| {
-        quote! {
-            /// The stages and ports of the pipeline, as far as they are known before types are.
-            pub const GRAPH: ::stream_core::__private::Outline = #outline;
-        }
+    let (private, library) = (ports::private(), &definition.library);
+    let has_ports = model.each(Kind::Input).next().is_some() && !definition.returns.is_empty();
+    let writer = (has_ports && model.runs_alone() && has_simple_types(model))
+        .then(|| ports::Writer::new(model, is_right));
+    let items = writer.map(|writer| {
+        let parts = [
+            writer.constructors(),
+            writer.checks(),
+            writer.traits(),
+            writer.job(),
+            writer.test(),
+        ];
+        parts.into_iter().collect::<TokenStream>()
     });
+    let no_job = (has_ports && !model.runs_alone()).then(job::no_job);
     quote! {
         #(#[doc = #about])*
-        #[allow(non_camel_case_types, dead_code)]
+        #[allow(non_camel_case_types)]
         #vis struct #ident {}
 
-        #[allow(dead_code, missing_docs, non_local_definitions, unreachable_pub)]
-        #[allow(clippy::all, clippy::pedantic)]
+        #[allow(non_camel_case_types, clippy::all, clippy::pedantic, clippy::nursery)]
         const _: () = {
+            use #library::__private as #private;
             impl #ident {
-                #outline
-                #job
+                /// The stages and ports of the pipeline, as far as they are known before types are.
+                pub const GRAPH: #private::Outline = #outline;
+                #no_job
             }
             #items
         };
@@ -114,18 +139,8 @@ fn object(model: &Model, understood: bool, is_right: bool) -> TokenStream {
 /// Whether the types of the ports can stand outside of the function's signature.
 fn has_simple_types(model: &Model) -> bool {
     let generics = &model.definition.generics;
-    let types_only = generics
-        .params
-        .iter()
-        .all(|p| matches!(p, syn::GenericParam::Type(_)));
-    let parameters = model.definition.parameters.iter();
-    let simple = |ty: &syn::Type| {
-        let text = quote!(#ty).to_string();
-        !text.contains("impl ") && !text.contains("& ") || text.contains("& 'static")
-    };
-    types_only
-        && parameters
-            .filter(|p| !matches!(p.role, Role::Handle))
-            .all(|p| simple(&p.ty))
-        && model.definition.returns.iter().all(simple)
+    let is_type = |param: &syn::GenericParam| matches!(param, syn::GenericParam::Type(_));
+    let types = model.ports.iter().filter_map(|port| port.ty.as_ref());
+    let mut types = types.chain(&model.definition.returns);
+    generics.params.iter().all(is_type) && types.all(signature::is_owned)
 }

@@ -1,46 +1,50 @@
 //! `GRAPH`: what is known of a pipeline before types are, as a constant.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use super::docs::spelled;
-use crate::model::Model;
+use super::ports::private;
+use crate::model::{Kind, Model, Port};
 
 /// Writes the value of `GRAPH`.
 pub(super) fn outline(model: &Model) -> TokenStream {
     let name = &model.definition.name;
-    let inputs = model.inputs().map(|(parameter, record)| {
-        let port = parameter.ident.to_string();
-        let id = format!("{name}/{port}");
-        let stream = format!("Stream<{}>", spelled(record));
-        quote!(::stream_core::__private::OutlinePort { name: #port, id: #id, stream: #stream })
-    });
-    let settings = model.settings().map(|(parameter, default)| {
-        let (name, ty) = (parameter.ident.to_string(), spelled(&parameter.ty));
-        let required = default.is_none();
-        quote!(::stream_core::__private::OutlineSetting {
-            name: #name, of: #ty, required: #required
-        })
+    let private = private();
+    let port = |port: &Port| {
+        let (name, id, ty) = (&port.name, &port.id, spelled(&port.ty.to_token_stream()));
+        let stream = match port.kind {
+            Kind::Input => format!("Stream<{ty}>"),
+            Kind::Setting | Kind::Output => ty,
+        };
+        quote!(port(#name, #id, #stream))
+    };
+    let inputs = model.each(Kind::Input).map(port);
+    let outputs = model.each(Kind::Output).map(port);
+    let settings = model.each(Kind::Setting).map(|setting| {
+        let (name, ty) = (&setting.name, spelled(&setting.ty.to_token_stream()));
+        let default = match &setting.default {
+            Some(value) => {
+                let value = spelled(value);
+                quote!(::core::option::Option::Some(#value))
+            }
+            None => quote!(::core::option::Option::None),
+        };
+        quote!(setting(#name, #ty, #default))
     });
     let stages = model.stages.iter().map(|stage| {
         let (id, binding, method) = (&stage.id, &stage.binding, &stage.method);
         let reads = &stage.reads;
-        quote!(::stream_core::__private::OutlineStage {
-            id: #id, binding: #binding, method: #method, reads: &[#(#reads),*]
-        })
+        quote!(stage(#id, #binding, #method, &[#(#reads),*]))
     });
-    let outputs = model.outputs.iter().map(|output| {
-        let (port, id) = (&output.name, &output.reads);
-        let stream = output.ty.as_ref().map(spelled).unwrap_or_default();
-        quote!(::stream_core::__private::OutlinePort { name: #port, id: #id, stream: #stream })
-    });
-    quote! {
-        ::stream_core::__private::Outline {
+    quote! {{
+        use #private::outline::*;
+        Outline {
             name: #name,
             inputs: &[#(#inputs),*],
             settings: &[#(#settings),*],
             stages: &[#(#stages),*],
             outputs: &[#(#outputs),*],
         }
-    }
+    }}
 }

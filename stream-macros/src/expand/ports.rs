@@ -1,251 +1,292 @@
-//! The ports and settings of a pipeline, as the builders of jobs and tests see them.
+//! What the builders of jobs and tests are written with: the ports, the pipeline's generics, and
+//! the names of what is generated.
+//!
+//! Names of generated items hold a double underscore, which no name of the user's does, so that they
+//! hide none. They carry the user's place, but are not the user's: no lint tells of them.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Type};
+use syn::{GenericParam, Type};
 
-use super::at;
+use super::{at, own};
 use crate::check::RESERVED;
-use crate::model::Model;
-use crate::parse::Parameter;
+use crate::model::{Kind, Model, Port};
+use crate::names;
 
-/// An input, a setting or an output.
-pub(super) struct Port<'m> {
-    /// The name of its method.
-    pub(super) name: Ident,
-    /// The parameter that it is given to.
-    pub(super) parameter: Option<Ident>,
-    pub(super) kind: Kind,
-    pub(super) ty: &'m Type,
-    pub(super) default: Option<&'m Expr>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Kind {
-    Input,
-    Setting,
-    Output,
-}
-
-pub(super) struct Ports<'m> {
+/// Writes what belongs to one pipeline.
+pub(super) struct Writer<'m> {
     pub(super) model: &'m Model,
-    pub(super) ports: Vec<Port<'m>>,
-    /// The pipeline's name in the case of types.
-    pub(super) prefix: String,
+    pub(super) ports: Vec<Written>,
+    /// The user's type parameters with their bounds.
+    pub(super) declared: Vec<TokenStream>,
+    /// The same without.
+    pub(super) named: Vec<TokenStream>,
+    /// What the user says of them in `where`.
+    pub(super) clauses: Vec<TokenStream>,
+    /// That each setting and each output can be one. The bounds are quantified over a lifetime that
+    /// they do not name, so that what is missing is told once, in the function.
+    pub(super) bounds: Vec<TokenStream>,
 }
 
-impl Port<'_> {
-    /// Whether the builder's type says if it is bound.
+/// A port as it is written.
+pub(super) struct Written {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    /// Its method.
+    pub(super) ident: Ident,
+    pub(super) ty: Type,
+    pub(super) port: Port,
+}
+
+impl Written {
+    /// Whether the builder's type says if it is given.
     pub(super) fn is_required(&self) -> bool {
-        self.default.is_none()
+        self.port.default.is_none()
     }
 
-    /// The type parameter that says whether it is bound.
+    /// The type parameter that says whether it is given.
     pub(super) fn state(&self) -> Ident {
-        let suffix = if self.kind == Kind::Setting {
-            "Setting"
-        } else {
-            "Port"
-        };
-        format_ident!("{}{suffix}", camel(&self.name), span = Span::mixed_site())
+        item(&self.ident, "state")
     }
 
-    /// The trait that says that it is bound.
-    pub(super) fn bound(&self) -> Ident {
-        format_ident!("{}Bound", camel(&self.name), span = Span::mixed_site())
+    /// The trait that says that it is given.
+    pub(super) fn given(&self) -> Ident {
+        item(&self.ident, "given")
     }
 
-    /// The trait that says that it is not bound.
-    pub(super) fn free(&self) -> Ident {
-        format_ident!("{}Free", camel(&self.name), span = Span::mixed_site())
-    }
-
-    /// The type of what a sink of it is given.
-    pub(super) fn row(&self) -> TokenStream {
-        let ty = self.ty;
-        quote_spanned!(at(ty.span())=> <#ty as ::stream_core::__private::Output>::Row)
+    /// That it is given.
+    pub(super) fn is_given(&self) -> TokenStream {
+        let (state, given) = (self.state(), self.given());
+        quote!(#state: #given)
     }
 }
 
-impl<'m> Ports<'m> {
-    pub(super) fn of(model: &'m Model, is_right: bool) -> Self {
-        let port = |parameter: &Parameter, kind, ty, default| Port {
-            name: parameter.ident.clone(),
-            parameter: Some(parameter.ident.clone()),
-            kind,
-            ty,
-            default,
-        };
-        let inputs = model
-            .inputs()
-            .map(|(p, record)| port(p, Kind::Input, record, None));
-        let settings = model.settings();
-        let settings = settings.map(|(p, default)| port(p, Kind::Setting, &p.ty, default));
-        let outputs = model.outputs.iter().zip(&model.definition.returns);
-        let outputs = outputs.map(|(output, ty)| Port {
-            name: Ident::new(output.name.trim_start_matches("r#"), output.span),
-            parameter: None,
-            kind: Kind::Output,
-            ty,
-            default: None,
+/// The struct that stands for a pipeline: its name, at its place, and yet not the user's.
+pub(super) fn object(model: &Model) -> Ident {
+    let mut ident = model.definition.ident.clone();
+    ident.set_span(at(ident.span()));
+    ident
+}
+
+/// The name of an item that is generated for something of the user's.
+pub(super) fn item(of: &Ident, suffix: &str) -> Ident {
+    let name = format!("{}__{suffix}", names::text(of));
+    Ident::new(&name, at(of.span()))
+}
+
+/// The parts of generated code, by a short name that holds inside of it.
+pub(super) fn private() -> Ident {
+    own("private__")
+}
+
+impl<'m> Writer<'m> {
+    pub(super) fn new(model: &'m Model, is_right: bool) -> Self {
+        let definition = &model.definition;
+        let generics = &definition.generics;
+        let private = private();
+        let declared = generics.params.iter().map(|param| match param {
+            GenericParam::Type(param) => {
+                let (ident, bounds) = (&param.ident, &param.bounds);
+                quote!(#ident: #bounds)
+            }
+            other => quote!(#other),
         });
-        let mut ports: Vec<_> = inputs.chain(settings).chain(outputs).collect();
+        let named = generics.type_params().map(|param| &param.ident);
+        let clauses = generics.where_clause.iter();
+        let clauses = clauses.flat_map(|clause| &clause.predicates);
+        let written = |port: &Port| {
+            let ident = Ident::new_raw(&port.name, at(port.span));
+            let ident = match syn::parse_str::<Ident>(&port.name) {
+                Ok(plain) => Ident::new(&plain.to_string(), ident.span()),
+                Err(_) => ident,
+            };
+            Some(Written {
+                kind: port.kind,
+                name: port.name.clone(),
+                ident,
+                ty: port.ty.clone()?,
+                port: port.clone(),
+            })
+        };
+        let mut ports: Vec<_> = model.ports.iter().filter_map(written).collect();
         if !is_right {
             leave_one_of_each(&mut ports);
         }
-        Ports {
+        let bounds = ports.iter().filter_map(|port| {
+            let ty = &port.ty;
+            match port.kind {
+                Kind::Input => None,
+                Kind::Setting => Some(quote!(for<'any> #ty: #private::Setting)),
+                Kind::Output => Some(quote!(for<'any> #ty: #private::Output)),
+            }
+        });
+        Writer {
             model,
+            declared: declared.collect(),
+            named: named.map(|ident| quote!(#ident)).collect(),
+            clauses: clauses.map(|predicate| quote!(#predicate)).collect(),
+            bounds: bounds.collect(),
             ports,
-            prefix: camel(&model.definition.ident),
         }
     }
 
+    /// The name of an item of the pipeline.
     pub(super) fn item(&self, suffix: &str) -> Ident {
-        format_ident!("{}{suffix}", self.prefix, span = Span::mixed_site())
+        item(&self.model.definition.ident, suffix)
     }
 
-    /// Ports in the order of the parameters that they are given to.
-    pub(super) fn in_order<'p>(
-        &'p self,
-        ports: impl Iterator<Item = &'p Port<'m>>,
-    ) -> impl Iterator<Item = &'p Port<'m>> {
-        let parameters = &self.model.definition.parameters;
-        let place = |port: &&Port<'_>| {
-            parameters
-                .iter()
-                .position(|p| Some(&p.ident) == port.parameter.as_ref())
-        };
-        let mut ports: Vec<_> = ports.collect();
-        ports.sort_by_key(place);
-        ports.into_iter()
+    /// The struct that stands for the pipeline.
+    pub(super) fn pipeline(&self) -> Ident {
+        object(self.model)
     }
 
-    pub(super) fn each(&self, kind: Kind) -> impl Iterator<Item = &Port<'m>> {
+    pub(super) fn each(&self, kind: Kind) -> impl Iterator<Item = &Written> {
         self.ports.iter().filter(move |port| port.kind == kind)
     }
 
-    pub(super) fn required(&self) -> impl Iterator<Item = &Port<'m>> {
+    /// What must be given before a job runs.
+    pub(super) fn required(&self) -> impl Iterator<Item = &Written> {
         self.ports.iter().filter(|port| port.is_required())
     }
 
-    pub(super) fn required_by_test(&self) -> impl Iterator<Item = &Port<'m>> {
+    /// What must be given before a test runs.
+    pub(super) fn required_by_test(&self) -> impl Iterator<Item = &Written> {
         self.required().filter(|port| port.kind != Kind::Output)
     }
 
-    /// The user's type parameters with their bounds, and without.
-    pub(super) fn generics(&self) -> (Vec<TokenStream>, Vec<TokenStream>, Vec<TokenStream>) {
-        let generics = &self.model.definition.generics;
-        let declared = generics.type_params().map(|p| {
-            let (ident, bounds) = (&p.ident, &p.bounds);
-            quote!(#ident: #bounds)
-        });
-        let named = generics.type_params().map(|p| &p.ident);
-        let clauses = generics
-            .where_clause
+    /// Parameters in the order of the function, as what stands in their place.
+    pub(super) fn arguments(&self, of: impl Fn(&Written) -> TokenStream) -> Vec<TokenStream> {
+        let given = self
+            .ports
             .iter()
-            .flat_map(|clause| &clause.predicates);
-        (
-            declared.collect(),
-            named.map(|ident| quote!(#ident)).collect(),
-            clauses.map(|predicate| quote!(#predicate)).collect(),
-        )
+            .filter(|port| port.port.parameter.is_some());
+        let mut given: Vec<_> = given.collect();
+        given.sort_by_key(|port| port.port.parameter);
+        given.into_iter().map(of).collect()
     }
 
-    /// As [`settings_bounds`](Self::settings_bounds), and that each output can be one: what it
-    /// lacks is told in the function.
-    pub(super) fn ports_bounds(&self) -> Vec<TokenStream> {
-        let mut bounds = self.settings_bounds();
-        let types = self.each(Kind::Output).map(|port| port.ty);
-        bounds.extend(types.map(|ty| quote!(for<'any> #ty: ::stream_core::__private::Output)));
-        bounds
+    /// The call of the pipeline's function.
+    pub(super) fn call(&self, arguments: &[TokenStream]) -> TokenStream {
+        let (function, named) = (&self.model.definition.ident, &self.named);
+        let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
+        quote!(#function #turbofish(#(#arguments),*))
     }
 
-    /// The states of a builder behind the call that binds one port.
-    pub(super) fn states_with<'p>(
+    /// The type of what a sink of an output is given.
+    pub(super) fn row(&self, output: &Written) -> TokenStream {
+        let (ty, private) = (&output.ty, private());
+        quote_spanned!(at(ty.span())=> #private::Row<#ty>)
+    }
+
+    /// A builder's struct: a pipeline's draft, with the states of its ports as one tuple.
+    pub(super) fn builder(&self, name: &Ident, draft: &TokenStream, about: &str) -> TokenStream {
+        let named = &self.named;
+        quote! {
+            #[doc = #about]
+            #[must_use = "it does nothing before it is run"]
+            pub struct #name<#(#named,)* Ports__>(
+                #draft,
+                ::core::marker::PhantomData<fn() -> (#(#named,)* Ports__)>,
+            );
+        }
+    }
+
+    /// A builder's type, with the states of its ports.
+    pub(super) fn builder_of(
         &self,
-        ports: impl Iterator<Item = &'p Port<'m>>,
-        bound: &Port<'_>,
-    ) -> Vec<TokenStream>
-    where
-        'm: 'p,
-    {
-        let state = |port: &Port<'_>| {
-            if port.name == bound.name && port.kind == bound.kind {
-                return quote!(::stream_core::__private::Bound);
-            }
-            let state = port.state();
-            quote!(#state)
-        };
-        ports.map(state).collect()
+        name: &Ident,
+        state: impl FnMut(&Written) -> TokenStream,
+    ) -> TokenStream {
+        let named = &self.named;
+        let states = self.required_of(name).into_iter().map(state);
+        quote!(#name<#(#named,)* (#(#states,)*)>)
     }
 
-    /// For each port the traits that say whether it is bound.
+    /// The type parameters that say what is given.
+    pub(super) fn states(&self, builder: &Ident) -> Vec<Ident> {
+        let required = self.required_of(builder).into_iter();
+        required.map(Written::state).collect()
+    }
+
+    fn required_of(&self, builder: &Ident) -> Vec<&Written> {
+        match *builder == self.item("test") {
+            true => self.required_by_test().collect(),
+            false => self.required().collect(),
+        }
+    }
+
+    /// The method of a builder that gives a port or a setting what it is to have.
+    pub(super) fn method(
+        &self,
+        builder: &Ident,
+        port: &Written,
+        about: &str,
+        parameter: &TokenStream,
+        give: &TokenStream,
+    ) -> TokenStream {
+        let private = private();
+        let (name, docs) = (&port.ident, &port.port.docs);
+        let then = self.builder_of(builder, |other| {
+            let state = other.state();
+            match other.kind == port.kind && other.name == port.name {
+                true => quote!(#private::Bound),
+                false => quote!(#state),
+            }
+        });
+        let state = port.state();
+        let is_free = match port.kind {
+            Kind::Input => Some(quote!(where #state: #private::FreeInput)),
+            Kind::Output => Some(quote!(where #state: #private::FreeOutput)),
+            Kind::Setting => None,
+        };
+        let blank = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+        quote! {
+            #[doc = #about]
+            #blank
+            #(#docs)*
+            pub fn #name(self, #parameter) -> #then #is_free
+            {
+                #builder(self.0.#give, ::core::marker::PhantomData)
+            }
+        }
+    }
+
+    /// For each port the trait that says that it is given.
     pub(super) fn traits(&self) -> TokenStream {
+        let private = private();
         let each = self.required().map(|port| {
-            let (bound, free, name) = (port.bound(), port.free(), plain(&port.name));
-            let (kind, what, remedy) = match port.kind {
-                Kind::Input => ("input", "source", "source"),
-                Kind::Output => ("output", "sink", "sink"),
-                Kind::Setting => ("setting", "value", "value"),
+            let (given, name, kind) = (port.given(), &port.name, port.kind.name());
+            let (what, remedy) = match port.kind {
+                Kind::Input => ("source", "source"),
+                Kind::Output => ("sink", "sink"),
+                Kind::Setting => ("value", "value"),
             };
             let missing = format!("the {kind} `{name}` has no {what}");
             let before = format!("give it one before this: `.{name}({remedy})`");
-            let twice = format!("the {kind} `{name}` has a {what} already");
-            let second = format!("leave out the second `.{name}(…)`");
-            let once = (port.kind != Kind::Setting).then(|| {
-                quote! {
-                    #[diagnostic::on_unimplemented(message = #twice, label = #second)]
-                    pub trait #free {}
-                    impl #free for ::stream_core::__private::NotBound {}
-                }
-            });
+            let about = format!("The {kind} `{name}` has a {what}.");
             quote! {
+                #[doc = #about]
                 #[diagnostic::on_unimplemented(message = #missing, label = #before)]
-                pub trait #bound {}
-                impl #bound for ::stream_core::__private::Bound {}
-                #once
+                pub trait #given {}
+                impl #given for #private::Bound {}
             }
         });
         quote!(#(#each)*)
     }
 }
 
-pub(super) fn bound_by_state(port: &Port<'_>) -> TokenStream {
-    let (state, bound) = (port.state(), port.bound());
-    quote!(#state: #bound)
-}
-
-pub(super) fn free_by_state(port: &Port<'_>) -> TokenStream {
-    let (state, free) = (port.state(), port.free());
-    quote!(#state: #free)
-}
-
-/// Leaves out what would be a second method of a name, or one of every job. That was told.
-pub(super) fn leave_one_of_each(ports: &mut [Port<'_>]) {
-    let mut names: Vec<String> = RESERVED.map(String::from).to_vec();
+/// Leaves out what would be a second method of a name, or one of every test. That was told.
+fn leave_one_of_each(ports: &mut [Written]) {
+    let mut names = vec![RESERVED.to_owned()];
     for port in ports {
-        let mut name = plain(&port.name);
+        let mut name = port.name.clone();
         while names.contains(&name) {
             name.push('2');
         }
-        port.name = Ident::new(&name, port.name.span());
+        if name != port.name {
+            port.ident = Ident::new(&name, port.ident.span());
+        }
         names.push(name);
     }
-}
-
-/// A name as text, without `r#`.
-pub(super) fn plain(ident: &Ident) -> String {
-    ident.to_string().trim_start_matches("r#").to_owned()
-}
-
-/// `late_clicks` as `LateClicks`.
-pub(super) fn camel(ident: &Ident) -> String {
-    let mut text = String::new();
-    for word in plain(ident).split('_') {
-        let mut letters = word.chars();
-        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        text.extend(letters);
-    }
-    text
 }

@@ -1,186 +1,172 @@
 //! The builder of a test: vectors for inputs, and a struct of the rows of each output.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use super::own;
-use super::ports::{Kind, Port, Ports, bound_by_state, free_by_state, plain};
+use super::ports::{Writer, Written, item, private};
+use crate::model::Kind;
 
-impl<'m> Ports<'m> {
+/// How many streams the test kit takes in one tuple.
+const TUPLE_MAX: usize = 4;
+
+impl Writer<'_> {
     /// The builder of a test, and the rows that it gives.
     pub(super) fn test(&self) -> TokenStream {
-        let (declared, named, clauses) = self.generics();
-        let (test, settings) = (self.item("Test"), self.item("Settings"));
-        let states: Vec<_> = self.required_by_test().map(Port::state).collect();
-        let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
-        let records: Vec<_> = self.each(Kind::Input).map(|port| port.ty).collect();
+        let Writer {
+            declared,
+            named,
+            clauses,
+            bounds,
+            ..
+        } = self;
+        let (private, test, rows) = (private(), self.item("test"), self.item("rows"));
+        let states = self.states(&test);
+        let typed = self.builder_of(&test, |port| port.state().to_token_stream());
         let about = format!("A test of the pipeline `{}`.", self.model.definition.ident);
-        let bounds = self.ports_bounds();
-        let binders = self.ports.iter().filter(|port| port.kind != Kind::Output);
-        let binders = binders.map(|port| self.binder_of_test(port));
-        let (rows, run) = self.run_of_test();
-        let check_modes = self.check_modes();
+        let structure = self.builder(&test, &quote!(#private::TestDraft), &about);
+        let of_test = self.ports.iter().filter(|port| port.kind != Kind::Output);
+        let methods = of_test.map(|port| self.method_of_test(port));
+        let given = self.required_by_test().map(Written::is_given);
+        let outputs: Vec<_> = self.each(Kind::Output).collect();
+        let types = outputs.iter().map(|output| self.row(output));
+        let typed_rows = quote!(#rows<#(#types),*>);
+        let of_rows = self.bounds_of_test(&quote!(#private::TestRow));
+        let (rows_struct, run, check_modes) = (self.rows(), self.run(), self.check_modes());
         quote! {
-            #[doc = #about]
-            #[must_use = "a test does nothing before its rows are asked for"]
-            pub struct #test<#(#named,)* #(#states),*> {
-                #(#inputs: ::std::vec::Vec<#records>,)*
-                settings: #settings<#(#named),*>,
-                ports: ::core::marker::PhantomData<fn() -> (#(#states,)*)>,
-            }
+            #structure
+            #rows_struct
 
-            #rows
-
-            impl<#(#declared,)* #(#states),*> #test<#(#named,)* #(#states),*>
-            where #(#clauses,)* #(#bounds),*
-            {
-                #(#binders)*
-                #run
+            impl<#(#declared,)* #(#states),*> #typed where #(#clauses,)* #(#bounds),* {
+                #(#methods)*
                 #check_modes
             }
+
+            impl<#(#declared,)* Ports__> #private::PipelineTest<#typed_rows>
+                for #test<#(#named,)* Ports__>
+            where #(#clauses,)* #(#bounds,)* #(#of_rows),*
+            {
+                #run
+            }
+
+            impl<#(#named,)* #(#states),*> #private::ReadyTest for #typed where #(#given),* {}
         }
     }
 
-    pub(super) fn binder_of_test(&self, port: &Port<'_>) -> TokenStream {
-        let (_, named, _) = self.generics();
-        let (test, name, text, ty) = (self.item("Test"), &port.name, plain(&port.name), port.ty);
-        let states = self.states_with(self.required_by_test(), port);
-        let others = self
-            .each(Kind::Input)
-            .map(|other| &other.name)
-            .filter(|other| *other != name);
-        let others = quote!(#(#others: self.#others,)*);
-        let (about, parameter, rest) = match port.kind {
+    fn method_of_test(&self, port: &Written) -> TokenStream {
+        let (name, ty) = (&port.name, &port.ty);
+        let (about, parameter, give) = match port.kind {
             Kind::Input => (
-                format!("Gives the input `{text}` its records, in the order of their arrival."),
+                format!("Gives the input `{name}` its records, in the order of their arrival."),
                 quote!(records: impl ::core::iter::IntoIterator<Item = #ty>),
-                quote! {
-                    #name: ::core::iter::FromIterator::from_iter(records),
-                    settings: self.settings,
-                },
+                quote!(input::<#ty>(#name, records)),
             ),
             _ => (
-                format!("Gives the setting `{text}` its value."),
+                format!("Gives the setting `{name}` its value."),
                 quote!(value: #ty),
-                quote! {
-                    settings: {
-                        let mut settings = self.settings;
-                        settings.#name = ::core::option::Option::Some(value);
-                        settings
-                    },
-                },
+                quote!(set::<#ty>(#name, value)),
             ),
         };
-        let free = (port.kind != Kind::Setting).then(|| free_by_state(port));
-        quote! {
-            #[doc = #about]
-            pub fn #name(self, #parameter) -> #test<#(#named,)* #(#states),*>
-            where #free
-            {
-                #test { #others #rest ports: ::core::marker::PhantomData }
-            }
-        }
+        self.method(&self.item("test"), port, &about, &parameter, &give)
     }
 
-    /// The struct of rows, and the methods that fill it.
-    pub(super) fn run_of_test(&self) -> (TokenStream, TokenStream) {
-        let (rows, draft) = (self.item("Rows"), own("draft"));
-        let outputs: Vec<_> = self.each(Kind::Output).collect();
-        let names: Vec<_> = outputs.iter().map(|port| &port.name).collect();
-        let texts: Vec<_> = names.iter().map(|name| plain(name)).collect();
-        let types: Vec<_> = outputs.iter().map(|port| port.row()).collect();
-        let params: Vec<_> = outputs.iter().map(|port| port.state()).collect();
-        let gathered = (0..outputs.len()).map(|n| own(&format!("rows{n}")));
-        let gathered: Vec<_> = gathered.collect();
-        let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
-        let input_texts: Vec<_> = inputs.iter().map(|name| plain(name)).collect();
-        let bounds = self.bounds_of_test(quote!(::core::marker::Send));
+    /// The struct of rows.
+    fn rows(&self) -> TokenStream {
+        let rows = self.item("rows");
         let about = format!("The rows of `{}`, by output.", self.model.definition.ident);
-        let structure = quote! {
+        let outputs: Vec<_> = self.each(Kind::Output).collect();
+        let names = outputs.iter().map(|output| &output.ident);
+        let params: Vec<_> = outputs
+            .iter()
+            .map(|output| item(&output.ident, "row"))
+            .collect();
+        let abouts = outputs
+            .iter()
+            .map(|output| format!("Those of `{}`.", output.name));
+        quote! {
             #[doc = #about]
             #[derive(Clone, Debug, PartialEq)]
             pub struct #rows<#(#params),*> {
-                #(pub #names: ::std::vec::Vec<#params>,)*
+                #(#[doc = #abouts] pub #names: ::std::vec::Vec<#params>,)*
             }
-        };
-        let methods = quote! {
-            /// Runs the pipeline in batch mode and gives the rows of each output, in the order in
-            /// which they were written.
-            ///
-            /// # Panics
-            /// When the job fails.
-            pub fn rows(self) -> #rows<#(#types),*>
-            where #(#bounds),*
-            {
-                self.run(::stream_core::__private::Mode::Batch)
-            }
+        }
+    }
 
-            /// As `rows`, in any mode.
-            ///
-            /// # Panics
-            /// When the job fails.
-            pub fn run(self, mode: ::stream_core::__private::Mode) -> #rows<#(#types),*>
-            where #(#bounds),*
-            {
-                let draft = #draft(self.settings);
-                #(let source = ::stream_core::__private::vec(self.#inputs);
-                  let draft = draft.map(|job| job.source(#input_texts, source));)*
-                #(let (sink, #gathered) = ::stream_core::__private::collect::<#types>();
-                  let draft = draft.map(|job| job.sink(#texts, sink));)*
-                ::stream_core::__private::run_test(draft.into_job(), mode);
+    /// The method that fills it.
+    fn run(&self) -> TokenStream {
+        let (rows, private) = (self.item("rows"), private());
+        let types = self.each(Kind::Output).map(|output| self.row(output));
+        let types: Vec<_> = types.collect();
+        let sources = self.each(Kind::Input).map(|input| {
+            let (name, ty) = (&input.name, &input.ty);
+            quote!(.source::<#ty>(#name))
+        });
+        let outputs: Vec<_> = self.each(Kind::Output).collect();
+        let gathered = (0..outputs.len()).map(|n| own(&format!("rows{n}")));
+        let gathered: Vec<_> = gathered.collect();
+        let sinks = outputs.iter().zip(&gathered).map(|(output, gathered)| {
+            let (name, row) = (&output.name, self.row(output));
+            quote!(let (draft, #gathered) = draft.sink::<#row>(#name);)
+        });
+        let names = outputs.iter().map(|output| &output.ident);
+        quote! {
+            fn run(self, mode: #private::Mode) -> #rows<#(#types),*> {
+                let draft = self.0 #(#sources)*;
+                #(#sinks)*
+                draft.run(mode);
                 #rows { #(#names: #gathered.take(),)* }
             }
-        };
-        (structure, methods)
+        }
     }
 
     /// What a test asks of records and rows. The bounds are quantified over a lifetime that they do
     /// not name, so that a pipeline whose types do not meet them is still a pipeline.
-    pub(super) fn bounds_of_test(&self, row: TokenStream) -> Vec<TokenStream> {
-        let mut bounds: Vec<_> = self.required_by_test().map(bound_by_state).collect();
-        bounds.extend(self.each(Kind::Input).map(|port| {
-            let ty = port.ty;
-            quote!(for<'any> #ty: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync)
-        }));
-        bounds.extend(self.each(Kind::Output).map(|port| {
-            let ty = port.row();
+    fn bounds_of_test(&self, row: &TokenStream) -> Vec<TokenStream> {
+        let private = private();
+        let inputs = self.each(Kind::Input).map(|input| {
+            let ty = &input.ty;
+            quote!(for<'any> #ty: #private::TestRecord)
+        });
+        let outputs = self.each(Kind::Output).map(|output| {
+            let ty = self.row(output);
             quote!(for<'any> #ty: #row)
-        }));
-        bounds
+        });
+        inputs.chain(outputs).collect()
     }
 
-    /// `check_modes`, for as many ports as the test kit takes.
-    pub(super) fn check_modes(&self) -> TokenStream {
-        const PORTS_MAX: usize = 4;
-        let inputs: Vec<_> = self.each(Kind::Input).map(|port| &port.name).collect();
-        if inputs.len() > PORTS_MAX || self.each(Kind::Output).count() > PORTS_MAX {
-            return TokenStream::new();
-        }
-        let bounds = self.bounds_of_test(quote!(::core::fmt::Debug + ::core::marker::Send));
-        let (_, named, _) = self.generics();
-        let turbofish = (!named.is_empty()).then(|| quote!(::<#(#named),*>));
-        let (function, values_given) = (&self.model.definition.ident, own("settings"));
-        let given = self.ports.iter().filter(|port| port.parameter.is_some());
-        let arguments = self.in_order(given).map(|port| {
-            let (ident, text) = (&port.name, plain(&port.name));
-            match port.kind {
-                Kind::Setting => {
-                    quote!(::stream_core::__private::given(&#values_given.#ident, #text))
-                }
-                _ => {
-                    let stream = own(&format!("stream_{text}"));
-                    quote!(#stream)
-                }
+    fn check_modes(&self) -> TokenStream {
+        let private = private();
+        let bounds = self.bounds_of_test(&quote!(#private::CheckedRow));
+        let given = self.required_by_test().map(Written::is_given);
+        let (settings, draft) = (own("settings"), own("draft"));
+        let inputs: Vec<_> = self.each(Kind::Input).collect();
+        let streams: Vec<_> = (0..inputs.len())
+            .map(|n| own(&format!("stream{n}")))
+            .collect();
+        let arguments = self.arguments(|port| {
+            let (name, ty) = (&port.name, &port.ty);
+            match inputs
+                .iter()
+                .zip(&streams)
+                .find(|(input, _)| input.name == *name)
+            {
+                Some((_, stream)) if port.kind == Kind::Input => quote!(#stream),
+                _ => quote!(#settings.given::<#ty>(#name)),
             }
         });
-        let streams = inputs
+        let vectors: Vec<_> = inputs
             .iter()
-            .map(|name| own(&format!("stream_{}", plain(name))));
-        let streams: Vec<_> = streams.collect();
-        let (vectors, pattern) = match (&inputs[..], &streams[..]) {
-            ([input], [stream]) => (quote!(self.#input), quote!(#stream)),
-            _ => (quote!((#(self.#inputs),*)), quote!((#(#streams),*))),
+            .map(|input| {
+                let (name, ty) = (&input.name, &input.ty);
+                quote!(#draft.take::<#ty>(#name))
+            })
+            .collect();
+        let tokens = |idents: &[proc_macro2::Ident]| -> Vec<TokenStream> {
+            idents.iter().map(|ident| quote!(#ident)).collect()
         };
+        let (vectors, streams) = (nested(&vectors), nested(&tokens(&streams)));
+        let (call, outputs) = (self.call(&arguments), self.outputs());
+        let (pattern, outputs) = (self.pattern(&outputs), nested(&tokens(&outputs)));
         quote! {
             /// Checks that the pipeline gives the same in every mode, for every cut, number of
             /// workers and interleaving, and after a stop in the middle.
@@ -188,13 +174,28 @@ impl<'m> Ports<'m> {
             /// # Panics
             /// When two runs differ: with the seed, what was drawn, and the rows that differ.
             pub fn check_modes(self)
-            where #(#bounds),*
+            where #(#given,)* #(#bounds),*
             {
-                let #values_given = self.settings;
-                ::stream_core::__private::check_modes(#vectors, move |#pattern| {
-                    #function #turbofish(#(#arguments),*)
+                let #settings = self.0.settings();
+                let mut #draft = self.0;
+                #private::check_modes(#vectors, move |#streams| {
+                    let #pattern = #call;
+                    #outputs
                 });
             }
+        }
+    }
+}
+
+/// Any number of items as tuples of tuples, none of which is too long.
+fn nested(items: &[TokenStream]) -> TokenStream {
+    match items {
+        [one] => one.clone(),
+        few if few.len() <= TUPLE_MAX => quote!((#(#few),*)),
+        many => {
+            let groups = many.chunks(many.len().div_ceil(TUPLE_MAX));
+            let groups: Vec<_> = groups.map(nested).collect();
+            quote!((#(#groups),*))
         }
     }
 }

@@ -1,0 +1,31 @@
+//! A crate that forbids what generated code might do.
+#![forbid(missing_docs, dead_code, unused, unsafe_code)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery)]
+
+use stream_core::prelude::*;
+
+/// Counts long words.
+#[pipeline]
+pub fn long(
+    words: Stream<String>,
+    #[default(3)] min: usize,
+) -> (Table<String, u64>, Stream<String>) {
+    let (long, short) = words.split(|word| word.len() >= min);
+    let counts = long.key_by(String::clone).count();
+    (counts, short)
+}
+
+#[pipeline]
+fn private(words: Stream<String>) -> Stream<usize> {
+    let lens = words.map(|word| word.len());
+    lens
+}
+
+#[test]
+fn both_pipelines_run() {
+    let words = || ["a", "long"].map(String::from);
+    let rows = private::test().words(words()).rows();
+    assert_eq!(rows.lens, [1, 4]);
+    let rows = long::test().words(words()).rows();
+    assert_eq!(rows.short, ["a"]);
+}
