@@ -165,3 +165,38 @@ fn settings_are_given_on_the_command_line() {
         "{told}"
     );
 }
+
+/// As a shell starts a job in its background: ctrl-c is ignored.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_job_that_ignores_ctrl_c_ends_cleanly_when_it_is_to_terminate() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let script = "trap '' INT; exec \"$0\" --mode per-record";
+    let mut job = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_replay")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut rows = BufReader::new(job.stdout.take().unwrap());
+    let mut row = String::new();
+    rows.read_line(&mut row).unwrap(); // it runs
+    let process = job.id().to_string();
+    let tell = |signal: &str| {
+        let told = Command::new("kill").args([signal, &process]).status();
+        assert!(told.unwrap().success());
+    };
+    tell("-INT");
+    row.clear();
+    rows.read_line(&mut row).unwrap();
+    assert!(!row.is_empty(), "it goes on");
+    tell("-TERM");
+    let mut rest = String::new();
+    rows.read_to_string(&mut rest).unwrap();
+    let output = job.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("stopped in"), "{told}");
+}

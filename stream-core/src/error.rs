@@ -226,19 +226,27 @@ impl BadRecord {
     }
 }
 
-impl fmt::Display for BadRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "bad record in {}", self.place)?,
-            line => write!(f, "bad record at {}:{line}", self.place)?,
+impl BadRecord {
+    /// Where it stands and what is wrong with it, without the hint.
+    pub(crate) fn told(&self) -> String {
+        let mut text = self.place.clone();
+        if self.line > 0 {
+            text += &format!(":{}", self.line);
         }
         if let Some(column) = self.column {
-            write!(f, ":{column}")?;
+            text += &format!(":{column}");
         }
         if let Some(field) = &self.field {
-            write!(f, ", field `{field}`")?;
+            text += &format!(", field `{field}`");
         }
-        write!(f, ": {}", self.reason)?;
+        format!("{text}: {}", self.reason)
+    }
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.line == 0 { "in" } else { "at" };
+        write!(f, "bad record {word} {}", self.told())?;
         match &self.hint {
             Some(hint) => write!(f, " (hint: {hint})"),
             None => Ok(()),

@@ -340,10 +340,28 @@ impl<T: FromStr<Err: Display>> Text<T> {
         let value: T = text.parse().map_err(|error: T::Err| {
             Problem::new(format!("the setting `{name}` cannot be `{text}`"))
                 .detail(error.to_string())
+                .hint(hint_of::<T>(name))
         })?;
         settings.put(name, value);
         Ok(())
     }
+}
+
+/// Says of which type a setting is, with an example where its type is a usual one.
+fn hint_of<T>(name: &str) -> String {
+    let type_name = std::any::type_name::<T>();
+    let short = type_name.rsplit("::").next().unwrap_or(type_name);
+    let example = match short {
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "42",
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "-42",
+        "f32" | "f64" => "0.5",
+        "bool" => "true",
+        "char" => "x",
+        "Gap" | "Size" | "Lateness" | "Leap" => "30m",
+        "EventTime" => "2024-03-13T10:21:14Z",
+        _ => return format!("`{name}` is a `{short}`"),
+    };
+    format!("`{name}` is a `{short}`, like `--set {name}={example}`")
 }
 
 /// What [`Text`] does where its type cannot be read from text.

@@ -14,6 +14,7 @@ pub mod io;
 pub(crate) mod job;
 pub(crate) mod observe;
 pub mod ops;
+pub(crate) mod shape;
 pub(crate) mod state;
 pub mod testing;
 pub mod time;
@@ -22,6 +23,7 @@ pub mod time;
 pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
+    pub use crate::job::{Lost, ParseShareError, Share, Warning};
 
     // What compile errors speak of, by a short path.
     #[doc(hidden)]

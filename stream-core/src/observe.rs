@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One number that one worker counts: of records once a batch, of windows as they open and close.
 #[derive(Clone, Debug, Default)]
@@ -15,33 +15,89 @@ impl Counter {
         }
     }
 
+    /// Keeps the greatest number that it was ever told.
+    pub(crate) fn raise(&self, n: u64) {
+        self.0.fetch_max(n, Ordering::Relaxed);
+    }
+
     pub(crate) fn sub(&self, n: usize) {
         self.0.fetch_sub(n as u64, Ordering::Relaxed);
     }
 }
 
-/// The counters of a job, one for each (operator, name) and worker.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counters(Arc<Mutex<ByName>>);
+/// How many examples are kept of what a job counts at one operator.
+const EXAMPLES_MAX: usize = 3;
 
-/// By operator and name: the counters of all workers.
-type ByName = BTreeMap<(String, &'static str), Vec<Counter>>;
+/// The first examples of what an operator counts, as text, from one worker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Examples {
+    given: usize,
+    all: Arc<Mutex<Vec<String>>>,
+}
+
+impl Examples {
+    /// Keeps an example, if there are not enough; none is made otherwise.
+    #[inline]
+    pub(crate) fn offer(&mut self, example: impl FnOnce() -> String) {
+        if self.given < EXAMPLES_MAX {
+            self.given += 1;
+            let mut all = lock(&self.all);
+            if all.len() < EXAMPLES_MAX {
+                all.push(example());
+            }
+        }
+    }
+}
+
+/// The counters of a job, one for each (operator, name) and worker, and examples of what they count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    counters: Mutex<ByName<Vec<Counter>>>,
+    examples: Mutex<ByName<Examples>>,
+}
+
+/// By operator and name.
+type ByName<V> = BTreeMap<(String, &'static str), V>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Counters {
     /// A new counter; what it counts is added to that of the others with the same names.
     pub(crate) fn counter(&self, operator: &str, name: &'static str) -> Counter {
         let counter = Counter::default();
-        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counters
+        lock(&self.0.counters)
             .entry((operator.to_owned(), name))
             .or_default()
             .push(counter.clone());
         counter
     }
 
+    /// What takes examples of what an operator counts; those of all workers come together.
+    pub(crate) fn examples(&self, operator: &str, name: &'static str) -> Examples {
+        let mut examples = lock(&self.0.examples);
+        let known = examples.entry((operator.to_owned(), name)).or_default();
+        known.clone()
+    }
+
+    /// The examples that were kept.
+    pub(crate) fn examples_of(&self, operator: &str, name: &'static str) -> Vec<String> {
+        lock(&self.examples(operator, name).all).clone()
+    }
+
+    /// The sum over all workers of one counter.
+    pub(crate) fn of(&self, operator: &str, name: &'static str) -> u64 {
+        let sums = self.by_operator(name);
+        sums.get(operator).copied().unwrap_or(0)
+    }
+
     /// The sums over all workers, by operator, of the counters with a name.
     pub(crate) fn by_operator(&self, name: &str) -> BTreeMap<String, u64> {
-        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = lock(&self.0.counters);
         let sum = |all: &Vec<Counter>| {
             all.iter()
                 .map(|counter| counter.0.load(Ordering::Relaxed))
@@ -53,8 +109,43 @@ impl Counters {
             .collect()
     }
 
+    /// The greatest over all workers of one counter.
+    pub(crate) fn greatest(&self, operator: &str, name: &'static str) -> u64 {
+        let counters = lock(&self.0.counters);
+        let all = counters.get(&(operator.to_owned(), name));
+        let values = all
+            .into_iter()
+            .flatten()
+            .map(|counter| counter.0.load(Ordering::Relaxed));
+        values.max().unwrap_or(0)
+    }
+
     /// The sum over all operators and workers of the counters with a name.
     pub(crate) fn total(&self, name: &str) -> u64 {
         self.by_operator(name).values().sum()
+    }
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let told = [0, 12, 999, 1_000, 31_106, 1_234_567].map(grouped);
+        assert_eq!(told, ["0", "12", "999", "1,000", "31,106", "1,234,567"]);
     }
 }

@@ -65,8 +65,15 @@ fn a_bad_record_fails_the_job_and_names_its_place() {
         let Error::BadRecord { port, record } = &error else {
             panic!("{error}");
         };
-        assert_eq!((port.as_str(), &**record), ("seconds", &bad("a.csv", 2)));
+        let hint = "correct it, leave such records out by `.skip_bad_records()` on the source, or \
+                    keep them apart by `.dead_letter(…)`";
+        let told = BadRecord {
+            hint: Some(hint.to_owned()),
+            ..bad("a.csv", 2)
+        };
+        assert_eq!((port.as_str(), &**record), ("seconds", &told));
         let text = "source `seconds`: bad record at a.csv:2, field `price`: it is no number";
+        let text = format!("{text} (hint: {hint})");
         assert_eq!(error.to_string(), text);
         assert_eq!(sink.ends(), ABORTED);
     });

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stream_core::io::{self, Sink, files};
+use stream_core::ops::Entry;
 use stream_core::testing::contract;
 use stream_core::{Job, Mode};
 use tempfile::TempDir;
@@ -227,4 +228,120 @@ fn two_sinks_on_one_file_are_refused_before_anything_is_read() {
     assert_eq!(problem.what(), format!("two sinks write to `{path}`"));
     assert_eq!(problem.detail_text().unwrap(), "those of `a` and `b`");
     assert_eq!(problem.hint_text(), Some("give each a place of its own"));
+}
+
+#[derive(Clone, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+struct Stats {
+    flights: u64,
+    delay: f64,
+    from: Option<Airport>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Airport {
+    code: String,
+    gates: (u8, u8),
+}
+
+/// What a file of CSV holds when these records were written, by a worker that has none as well.
+fn csv<T: Clone + Serialize + serde::de::DeserializeOwned + 'static>(records: &[T]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let sink = files::to_csv(&path);
+    for records in [&[], records] {
+        let mut writer = sink.open(0, 2).unwrap();
+        writer.write(&mut records.to_vec()).unwrap();
+        writer.close().unwrap();
+    }
+    Sink::<T>::commit(&sink).unwrap();
+    text(&path)
+}
+
+#[test]
+fn a_file_without_records_has_its_header() {
+    assert_eq!(csv::<Count>(&[]), "word,count\n");
+    assert_eq!(csv::<u8>(&[]), "");
+    let dotted = "key,value.flights,value.delay,value.from.code,value.from.gates.0,\
+                  value.from.gates.1\n";
+    assert_eq!(csv::<Entry<u8, Stats>>(&[]), dotted);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.csv");
+    fs::write(&path, csv::<Count>(&[])).unwrap();
+    contract::source(|| files::csv::<Count>(&path), &[Vec::<Count>::new()]);
+}
+
+#[test]
+fn a_table_of_structs_is_csv_with_the_names_of_their_fields() {
+    let entry = |key: &str, value| Entry {
+        key: key.to_owned(),
+        value,
+    };
+    let count = |word: &str, count| Count {
+        word: word.to_owned(),
+        count,
+    };
+    let rows = [entry("a", count("x, y", 1)), entry("b", count("z", 2))];
+    assert_eq!(csv(&rows), "key,word,count\na,\"x, y\",1\nb,z,2\n");
+    let twice = Entry {
+        key: count("x", 1),
+        value: count("y", 2),
+    };
+    let expected = "key.word,key.count,value.word,value.count\nx,1,y,2\n";
+    assert_eq!(csv(&[twice]), expected);
+    let pair = Entry {
+        key: (1_u8, 2_u8),
+        value: 0.1_f32,
+    };
+    assert_eq!(csv(&[pair]), "key.0,key.1,value\n1,2,0.1\n");
+}
+
+#[test]
+fn what_is_not_there_leaves_its_cells_empty() {
+    let airport = Airport {
+        code: "JFK".to_owned(),
+        gates: (1, 60),
+    };
+    let stats = Stats {
+        flights: 2,
+        delay: 1.0,
+        from: Some(airport),
+    };
+    let change = |key, value| stream_core::ops::Change { key, value };
+    let none = Stats::default();
+    let rows = [
+        change(1_u8, None),
+        change(2, Some(none)),
+        change(3, Some(stats)),
+    ];
+    let header = "key,value.flights,value.delay,value.from.code,value.from.gates.0,\
+                  value.from.gates.1";
+    let expected = format!("{header}\n1,,,,,\n2,0,0.0,,,\n3,2,1.0,JFK,1,60\n");
+    assert_eq!(csv(&rows), expected);
+}
+
+#[test]
+fn a_list_within_a_table_is_refused_by_its_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = files::to_csv(folder.path().join("a.csv"));
+    let mut writer = sink.open(0, 1).unwrap();
+    let entry = Entry {
+        key: 1_u8,
+        value: vec![1_u8],
+    };
+    let problem = writer.write(&mut vec![entry]).unwrap_err().to_string();
+    assert!(
+        problem.starts_with("CSV cannot hold the field `value` of"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn tuples_have_their_numbers_for_a_header_and_are_read_back() {
+    assert_eq!(csv::<(u8, Option<u8>)>(&[]), "0,1\n");
+    let rows = [(1_u8, Some(2_u8)), (3, None)];
+    assert_eq!(csv(&rows), "0,1\n1,2\n3,\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    fs::write(&path, csv(&rows)).unwrap();
+    contract::source(|| files::csv(&path), &[rows.to_vec()]);
 }

@@ -62,6 +62,22 @@ fn a_source_for_an_input_that_is_none() {
 }
 
 #[test]
+fn a_port_under_another_name_is_told_with_those_that_there_are() {
+    let sink = || Probe::<u64>::new();
+    let job = Job::new("job", pass).source("nombers", numbers());
+    let what = "the pipeline has no input `nombers`";
+    assert_batch_mistake(
+        job.sink("out", sink()),
+        what,
+        None,
+        "its inputs are `numbers`",
+    );
+    let job = Job::new("job", pass).source("numbers", numbers());
+    let what = "the pipeline has no output `aut`";
+    assert_batch_mistake(job.sink("aut", sink()), what, None, "its outputs are `out`");
+}
+
+#[test]
 fn a_sink_for_an_output_that_is_none() {
     let job = bound(pass).sink("aut", Probe::<u64>::new());
     let what = "the pipeline has no output `aut`";
@@ -264,6 +280,26 @@ fn the_final_content_of_a_table_whose_source_never_ends() {
             "a table's final content is written at the end of input",
             Some("the source of `numbers` never ends"),
             Some("write its changes: `graph.output(name, table.changes())`"),
+        );
+    }
+}
+
+#[test]
+fn a_lateness_that_waits_for_an_end_that_never_comes() {
+    let waits = |graph: &Graph| {
+        let numbers = graph.input::<u64>("numbers");
+        let (timed, _) = numbers.event_time(second, Lateness::unbounded());
+        graph.output("out", timed);
+    };
+    for mode in ["micro-batch=1ms", "per-record", "per-record=strict"] {
+        let source = Script::of(vec![Step::Give(1_u64)]).unbounded();
+        let job = Job::new("job", waits).source("numbers", source);
+        assert_mistake(
+            job.sink("out", Probe::<u64>::new()),
+            mode.parse().unwrap(),
+            "`job/event_time` waits for the end of its input",
+            Some("its lateness is unbounded, and the source of `numbers` never ends"),
+            Some("give it a lateness, like `Lateness::mins(10)`"),
         );
     }
 }

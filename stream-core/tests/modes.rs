@@ -214,6 +214,76 @@ fn tumbling_windows() {
         });
 }
 
+/// The counts of each user, mapped, without those that are over 40 or of an odd user.
+fn few(clicks: Stream<Click>) -> Table<u8, u64> {
+    let counts = clicks.key_by(|click| click.0).count();
+    let few = counts.filter(|_, count| *count <= 40);
+    few.map_values(|count| count * 3)
+        .filter(|user, _| user % 2 == 0)
+}
+
+/// How often each user clicked.
+fn counted(partitions: &[Vec<Click>]) -> BTreeMap<u8, u64> {
+    let mut counts = BTreeMap::new();
+    for click in partitions.concat() {
+        *counts.entry(click.0).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_rows_of_a_table_that_pass_and_are_mapped() {
+    ModeCheck::new(clicks(82, 240))
+        .oracle(|partitions| {
+            let mut counts = counted(partitions);
+            counts.retain(|user, count| *count <= 40 && user % 2 == 0);
+            counts.values_mut().for_each(|count| *count *= 3);
+            entries(counts)
+        })
+        .run(few);
+}
+
+#[test]
+fn a_row_that_stops_passing_is_a_deletion() {
+    ModeCheck::new(clicks(83, 240))
+        .oracle(|partitions| {
+            let counts = counted(partitions).into_iter();
+            let passes = |user, count| count <= 40 && user % 2 == 0;
+            let change = |(key, count)| Change {
+                key,
+                value: passes(key, count).then_some(count * 3),
+            };
+            counts.map(change).collect()
+        })
+        .run(|clicks: Stream<Click>| few(clicks).changes());
+}
+
+#[test]
+fn windows_of_records_in_no_order_wait_for_the_end() {
+    let mut records = clicks(81, 400);
+    fastrand::Rng::with_seed(81).shuffle(&mut records);
+    ModeCheck::new(records)
+        .oracle(|partitions| {
+            let mut windows = BTreeMap::new();
+            for click in partitions.concat() {
+                let at = click.1.div_euclid(25) * 25;
+                *windows.entry((click.0, at)).or_insert(0) += 1;
+            }
+            let rows = windows.into_iter();
+            let rows = rows.map(|((user, at), value)| Windowed {
+                key: user,
+                start: EventTime::secs(at),
+                end: EventTime::secs(at + 25),
+                value,
+            });
+            (rows.collect(), Vec::new())
+        })
+        .run(|clicks: Stream<Click>| {
+            let (timed, late) = clicks.event_time(second, Lateness::unbounded());
+            (timed.key_by(|c| c.0).tumbling(Size::secs(25)).count(), late)
+        });
+}
+
 #[test]
 fn session_windows() {
     const GAP: i64 = 7;

@@ -141,7 +141,8 @@ fn settings_have_defaults_and_can_be_given_as_text() {
     };
     assert_eq!(
         wrong("factor", "two"),
-        "the setting `factor` cannot be `two`: invalid digit found in string",
+        "the setting `factor` cannot be `two`: invalid digit found in string (hint: `factor` is a \
+         `u64`, like `--set factor=42`)",
     );
     assert_eq!(
         wrong("speed", "2"),
@@ -361,4 +362,23 @@ fn a_fingerprint_covers_settings_and_types_and_no_names_of_stages() {
         .unwrap();
     assert_eq!(stage.id, "renamed/output/session");
     assert_eq!(stage.fingerprint(), fingerprint(Gap::mins(1)));
+}
+
+#[pipeline]
+fn seldom(numbers: Stream<u64>, #[default(2)] most: u64) -> Table<u64, u64> {
+    let counts = numbers.key_by(|n| *n).count();
+    let few = counts.filter(|_, count| *count <= most);
+    let seldom = few
+        .filter(|number, _| number % 2 == 0)
+        .filter(|number, _| *number > 0)
+        .map_values(|count| count * 10);
+    seldom
+}
+
+#[test]
+fn the_rows_of_a_table_are_filtered_in_a_pipeline() {
+    let numbers = [0, 1, 2, 4, 4, 6, 6, 6];
+    let rows = seldom::test().numbers(numbers).rows();
+    let entry = |key, value| Entry { key, value };
+    assert_eq!(rows.seldom, [entry(2, 10), entry(4, 20)]);
 }

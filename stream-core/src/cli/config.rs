@@ -20,12 +20,14 @@ use crate::error::Problem;
 use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("mode", "run"),
     ("workers", "run"),
     ("wait", "run"),
     ("limit", "run"),
     ("drain", "run"),
+    ("max-late", "run"),
+    ("max-bad", "run"),
     ("quiet", "run"),
     ("color", "run"),
     ("modes", "compare"),
@@ -204,9 +206,13 @@ pub(super) fn variable_to_blame(error: &clap::Error, arguments: &[OsString]) -> 
     let is_given = arguments
         .iter()
         .any(|argument| argument.to_string_lossy().split('=').next() == Some(flag));
-    let variable = flag.strip_prefix("--")?.to_uppercase().replace('-', "_");
-    let variable = format!("STREAM_{variable}");
+    let variable = variable_of(flag.strip_prefix("--")?);
     (!is_given && std::env::var_os(&variable).is_some()).then_some(variable)
+}
+
+/// The variable of the environment for a flag.
+fn variable_of(setting: &str) -> String {
+    format!("STREAM_{}", setting.to_uppercase().replace('-', "_"))
 }
 
 /// Every setting of a run as a TOML file, with the place that each comes from.
@@ -229,7 +235,7 @@ pub(super) fn print(matches: &ArgMatches, config: Option<&Config>, job: &Job) ->
 fn origin(matches: &ArgMatches, config: Option<&Config>, setting: &str) -> String {
     match (matches.value_source(setting), config) {
         (Some(ValueSource::CommandLine), _) => format!("--{setting}"),
-        (Some(ValueSource::EnvVariable), _) => format!("STREAM_{}", setting.to_uppercase()),
+        (Some(ValueSource::EnvVariable), _) => variable_of(setting),
         (Some(_), Some(config)) if config.has(setting) => config.path.display().to_string(),
         (Some(_), _) => "default".to_owned(),
         (None, _) => "the program".to_owned(),
@@ -261,6 +267,8 @@ fn value_of_job(job: &Job, setting: &str) -> Option<String> {
             Wait::Spin => "\"spin\"".to_owned(),
         }),
         "limit" => job.records_limit().map(|limit| limit.to_string()),
+        "max-late" => job.shares()[0].map(|share| format!("\"{share}\"")),
+        "max-bad" => job.shares()[1].map(|share| format!("\"{share}\"")),
         _ => None,
     }
 }
@@ -310,6 +318,8 @@ workers = 3                      # the program
 wait = \"park\"                    # the program
 limit = 5                        # --limit
 drain = true                     # {path}
+# max-late                       # not set
+# max-bad                        # not set
 quiet = false                    # default
 color = \"auto\"                   # default
 "

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(super) use crate::observe::grouped;
+
 /// Rows of text under a header, in columns as wide as their widest cell.
 pub(super) struct Columns {
     rows: Vec<Vec<String>>,
@@ -57,28 +59,9 @@ impl fmt::Display for Columns {
     }
 }
 
-/// A number with commas between thousands.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let told = [0, 12, 999, 1_000, 31_106, 1_234_567].map(grouped);
-        assert_eq!(told, ["0", "12", "999", "1,000", "31,106", "1,234,567"]);
-    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
+use crate::job::Share;
 
 #[derive(Parser)]
 #[command(
@@ -76,6 +77,7 @@ Exit codes:
   0    the job has finished, was stopped, or whoever read its output had enough
   1    the job failed, or answers that `compare` held differ
   2    the command line or the file of `--config` is wrong
+  3    the output is written, but more records were late or bad than `--max-late` or `--max-bad` allow
   130  interrupted twice";
 
 #[derive(Subcommand)]
@@ -118,6 +120,12 @@ pub(super) struct RunLine {
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
     #[arg(long, env = "STREAM_DRAIN", value_parser = FalseyValueParser::new())]
     pub(super) drain: bool,
+    /// End with exit code 3, after the output is written, if more of an input's records were late
+    #[arg(id = "max-late", long, value_name = "SHARE", env = "STREAM_MAX_LATE")]
+    pub(super) max_late: Option<Share>,
+    /// The same for records that were bad, like 0 or 0.1%
+    #[arg(id = "max-bad", long, value_name = "SHARE", env = "STREAM_MAX_BAD")]
+    pub(super) max_bad: Option<Share>,
     /// Print every setting with the place that it comes from, as a file for `--config`, and run
     /// nothing
     #[arg(long)]

@@ -3,8 +3,8 @@
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
 //! the job has finished, was stopped, or an output was closed by its reader; 1 when it failed, or
-//! answers that were compared differ; 2 when the command line is wrong; 130 when it was interrupted
-//! twice.
+//! answers that were compared differ; 2 when the command line is wrong; 3 when more records were late
+//! or bad than may be, though the output is written; 130 when it was interrupted twice.
 
 mod compare;
 mod config;
@@ -14,6 +14,7 @@ mod layout;
 mod line;
 mod read;
 mod shell;
+mod signals;
 mod tell;
 
 use std::io::Write;
@@ -25,12 +26,15 @@ use self::compare::Race;
 use self::inspect::Inspection;
 use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
 use self::read::Reading;
+use self::signals::Ignored;
 use self::tell::Teller;
 use crate::error::{Error, Problem};
 use crate::job::{Handle, Job, Outcome, Report, Stop};
 
 /// The exit code after a second interrupt.
 const INTERRUPTED_TWICE: i32 = 130;
+/// The exit code where more records were late or bad than may be.
+const OVER_LIMITS: u8 = 3;
 /// How often the progress line is renewed.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// A job that is through sooner shows no progress.
@@ -43,7 +47,9 @@ impl Job {
     ///
     /// The exit code is 0 when the job has finished, was stopped, or whoever read its output had
     /// enough; 1 when it failed, or answers that were compared differ; 2 when the command line or
-    /// the file of `--config` is wrong. An interrupt after the first ends the program with 130.
+    /// the file of `--config` is wrong; 3 when the output is written, but more records were late or
+    /// bad than [`max_late`](Job::max_late) and [`max_bad`](Job::max_bad) allow. An interrupt after
+    /// the first ends the program with 130.
     pub fn main(self) -> ExitCode {
         let arguments = std::env::args_os().collect();
         match Reading::of(self.name(), arguments) {
@@ -79,11 +85,25 @@ impl Job {
             return print(&reading.print_config(&self));
         }
         let teller = reading.teller;
-        let handle = self.with_work(&line.work).start(line.mode.mode)?;
-        stop_on_interrupt(&handle, line.drain, teller);
+        let mut job = self.with_work(&line.work);
+        if let Some(share) = line.max_late {
+            job = job.max_late(share);
+        }
+        if let Some(share) = line.max_bad {
+            job = job.max_bad(share);
+        }
+        let ignored = Ignored::find();
+        let handle = job.start(line.mode.mode)?;
+        stop_on_interrupt(&handle, line.drain, teller, ignored);
         let report = watch(handle, teller)?;
-        teller.note(report);
-        Ok(ExitCode::SUCCESS)
+        teller.note(&report);
+        Ok(match report.is_within_limits() {
+            true => ExitCode::SUCCESS,
+            false => {
+                teller.over_limits(&report);
+                ExitCode::from(OVER_LIMITS)
+            }
+        })
     }
 
     fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {
@@ -119,8 +139,9 @@ impl Job {
         let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
         let inspection = Arc::new(inspection.map_err(Error::Plan)?);
         let job = self.with_work(&line.work).tapped(inspection)?;
+        let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
-        stop_on_interrupt(&handle, false, teller);
+        stop_on_interrupt(&handle, false, teller, ignored);
         let report = handle.wait()?;
         if report.outcome != Outcome::OutputClosed {
             teller.note(report);
@@ -177,12 +198,18 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 static INTERRUPTIBLE: Mutex<Option<(Stop, bool)>> = Mutex::new(None);
 
 /// Lets ctrl-c, and the signal that asks a process to terminate, stop the job.
-fn stop_on_interrupt(handle: &Handle, drain: bool, teller: Teller) {
+fn stop_on_interrupt(handle: &Handle, drain: bool, teller: Teller, ignored: Ignored) {
     static HANDLER: Once = Once::new();
     *interruptible() = Some((handle.stopper(), drain));
     HANDLER.call_once(|| {
-        // A program that has a handler of its own keeps it.
-        if ctrlc::try_set_handler(move || on_interrupt(teller)).is_err() {
+        let handler = move || on_interrupt(teller);
+        // A program that has a handler of its own keeps it. One that was told to ignore signals has
+        // none, and they cannot come.
+        let is_set = match ignored.is_any() {
+            true => ctrlc::set_handler(handler),
+            false => ctrlc::try_set_handler(handler),
+        };
+        if is_set.is_err() {
             teller.note("ctrl-c is handled by the program, not by the job");
         }
     });

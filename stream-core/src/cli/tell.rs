@@ -12,7 +12,7 @@ use super::compare::Comparison;
 use super::layout::grouped;
 use super::line::Color;
 use crate::error::Error;
-use crate::job::Counts;
+use crate::job::{Counts, Lost, Report};
 
 /// Stderr, as this run uses it.
 #[derive(Clone, Copy)]
@@ -50,10 +50,10 @@ impl Teller {
         let label = self.red("error:");
         let problem = match error {
             Error::BadRecord { port, record } => {
-                eprintln!("{label} source `{port}`: {record}");
-                if record.hint.is_none() {
-                    let hint = "`.skip_bad_records()` on the source leaves such records out, \
-                                `.dead_letter(…)` keeps them apart";
+                let word = if record.line == 0 { "in" } else { "at" };
+                let told = record.told();
+                eprintln!("{label} source `{port}`: bad record {word} {told}");
+                if let Some(hint) = &record.hint {
                     eprintln!("{}", self.hint(hint));
                 }
                 return;
@@ -102,6 +102,24 @@ impl Teller {
         match comparison.differences.is_empty() {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
+        }
+    }
+
+    /// Tells which limits of late and bad records were passed; a quiet run was told nothing of them.
+    pub(super) fn over_limits(self, report: &Report) {
+        let label = self.red("error:");
+        for warning in &report.warnings {
+            let (Some(limit), stage) = (warning.limit, &warning.stage) else {
+                continue;
+            };
+            let what = match warning.lost {
+                Lost::Bad => format!("more than {limit} of the records of `{stage}` are bad"),
+                _ => format!("more than {limit} of the records of `{stage}` are late"),
+            };
+            eprintln!("{label} {what}; the output is written");
+            if self.is_quiet {
+                eprintln!("  {warning}");
+            }
         }
     }
 

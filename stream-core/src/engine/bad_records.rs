@@ -6,7 +6,12 @@ use super::guard::Guard;
 use super::local::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Writer};
-use crate::observe::Counter;
+use crate::observe::{Counter, Examples};
+
+/// What to do about the record that fails a job, where there is nothing better to say. It is no part
+/// of a dead letter, which is kept apart already.
+const HINT: &str = "correct it, leave such records out by `.skip_bad_records()` on the source, or \
+                    keep them apart by `.dead_letter(…)`";
 
 /// What is done, on one worker, with the records of one source that cannot be read.
 pub(crate) struct BadRecordPolicy {
@@ -15,6 +20,7 @@ pub(crate) struct BadRecordPolicy {
     guard: Guard,
     action: Action,
     count: Counter,
+    examples: Examples,
 }
 
 enum Action {
@@ -42,16 +48,24 @@ impl BadRecordPolicy {
             guard: guard.clone(),
             action,
             count: local.counter(port, "bad"),
+            examples: local.counters.examples(port, "bad"),
         }
+    }
+
+    /// The name of a partition.
+    pub(crate) fn place(&self, partition: usize) -> String {
+        self.partitions.get(partition).cloned().unwrap_or_default()
     }
 
     /// Treats one record.
     pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
         if record.place.is_empty() {
-            record.place = self.partitions.get(partition).cloned().unwrap_or_default();
+            record.place = self.place(partition);
         }
+        self.examples.offer(|| record.told());
         self.count.add(1);
         if let Action::Fail = self.action {
+            record.hint.get_or_insert_with(|| HINT.to_owned());
             return abort.fail(Error::BadRecord {
                 port: self.port.clone(),
                 record: Box::new(record),

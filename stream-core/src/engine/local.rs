@@ -105,6 +105,13 @@ impl Local {
         }
     }
 
+    /// The name of the partition that a lane begins at.
+    pub(crate) fn place_of(&self, lane: Lane) -> String {
+        let policies = self.policies.borrow();
+        let policy = policies.get(&lane.origin);
+        policy.map_or_else(String::new, |policy| policy.place(lane.partition as usize))
+    }
+
     /// Notes a lane's progress in event time; where it is told twice, the greatest counts.
     pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
         let mut known = self.progress.borrow_mut();

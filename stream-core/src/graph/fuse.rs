@@ -176,7 +176,7 @@ impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
 }
 
 /// The step of `map`.
-pub struct Map<F>(pub(super) F);
+pub struct Map<F>(pub(crate) F);
 
 impl<A, B: 'static, F: Fn(A) -> B + 'static> Step<A> for Map<F> {
     type Out = B;

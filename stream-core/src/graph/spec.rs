@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::shape::{Shape, shape_of};
 use crate::state::Fingerprint;
-use crate::state::shape::{Shape, shape_of};
 
 /// The settings that leave the meaning of state alone. `event_time` keeps the highest time of each
 /// lane, which is a fact about the input: how far a record may lie behind or ahead of it is asked of

@@ -7,17 +7,23 @@
 use std::sync::Arc;
 
 use super::report::Outcome;
+use super::warnings;
 use super::worker::Team;
 use crate::engine::bad_records::dead_letters_of;
 use crate::engine::bindings::BoundSink;
 use crate::engine::guard;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};
+use crate::observe::grouped;
 
 /// Commits every sink, if all went well, or else aborts every one.
 pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
     let sinks = all_sinks(team);
     if let Some(error) = team.shared.abort.take() {
+        sinks.iter().for_each(Ending::abort);
+        return Err(error);
+    }
+    if let Some(error) = nothing_read(team) {
         sinks.iter().for_each(Ending::abort);
         return Err(error);
     }
@@ -36,6 +42,49 @@ pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
         true => Outcome::Stopped,
         false => Outcome::Finished,
     })
+}
+
+/// Says which input was read to its end without one good record, if one was: whatever is made of it
+/// would look like an answer. What a snapshot says was read before is not known to be bad.
+fn nothing_read(team: &Team) -> Option<Error> {
+    let (spec, counters, abort) = (&team.plan.spec, &team.shared.counters, &team.shared.abort);
+    if abort.has_unread() || abort.is_output_closed() {
+        return None;
+    }
+    let snapshots = &team.shared.snapshots;
+    let goes_on = |port: &str| {
+        let mut read = snapshots.start().partitions.keys();
+        read.any(|(other, _)| other == port)
+    };
+    for (index, node) in spec.nodes.iter().enumerate() {
+        let ports = warnings::inputs_of(spec, index);
+        let (all, good) = match (node.kind.as_str(), node.port()) {
+            ("input", Some(port)) => (counters.of(port, "unread"), counters.of(port, "in")),
+            ("event_time", _) => {
+                let good = counters.of(&node.id, "timed") + counters.of(&node.id, "late");
+                (counters.of(&node.id, "seen"), good)
+            }
+            _ => continue,
+        };
+        if all == 0 || good > 0 || ports.iter().any(|port| goes_on(port)) {
+            continue;
+        }
+        let examples = ports
+            .iter()
+            .flat_map(|port| counters.examples_of(port, "bad"));
+        let first = examples.take(1).map(|example| format!(", as in {example}"));
+        let (told, what) = (grouped(all), first.collect::<String>());
+        return Some(Error::Source {
+            port: ports.join("`, `"),
+            problem: Problem::new("not one record of it could be read")
+                .detail(format!("{told} of {told} are bad{what}"))
+                .hint(
+                    "look whether the source is told the right format, delimiter, fields and unit \
+                     of time; nothing is written",
+                ),
+        });
+    }
+    None
 }
 
 /// A sink that is to be committed or aborted.

@@ -7,6 +7,7 @@ use timely::communication::WorkerGuards;
 
 use super::end::conclude;
 use super::report::{Counts, Outcome, Report};
+use super::warnings;
 use super::worker::Team;
 use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
@@ -114,6 +115,7 @@ impl Handle {
             counts: Counts::of(&team.shared.counters),
             slices: 0,
             slices_in_flight_max: 0,
+            warnings: warnings::of(&team),
             snapshot: snapshot.map(|mut snapshot| {
                 snapshot.fingerprints = team.plan.spec.fingerprints();
                 snapshot

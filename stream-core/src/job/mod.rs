@@ -4,7 +4,9 @@ mod end;
 mod handle;
 mod ports;
 mod report;
+mod share;
 mod start;
+mod warnings;
 pub(crate) mod worker;
 
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use timely::WorkerConfig;
 
 pub use self::handle::{Handle, Stop};
 pub use self::report::{Counts, Outcome, Report};
+pub use self::share::{ParseShareError, Share};
+use self::warnings::Limits;
+pub use self::warnings::{Lost, Warning};
 use self::worker::Team;
 use crate::engine::abort::Abort;
 use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
@@ -27,7 +32,7 @@ use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
-use crate::time::{Clock, Leap};
+use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
 const WORKERS_MAX: usize = 256;
@@ -67,6 +72,8 @@ pub struct Job {
     limit: Option<u64>,
     /// How far a record may leap, whatever the pipeline says.
     leap: Option<Leap>,
+    /// How many records may be late and bad.
+    limits: Limits,
     start: Snapshot,
     /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
     set_text: Option<Arc<SetText>>,
@@ -101,6 +108,7 @@ impl Job {
             clock: Clock::machine(),
             limit: None,
             leap: None,
+            limits: Limits::default(),
             start: Snapshot::default(),
             set_text: None,
             tap: None,
@@ -229,6 +237,44 @@ impl Job {
         self
     }
 
+    /// Sets how many of an input's records may be late: what is over it is told as a
+    /// [`Warning`] with its limit, and [`Report::is_within_limits`] is false. The job runs to its end
+    /// and commits its sinks all the same; the command line then ends with exit code 3. Records that
+    /// are overtaken count apart, and by the same limit.
+    ///
+    /// Without a limit, more than one in a hundred are told.
+    ///
+    /// ```
+    /// use stream_core::run::{Lost, Share};
+    /// use stream_core::{EventTime, Job, Lateness, Leap, Mode, io};
+    ///
+    /// let job = Job::new("timed", |graph| {
+    ///     let seconds = graph.input::<i64>("seconds");
+    ///     let at = |second: &i64| EventTime::secs(*second);
+    ///     graph.output("timed", seconds.event_time(at, Lateness::secs(5).leap(Leap::ANY)).0);
+    /// });
+    /// let report = job
+    ///     .source("seconds", io::vec(vec![100_i64, 40, 101]))
+    ///     .sink("timed", io::discard::<i64>())
+    ///     .max_late(Share::percent(5.0))
+    ///     .run(Mode::Batch)?;
+    /// assert!(!report.is_within_limits());
+    /// let warning = &report.warnings[0];
+    /// assert_eq!((warning.lost, warning.count, warning.total), (Lost::Late, 1, 3));
+    /// # Ok::<(), stream_core::Error>(())
+    /// ```
+    pub fn max_late(mut self, share: Share) -> Self {
+        self.limits.late = Some(share);
+        self
+    }
+
+    /// Sets how many of an input's records may be bad; as [`max_late`](Job::max_late). It counts
+    /// those that are skipped or written as dead letters, for one that fails the job ends it.
+    pub fn max_bad(mut self, share: Share) -> Self {
+        self.limits.bad = Some(share);
+        self
+    }
+
     /// Starts from the state of a job that was stopped, on any number of workers.
     pub fn start_from(mut self, snapshot: Snapshot) -> Self {
         self.start = snapshot;
@@ -259,6 +305,7 @@ impl Job {
             clock: self.clock.clone(),
             limit: self.limit,
             leap: self.leap,
+            limits: self.limits,
             start: self.start.clone(),
             set_text: self.set_text.clone(),
             tap: Some(tap),
@@ -282,6 +329,12 @@ impl Job {
     #[cfg(feature = "cli")]
     pub(crate) fn way_to_wait(&self) -> Wait {
         self.wait
+    }
+
+    /// How many records may be late, and bad.
+    #[cfg(feature = "cli")]
+    pub(crate) fn shares(&self) -> [Option<Share>; 2] {
+        [self.limits.late, self.limits.bad]
     }
 
     /// How many records of each partition are read at most.
@@ -340,7 +393,13 @@ impl Job {
             tap: self.tap,
         };
         let wait = self.wait;
-        let team = Team { plan, wait, shared };
+        let limits = self.limits;
+        let team = Team {
+            plan,
+            wait,
+            limits,
+            shared,
+        };
         let communication = match self.workers {
             1 => timely::CommunicationConfig::Thread,
             workers => timely::CommunicationConfig::Process(workers),
@@ -415,6 +474,16 @@ impl Job {
             } else {
                 upstream()
             };
+            let waits = || node.parameter("lateness") == Some(&*Lateness::unbounded().to_string());
+            if let (Some(input), "event_time", true) = (fed, node.kind.as_str(), waits()) {
+                let what = format!("`{}` waits for the end of its input", node.id);
+                return Err(Problem::new(what)
+                    .detail(format!(
+                        "its lateness is unbounded, and the source of `{}` never ends",
+                        port(input)
+                    ))
+                    .hint("give it a lateness, like `Lateness::mins(10)`"));
+            }
             if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
                 let what = "a table's final content is written at the end of input";
                 return Err(Problem::new(what)

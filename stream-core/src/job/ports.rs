@@ -29,6 +29,13 @@ fn match_ports(
         return Err(Problem::new(format!("the pipeline has no {kind}"))
             .hint(format!("call `graph.{kind}(\"name\", …)` in its function")));
     }
+    // First what has no port: it is what a port without it was meant to have.
+    let is_port = |name: &str| ports.iter().any(|(port, _)| *port == name);
+    if let Some(name) = bound.keys().find(|name| !is_port(name)) {
+        let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
+        return Err(Problem::new(format!("the pipeline has no {kind} `{name}`"))
+            .hint(format!("its {kind}s are {}", names.join(", "))));
+    }
     for (index, (port, record)) in ports.iter().enumerate() {
         if ports[..index].iter().any(|(other, _)| other == port) {
             return Err(Problem::new(format!("two {kind}s are named `{port}`"))
@@ -53,15 +60,5 @@ fn match_ports(
             Some(_) => {}
         }
     }
-    match bound
-        .keys()
-        .find(|name| !ports.iter().any(|(port, _)| port == *name))
-    {
-        None => Ok(()),
-        Some(name) => {
-            let names: Vec<_> = ports.iter().map(|(port, _)| format!("`{port}`")).collect();
-            Err(Problem::new(format!("the pipeline has no {kind} `{name}`"))
-                .hint(format!("its {kind}s are {}", names.join(", "))))
-        }
-    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::warnings::Warning;
 use crate::engine::Mode;
 use crate::engine::epochs::Epochs;
 use crate::observe::Counters;
@@ -71,12 +72,21 @@ pub struct Report {
     pub slices: u64,
     /// How many slices were in flight at most.
     pub slices_in_flight_max: usize,
+    /// What its answer leaves out: late and bad records that are more than one in a hundred, or than
+    /// the job's limits, and those that were overtaken.
+    pub warnings: Vec<Warning>,
     /// The state at the end, of a job that was stopped and had no limit: another job can start from
     /// it.
     pub snapshot: Option<Snapshot>,
 }
 
 impl Report {
+    /// Whether late and bad records keep to [`Job::max_late`](super::Job::max_late) and
+    /// [`Job::max_bad`](super::Job::max_bad). What the job has written is written either way.
+    pub fn is_within_limits(&self) -> bool {
+        self.warnings.iter().all(|warning| warning.limit.is_none())
+    }
+
     pub(crate) fn slices(mut self, epochs: &Epochs) -> Self {
         (self.slices, self.slices_in_flight_max) = epochs.slices();
         self
@@ -112,9 +122,8 @@ impl fmt::Display for Report {
         writeln!(f, "  out   {}", by_port(written))?;
         let windows = format!("overtaken {overtaken}, windows open {open}");
         write!(f, "  late {late}, bad {bad}, {windows}")?;
-        if *overtaken > 0 {
-            let cause = "a lane joined after windows that its records belong to were emitted";
-            write!(f, "\nwarning: {overtaken} records count nowhere: {cause}")?;
+        for warning in &self.warnings {
+            write!(f, "\nwarning: {warning}")?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use timely::worker::Worker;
 
 use super::Plan;
+use super::warnings::Limits;
 use crate::engine::Wait;
 use crate::engine::local::{Local, Shared};
 use crate::error::{Error, Problem};
@@ -35,6 +36,7 @@ const HAND_NAP: Duration = Duration::from_millis(1);
 pub(crate) struct Team {
     pub(crate) plan: Arc<Plan>,
     pub(crate) wait: Wait,
+    pub(crate) limits: Limits,
     pub(crate) shared: Shared,
 }
 

@@ -12,6 +12,8 @@
 //! at the head makes none of them leap. Which records are bad depends on the lane alone, and for
 //! its head on the day, but on no cut and no mode.
 //!
+//! Where the lateness is unbounded, nothing is late, and a lane promises nothing before its end.
+//!
 //! What it leaves out: a lane that has truly leapt, so that all its records from then on agree, is
 //! not followed. Each of them is bad until the job is given a greater leap.
 
@@ -27,9 +29,9 @@ use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Kind, KnowsLane, PortSpec, Stream, Timed};
 use crate::io::BadRecord;
-use crate::observe::Counter;
+use crate::observe::{Counter, Examples};
 use crate::time::epoch::FOREVER;
-use crate::time::{Clock, EventTime, Leap, TimeBounds};
+use crate::time::{Clock, EventTime, Lateness, Leap, TimeBounds};
 
 /// How far behind the wall clock a lane may begin, if the leap is not more: decades of history, but
 /// not 1970, which is what a time that is missing or in the wrong unit comes to.
@@ -42,6 +44,10 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// A record is late exactly when it lies behind the highest event time seen *earlier in its
     /// own lane* by more than `lateness`: so it depends on the input alone, not on how it was cut
     /// or read. The two streams together are the input.
+    ///
+    /// Of an input in no order nothing is known before its end:
+    /// [`Lateness::unbounded`](crate::Lateness::unbounded) makes no record late, and windows leave at
+    /// the end.
     ///
     /// A record that leaps ahead of its lane by more than ten years is a *bad record*, treated as
     /// its source says. The first record of a lane is compared with the wall clock: it is bad if it
@@ -121,7 +127,8 @@ fn event_time<T: 'static>(
             };
             if is_beyond(time, state.leap, seen) {
                 (state.bad)(leaps(time, state.leap, seen));
-            } else if time < seen.minus(state.lateness) {
+            } else if time < state.lateness.earliest(seen) {
+                state.late.note(state.place, time, seen);
                 late.push(((), record));
             } else {
                 high = Some(seen.max(time));
@@ -153,10 +160,32 @@ type Divide = dyn Fn(&mut Segment, &mut Segment, &mut Segment, &mut Dividing<'_>
 /// What that loop knows and finds out of the segment's lane.
 struct Dividing<'a> {
     high: Option<EventTime>,
-    lateness: i64,
+    lateness: Lateness,
     leap: Leap,
     first: First<'a>,
+    late: &'a mut LateNotes,
+    /// What gives the place that the records come from its name.
+    place: &'a dyn Fn() -> String,
     bad: &'a mut dyn FnMut(BadRecord),
+}
+
+/// What is told in the end of records that are late.
+struct LateNotes {
+    examples: Examples,
+    /// How far the furthest is behind, in microseconds.
+    furthest: u64,
+}
+
+impl LateNotes {
+    #[inline]
+    fn note(&mut self, place: &dyn Fn() -> String, time: EventTime, high: EventTime) {
+        let behind = high.minus(time.as_micros()).as_micros();
+        self.furthest = self.furthest.max(behind.unsigned_abs());
+        self.examples.offer(|| {
+            let behind = Lateness::micros(behind.unsigned_abs());
+            format!("{time} in `{}`, {behind} behind", place())
+        });
+    }
 }
 
 /// What the first record of a lane is compared with.
@@ -200,11 +229,18 @@ impl Render for AssignTime {
         });
         let mut times = LaneTimes {
             divide: self.divide,
-            lateness: self.bounds.lateness.as_micros(),
+            lateness: self.bounds.lateness,
             leap: local.leap.or(self.bounds.leap).unwrap_or(Leap::DEFAULT),
             highs,
             local: local.clone(),
+            seen: local.counter(context.id(node), "seen"),
+            timed: local.counter(context.id(node), "timed"),
             late: local.counter(context.id(node), "late"),
+            furthest: local.counter(context.id(node), "furthest"),
+            notes: LateNotes {
+                examples: local.counters.examples(context.id(node), "late"),
+                furthest: 0,
+            },
         };
         builder.build(move |_| {
             move |frontiers| {
@@ -232,12 +268,17 @@ impl Render for AssignTime {
 /// The event times of the lanes that pass one worker.
 struct LaneTimes {
     divide: Box<Divide>,
-    lateness: i64,
+    lateness: Lateness,
     leap: Leap,
     /// The highest event time of each lane.
     highs: LaneState<EventTime>,
     local: Rc<Local>,
+    /// All records that came, and those of them that are on time.
+    seen: Counter,
+    timed: Counter,
     late: Counter,
+    furthest: Counter,
+    notes: LateNotes,
 }
 
 impl LaneTimes {
@@ -247,6 +288,7 @@ impl LaneTimes {
         let mut behind = Segment::new(lane, segment.progress);
         let mut on_time = Segment::new(lane, segment.progress);
         let local = &self.local;
+        self.seen.add(segment.count());
         let mut state = Dividing {
             high: self.highs.get(lane.name).copied(),
             lateness: self.lateness,
@@ -255,17 +297,26 @@ impl LaneTimes {
                 leap: self.leap,
                 clock: &local.clock,
             },
+            late: &mut self.notes,
+            place: &|| local.place_of(lane),
             bad: &mut |record| local.bad_record(lane, record),
         };
         (self.divide)(segment, &mut on_time, &mut behind, &mut state);
         let high = state.high;
-        self.late.add(behind.count());
+        self.timed.add(on_time.count());
+        if behind.count() > 0 {
+            self.late.add(behind.count());
+            self.furthest.raise(self.notes.furthest);
+        }
         if let Some(high) = high {
             self.highs.set(epoch, lane.name, high);
         }
-        let promised = high.map_or(Progress::Open, |high| {
-            Progress::At(high.minus(self.lateness))
-        });
+        let promised = match high {
+            Some(high) if !self.lateness.is_unbounded() => {
+                Progress::At(self.lateness.earliest(high))
+            }
+            _ => Progress::Open,
+        };
         on_time.progress = if segment.progress == Progress::End {
             Progress::End
         } else {

@@ -13,6 +13,7 @@ pub(crate) mod session;
 mod sessions_of_key;
 pub(crate) mod split;
 pub(crate) mod table;
+mod table_rows;
 mod tapped;
 pub(crate) mod timers;
 pub(crate) mod tumbling;

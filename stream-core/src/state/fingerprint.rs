@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::Shape;
+use crate::shape::Shape;
 
 /// How much of a shape is told where two differ, in characters.
 const EXCERPT_CHARS: usize = 160;

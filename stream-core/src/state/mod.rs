@@ -5,7 +5,6 @@ pub(crate) mod fingerprint;
 pub(crate) mod hash;
 pub(crate) mod record;
 pub(crate) mod rows;
-pub(crate) mod shape;
 pub(crate) mod snapshot;
 
 pub use fingerprint::Fingerprint;

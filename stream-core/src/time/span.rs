@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
+use super::event_time::EventTime;
+
 /// A text that is no length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no length of time: expected a number with a unit, like 30m, 1h, 250ms")]
@@ -34,7 +36,7 @@ pub(crate) fn show_micros(micros: i64, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 }
 
 macro_rules! span {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident $(, $endless:literal)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(serde::Serialize, serde::Deserialize)]
@@ -80,6 +82,9 @@ macro_rules! span {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(if self.0 == i64::MAX {
+                    return f.write_str($endless);
+                })?
                 show_micros(self.0, f)
             }
         }
@@ -88,6 +93,9 @@ macro_rules! span {
             type Err = ParseSpanError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $(if text == $endless {
+                    return Ok(Self(i64::MAX));
+                })?
                 parse_micros(text).map(Self)
             }
         }
@@ -138,8 +146,9 @@ span! {
     /// use stream_core::Lateness;
     ///
     /// assert_eq!("30s".parse(), Ok(Lateness::secs(30)));
+    /// assert_eq!("unbounded".parse(), Ok(Lateness::unbounded()));
     /// ```
-    Lateness
+    Lateness, "unbounded"
 }
 
 span! {
@@ -195,6 +204,40 @@ pub struct TimeBounds {
 }
 
 impl Lateness {
+    /// As late as a record may be: none ever is, in whatever order they come. Windows wait for the
+    /// end of input, and hold all of it until then; so an input that never ends is refused.
+    ///
+    /// ```
+    /// use stream_core::graph::Stream;
+    /// use stream_core::{EventTime, Lateness, Size, testing};
+    ///
+    /// let per_minute = |seconds: Stream<i64>| {
+    ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::unbounded());
+    ///     late.discard();
+    ///     let counts = timed.key_by(|_| 0).tumbling(Size::mins(1)).count();
+    ///     counts.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(per_minute, [600, 5, 601, 0]);
+    /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(600), 2)]);
+    /// ```
+    pub const fn unbounded() -> Self {
+        Lateness(i64::MAX)
+    }
+
+    /// Whether nothing is ever late.
+    pub(crate) const fn is_unbounded(self) -> bool {
+        self.0 == i64::MAX
+    }
+
+    /// The earliest time that is not late behind the highest one of a lane.
+    #[inline]
+    pub(crate) const fn earliest(self, high: EventTime) -> EventTime {
+        match self.is_unbounded() {
+            true => EventTime::MIN,
+            false => high.minus(self.0),
+        }
+    }
+
     /// Says how far a record may leap ahead, too; ten years where nothing is said.
     pub const fn leap(self, leap: Leap) -> TimeBounds {
         TimeBounds {
@@ -225,5 +268,12 @@ mod tests {
         }
         assert_eq!("1d 2h".parse(), Ok(Gap::hours(26)));
         assert_eq!(Gap::hours(u64::MAX).as_micros(), i64::MAX);
+    }
+
+    #[test]
+    fn nothing_is_late_where_lateness_is_unbounded() {
+        let unbounded = Lateness::unbounded();
+        assert_eq!(unbounded.earliest(EventTime::MAX), EventTime::MIN);
+        assert_eq!(unbounded.to_string(), "unbounded");
     }
 }

@@ -10,7 +10,7 @@ use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
-use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
+use super::decode::{InputFormat, Rows, column, missing_field};
 use super::fields::Header;
 use super::input::Cutter;
 use super::quotes::{Mark, Quotes};
@@ -18,12 +18,15 @@ use super::row::Row;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::Chunk;
+use crate::shape::{Columns, columns_of};
 
 /// The format CSV, and its settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Csv {
     pub(super) delimiter: u8,
     pub(super) header: bool,
+    /// The texts that say that there is no value, beside the empty one.
+    pub(super) nulls: Arc<[String]>,
 }
 
 impl Default for Csv {
@@ -31,6 +34,7 @@ impl Default for Csv {
         Csv {
             delimiter: b',',
             header: true,
+            nulls: Arc::default(),
         }
     }
 }
@@ -56,7 +60,8 @@ impl InputFormat for Csv {
 
     fn rows<T: DeserializeOwned + 'static>(&self) -> CsvRows<T> {
         CsvRows {
-            format: *self,
+            format: self.clone(),
+            nullable: None,
             file: Arc::default(),
             piece: Piece::default(),
             place: 0..0,
@@ -81,6 +86,8 @@ pub struct CsvRows<T> {
     /// How many fields a row of this file has: as many as its first one.
     width: Option<usize>,
     lines: Lines,
+    /// The columns of `T`, once a row with a null has had to be read by the `csv` crate.
+    nullable: Option<Option<Columns>>,
     records: PhantomData<fn() -> T>,
 }
 
@@ -123,7 +130,8 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
             return Ok(());
         }
         let text = self.piece.text(self.place.clone());
-        if let Some(mut fields) = text.and_then(|text| self.row.fields(text, self.header.as_ref()))
+        let fields = text.and_then(|text| self.row.fields(text, self.header.as_ref()));
+        if let Some(mut fields) = fields.map(|fields| fields.with_nulls(&self.format.nulls))
             && let Ok(record) = T::deserialize(&mut fields)
         {
             into.push(record);
@@ -134,16 +142,6 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
 
     fn bytes(&self) -> u64 {
         self.place.end as u64
-    }
-
-    fn end(&mut self) -> Result<(), Problem> {
-        if self.format.header && self.header.is_none() {
-            let problem = Problem::new(format!("`{}` has no header", self.file));
-            return Err(problem
-                .detail("the file is empty")
-                .hint("remove it, or, if it holds only rows, read it with `.without_header()`"));
-        }
-        Ok(())
     }
 }
 
@@ -174,6 +172,10 @@ impl<T: DeserializeOwned> CsvRows<T> {
     #[cold]
     fn read_again(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         let row = self.copy();
+        let row = match self.format.nulls.is_empty() {
+            true => row,
+            false => self.without_nulls(&row),
+        };
         match row.deserialize(self.names()) {
             Ok(record) => into.push(record),
             Err(error) => into.push_bad(self.explain(&row, error)?),
@@ -181,15 +183,31 @@ impl<T: DeserializeOwned> CsvRows<T> {
         Ok(())
     }
 
+    /// The row with nothing where an optional field holds a text that means nothing: that is what
+    /// the `csv` crate takes for none.
+    fn without_nulls(&mut self, row: &ByteRecord) -> ByteRecord {
+        let columns = self.nullable.get_or_insert_with(columns_of::<T>);
+        let (names, columns) = (self.header.as_ref().map(|h| &h.names), columns.as_ref());
+        let is_optional = |index: usize| {
+            let name = names.and_then(|names| str::from_utf8(names.get(index)?).ok());
+            columns.is_some_and(|columns| columns.is_optional(name, index))
+        };
+        let is_null = |cell: &[u8]| self.format.nulls.iter().any(|null| null.as_bytes() == cell);
+        let cells = row.iter().enumerate();
+        let cell = |(index, cell)| match is_null(cell) && is_optional(index) {
+            true => &[],
+            false => cell,
+        };
+        cells.map(cell).collect()
+    }
+
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
         let text = BadRecord::excerpt(self.bytes_of_row());
         let line = self.lines.at(self.piece.bytes(), self.place.start);
-        let hint = Some(BAD_RECORD_HINT.to_owned());
         BadRecord {
             place: self.file.to_string(),
             line,
-            hint,
             text,
             ..BadRecord::default()
         }

@@ -156,10 +156,6 @@ pub(super) fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.split('`').next()
 }
 
-/// What to do about a record that cannot be read, where there is nothing better to say.
-pub(super) const BAD_RECORD_HINT: &str =
-    "correct it, or leave such records out by `.skip_bad_records()`";
-
 /// How many characters there are before the byte at this place, and one: a column.
 pub(super) fn column(line: &[u8], place: usize) -> u64 {
     let before = &line[..place.min(line.len())];

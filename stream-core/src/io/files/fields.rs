@@ -65,6 +65,8 @@ pub(super) struct Fields<'de> {
     /// How many bytes there are from the end of a field to the start of the next one.
     gap: usize,
     names: Names<'de>,
+    /// The texts that say that there is no value, beside the empty one.
+    nulls: &'de [String],
 }
 
 /// What is known of the names of the fields to come.
@@ -92,7 +94,19 @@ impl<'de> Fields<'de> {
             ends: ends.iter(),
             gap,
             names: header.map_or(Names::Absent, names),
+            nulls: &[],
         }
+    }
+
+    /// Takes these texts, too, for no value where there may be none.
+    #[inline]
+    pub(super) fn with_nulls(self, nulls: &'de [String]) -> Self {
+        Fields { nulls, ..self }
+    }
+
+    fn is_null(&self, end: usize) -> bool {
+        let field = self.text.get(self.start..end);
+        field.is_some_and(|field| self.nulls.iter().any(|null| null == field))
     }
 
     fn is_at_end(&self) -> bool {
@@ -215,7 +229,7 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         match self.ends.as_slice().first() {
             None => visitor.visit_none(),
-            Some(end) if *end == self.start => {
+            Some(end) if *end == self.start || !self.nulls.is_empty() && self.is_null(*end) => {
                 self.next()?;
                 visitor.visit_none()
             }

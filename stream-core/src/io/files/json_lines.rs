@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::decode::{BAD_RECORD_HINT, InputFormat, Rows, column, missing_field};
+use super::decode::{InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use crate::error::BadRecord;
 use crate::error::Problem;
@@ -108,7 +108,6 @@ impl<T: DeserializeOwned> JsonRows<T> {
         let bad = BadRecord {
             place: self.file.to_string(),
             line: self.line,
-            hint: Some(BAD_RECORD_HINT.to_owned()),
             text: BadRecord::excerpt(row),
             ..BadRecord::default()
         };

@@ -87,20 +87,20 @@ pub fn json_lines<T: DeserializeOwned + 'static>(
 ///
 /// The file is written under a hidden name in its folder and takes its place, at once and whole,
 /// when the job has succeeded. A path that ends in `/` is a folder, in which each worker writes a
-/// file: `part-0.csv`, `part-1.csv`, … A file without records is empty, for the names of its
-/// fields are not known.
+/// file: `part-0.csv`, `part-1.csv`, … A file without records has its header all the same, as far as
+/// the type tells how it is read; so records are `Deserialize`, too.
 ///
 /// ```
 /// use stream_core::io::{Sink, files};
 ///
-/// #[derive(serde::Serialize)]
-/// struct Count { word: &'static str, count: u64 }
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Count { word: String, count: u64 }
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("counts.csv");
 /// let sink = files::to_csv(&path);
 /// let mut writer = sink.open(0, 1)?;
-/// writer.write(&mut vec![Count { word: "a", count: 1 }])?;
+/// writer.write(&mut vec![Count { word: "a".to_owned(), count: 1 }])?;
 /// writer.close()?;
 /// assert!(!path.exists());
 /// Sink::<Count>::commit(&sink)?;

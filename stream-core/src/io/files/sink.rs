@@ -6,15 +6,13 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
-
 use super::staged::{StagedFile, cannot_create, folder_of};
 use crate::error::Problem;
 use crate::io::canonical::{Canonical, canonical};
 use crate::io::lock;
 use crate::io::place::Place;
 use crate::io::sink::{Sink, SinkInfo, Writer};
-use crate::io::text::{OutputFormat, Sequence, Target, TextWriter, cannot_write};
+use crate::io::text::{FileRow, OutputFormat, Sequence, Target, TextWriter, cannot_write};
 
 /// A sink of files, made by [`files::to_csv`](super::to_csv) or
 /// [`files::to_json_lines`](super::to_json_lines).
@@ -96,7 +94,7 @@ impl<F> fmt::Debug for FileSink<F> {
     }
 }
 
-impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
+impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
     fn info(&self) -> SinkInfo {
         let detail = self.path.display().to_string();
         SinkInfo {
@@ -130,7 +128,7 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
                 file
             }
         };
-        Ok(Box::new(TextWriter::<F::Encoder>::new(
+        Ok(Box::new(TextWriter::<F::Encoder>::of_rows::<T, F>(
             file,
             path.display().to_string(),
         )))

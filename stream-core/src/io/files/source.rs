@@ -66,6 +66,32 @@ impl<T> FileSource<T, Csv> {
         self
     }
 
+    /// Says which texts mean that there is no value: a field of an `Option` that holds one of them
+    /// is `None`, as an empty one is in any case. In any other field they are what they are.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use stream_core::io::files;
+    ///
+    /// #[derive(Debug, Deserialize, PartialEq)]
+    /// struct Flight { carrier: String, delay: Option<f64> }
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("flights.csv");
+    /// std::fs::write(&path, "carrier,delay\nNA,2\nUA,NA\n")?;
+    ///
+    /// let flight = |carrier: &str, delay| Flight { carrier: carrier.into(), delay };
+    /// let flights = vec![flight("NA", Some(2.0)), flight("UA", None)];
+    /// stream_core::testing::contract::source(|| files::csv(&path).nulls(["NA", ""]), &[flights]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn nulls(mut self, texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let texts = texts.into_iter().map(Into::into);
+        self.format.nulls = texts.filter(|text| !text.is_empty()).collect();
+        self
+    }
+
     /// Takes the first row for a record like the others, and the fields by their order.
     #[must_use]
     pub fn without_header(mut self) -> Self {

@@ -28,21 +28,58 @@ enum Packer {
     Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
 }
 
-/// How many leftovers of killed jobs are passed over.
-const LEFTOVERS_MAX: u64 = 10_000;
-
-/// Creates a hidden file beside the one that is to be. A job that was killed may have left one of
-/// the same name, for process numbers come again.
+/// Creates a hidden file beside the one that is to be: `.name.tmp-where-process-number`. Where says
+/// which numbers of processes are meant: those of this machine since it was started, or of a
+/// container on it.
+///
+/// What a process that has gone has left of the same file is removed. That another is still there is
+/// known where the system tells of its processes; elsewhere, and of other machines that share the
+/// folder, leftovers stay.
 fn create_hidden(path: &Path) -> io::Result<(PathBuf, File)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().display().to_string();
+    let (place, process) = (place_of_processes(), process::id());
+    if let Some(place) = &place {
+        remove_leftovers(path, &format!(".{name}.tmp-{place}-"));
+    }
+    let place = place.unwrap_or_default();
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let hidden = path.with_file_name(format!(".{name}.tmp-{}-{number}", process::id()));
+        let hidden = path.with_file_name(format!(".{name}.tmp-{place}-{process}-{number}"));
         match File::create_new(&hidden) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && number < LEFTOVERS_MAX => {}
             created => return created.map(|file| (hidden, file)),
+        }
+    }
+}
+
+/// How many leftovers of killed jobs are passed over.
+const LEFTOVERS_MAX: u64 = 10_000;
+
+/// What tells the processes that are seen here from all others, if the system says which they are.
+fn place_of_processes() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    let space: String = space.display().to_string();
+    let digits = space.chars().filter(char::is_ascii_digit);
+    let boot = boot.trim().chars().filter(char::is_ascii_alphanumeric);
+    Some(boot.take(8).chain(digits).collect())
+}
+
+/// Removes the hidden files whose names begin so and whose processes have gone. A file that cannot be
+/// removed harms nobody.
+fn remove_leftovers(path: &Path, begin: &str) {
+    let Ok(entries) = fs::read_dir(folder_of(path)) else {
+        return; // what is wrong with the folder is told where the file is made
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(begin));
+        let process = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let has_gone = |process: u32| !Path::new(&format!("/proc/{process}")).exists();
+        if process.is_some_and(has_gone) {
+            fs::remove_file(entry.path()).unwrap_or_default();
         }
     }
 }
@@ -135,17 +172,41 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// Explains why no file can be made in a folder.
 pub(super) fn cannot_create(folder: &Path, error: io::Error) -> Problem {
-    let folder = folder.display();
-    let problem = Problem::new(format!("cannot write to the folder `{folder}`"));
-    match error.kind() {
-        io::ErrorKind::NotFound => problem
+    const ELSEWHERE: &str =
+        "give the user that runs the job the right to write there, or write elsewhere";
+    let shown = folder.display();
+    let problem = Problem::new(format!("cannot write to the folder `{shown}`"));
+    let there = folder.ancestors().find(|folder| folder.exists());
+    match (error.kind(), there) {
+        (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, Some(file)) if file.is_file() => {
+            problem
+                .detail(format!("`{}` is a file", file.display()))
+                .hint("write to a path whose folders are folders")
+        }
+        // Some folders of the system are there and let no file be made, and say this of it.
+        (io::ErrorKind::NotFound, Some(there)) if there == folder => problem
+            .detail("no file can be made in it")
+            .hint("write elsewhere"),
+        (io::ErrorKind::NotFound, Some(there)) if is_read_only(there) => problem
+            .detail(format!(
+                "it does not exist, and `{}` cannot be written to",
+                there.display()
+            ))
+            .hint(ELSEWHERE),
+        (io::ErrorKind::NotFound, _) => problem
             .detail("it does not exist")
-            .hint(format!("create it: `mkdir -p {folder}`")),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => problem
-            .because(error)
-            .hint("give the user that runs the job the right to write there, or write elsewhere"),
+            .hint(format!("create it: `mkdir -p {shown}`")),
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, _) => {
+            problem.because(error).hint(ELSEWHERE)
+        }
         _ => problem.because(error),
     }
+}
+
+/// Whether nobody may write there, as far as the permissions tell.
+fn is_read_only(folder: &Path) -> bool {
+    let permissions = fs::metadata(folder).map(|metadata| metadata.permissions());
+    permissions.is_ok_and(|permissions| permissions.readonly())
 }
 
 #[cfg(test)]
@@ -158,5 +219,51 @@ mod tests {
         let expected = "cannot write to the folder `out`: permission denied (hint: give the user \
                         that runs the job the right to write there, or write elsewhere)";
         assert_eq!(problem.to_string(), expected);
+    }
+    #[test]
+    fn a_folder_that_is_there_is_not_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |path: &Path, kind: io::ErrorKind| {
+            let told = cannot_create(path, kind.into()).to_string();
+            told.replace(&folder.path().display().to_string(), "here")
+        };
+        assert_eq!(
+            told(folder.path(), io::ErrorKind::NotFound),
+            "cannot write to the folder `here`: no file can be made in it (hint: write elsewhere)"
+        );
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let expected = "cannot write to the folder `here/file/out`: `here/file` is a file (hint: \
+                        write to a path whose folders are folders)";
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory] {
+            assert_eq!(told(&file.join("out"), kind), expected);
+        }
+        let missing = told(&folder.path().join("out"), io::ErrorKind::NotFound);
+        assert!(missing.ends_with("it does not exist (hint: create it: `mkdir -p here/out`)"));
+    }
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_killed_run_has_left_is_removed_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let place = place_of_processes().unwrap();
+        let name = |file: &str, process: u32| format!(".{file}.tmp-{place}-{process}-0");
+        let gone = u32::MAX; // no process has this number
+        let others = [
+            name("b.csv", gone),
+            name("a.csv", std::os::unix::process::parent_id()),
+            format!(".a.csv.tmp-elsewhere-{gone}-0"),
+            "a.csv".to_owned(),
+        ];
+        for name in others.iter().chain([&name("a.csv", gone)]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        drop(StagedFile::create(path).unwrap());
+        let left = fs::read_dir(folder.path()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let (mut left, mut others): (Vec<_>, _) = (left.collect(), others.to_vec());
+        left.sort();
+        others.sort();
+        assert_eq!(left, others);
     }
 }

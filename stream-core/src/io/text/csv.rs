@@ -2,13 +2,16 @@
 
 use std::any::type_name;
 
-use csv::WriterBuilder;
+use csv::{ByteRecord, WriterBuilder};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Encoder, OutputFormat};
+use super::flat::Flat;
+use super::{Encoder, FileRow, OutputFormat};
 use crate::error::Problem;
 use crate::io::files::Csv;
+use crate::shape::{Columns, Names, columns_of};
 
 impl OutputFormat for Csv {
     const NAME: &'static str = "csv";
@@ -16,33 +19,133 @@ impl OutputFormat for Csv {
     type Encoder = CsvEncoder;
 }
 
-/// Writes one row a record. The names of the fields are the header; records without names have
-/// none.
+/// Writes one row a record. The names of the fields are the header. Tuples have none, and a header of
+/// their numbers in a file, where a reader would take the first row for one. A struct within a struct has its columns there, a tuple too: so a row of a table, which is a
+/// key and a value, is one of CSV.
 #[derive(Default)]
 pub struct CsvEncoder {
     header: Option<Vec<u8>>,
+    /// What the header will be if there is no record, and the columns, where the type tells.
+    of_type: Vec<u8>,
+    columns: Option<Columns>,
+    /// How many cells a row has that is written cell by cell; none where the `csv` crate does it.
+    width: Option<usize>,
+    row: ByteRecord,
+    cell: Vec<u8>,
 }
 
 impl Encoder for CsvEncoder {
-    /// Every batch is written behind a header, which is then cut off: so the `csv` crate holds
-    /// every record against it, and refuses one that has other fields.
     fn encode<T: Serialize>(&mut self, records: &[T], rows: &mut Vec<u8>) -> Result<(), Problem> {
         let Some(first) = records.first() else {
             return Ok(());
         };
-        let start = rows.len();
-        let header = match &mut self.header {
-            Some(header) => header,
-            unknown => unknown.insert(header_of(first)?),
-        };
-        write(true, records, rows)?;
-        rows.drain(start..start + header.len());
-        Ok(())
+        if self.header.is_none() {
+            self.header = Some(self.begin(first)?);
+        }
+        match self.width {
+            Some(width) => self.write_flat(width, records, rows),
+            None => self.write_all(records, rows),
+        }
     }
 
     fn header(&self) -> &[u8] {
         self.header.as_deref().unwrap_or_default()
     }
+
+    fn header_of_type(&self) -> &[u8] {
+        &self.of_type
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> FileRow<Csv> for T {
+    fn tell(encoder: &mut CsvEncoder) {
+        encoder.columns = columns_of::<T>();
+        let names = encoder.columns.as_ref().and_then(Columns::names);
+        encoder.of_type = names.map(|names| row_of(&names)).unwrap_or_default();
+    }
+}
+
+impl CsvEncoder {
+    /// Finds out how rows are written, and gives the header.
+    fn begin<T: Serialize>(&mut self, first: &T) -> Result<Vec<u8>, Problem> {
+        let has_names = |columns: &Columns| columns.is_nested() || columns.is_tuple();
+        if self.columns.as_ref().is_some_and(has_names) {
+            return self.begin_flat(first);
+        }
+        // What the `csv` crate cannot write may have parts that can be laid side by side.
+        header_of(first).or_else(|problem| self.begin_flat(first).map_err(|_| problem))
+    }
+
+    fn begin_flat<T: Serialize>(&mut self, first: &T) -> Result<Vec<u8>, Problem> {
+        let mut names = Names::default();
+        self.fill(first, Some(&mut names))?;
+        // A type may be written as other fields than it is read from.
+        if self
+            .columns
+            .as_ref()
+            .is_some_and(|columns| columns.width() != self.row.len())
+        {
+            self.columns = None;
+        }
+        self.width = Some(self.row.len());
+        Ok(row_of(&names.finish()))
+    }
+
+    /// Makes the row of a record.
+    fn fill<T: Serialize>(&mut self, record: &T, names: Option<&mut Names>) -> Result<(), Problem> {
+        self.row.clear();
+        let mut flat = Flat {
+            row: &mut self.row,
+            cell: &mut self.cell,
+            at: self.columns.as_ref(),
+            names,
+        };
+        record
+            .serialize(&mut flat)
+            .map_err(|error| unfit(record, error))
+    }
+
+    fn write_flat<T: Serialize>(
+        &mut self,
+        width: usize,
+        records: &[T],
+        rows: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let mut writer = WriterBuilder::new().has_headers(false).from_writer(rows);
+        for record in records {
+            self.fill(record, None)?;
+            if self.row.len() != width {
+                let found = self.row.len();
+                let what = format!("it has {found} cells, where the first row has {width}");
+                return Err(unfit(record, what));
+            }
+            writer
+                .write_byte_record(&self.row)
+                .map_err(|error| unfit(record, error))?;
+        }
+        writer.flush().map_err(cannot_write)
+    }
+
+    /// Every batch is written behind a header, which is then cut off: so the `csv` crate holds
+    /// every record against it, and refuses one that has other fields.
+    fn write_all<T: Serialize>(&self, records: &[T], rows: &mut Vec<u8>) -> Result<(), Problem> {
+        let start = rows.len();
+        write(true, records, rows)?;
+        rows.drain(start..start + self.header().len());
+        Ok(())
+    }
+}
+
+/// A row of texts.
+fn row_of(cells: &[String]) -> Vec<u8> {
+    let mut row = Vec::new();
+    let mut writer = WriterBuilder::new().from_writer(&mut row);
+    // Into memory, and of one length.
+    let written = writer
+        .write_record(cells)
+        .and_then(|()| Ok(writer.flush()?));
+    drop(writer);
+    written.map(|()| row).unwrap_or_default()
 }
 
 /// What the `csv` crate writes before this record.
@@ -54,6 +157,10 @@ fn header_of<T: Serialize>(record: &T) -> Result<Vec<u8>, Problem> {
     Ok(headed)
 }
 
+fn cannot_write(error: std::io::Error) -> Problem {
+    Problem::new("cannot write CSV").because(error)
+}
+
 fn write<T: Serialize>(header: bool, records: &[T], into: &mut Vec<u8>) -> Result<(), Problem> {
     let mut writer = WriterBuilder::new().has_headers(header).from_writer(into);
     for record in records {
@@ -61,13 +168,14 @@ fn write<T: Serialize>(header: bool, records: &[T], into: &mut Vec<u8>) -> Resul
             .serialize(record)
             .map_err(|error| unfit(record, error))?;
     }
-    writer
-        .flush()
-        .map_err(|error| Problem::new("cannot write CSV").because(error))
+    writer.flush().map_err(cannot_write)
 }
 
 /// Says which field of a record does not fit into a row.
-fn unfit<T: Serialize>(record: &T, error: csv::Error) -> Problem {
+fn unfit<T: Serialize>(
+    record: &T,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Problem {
     let name = type_name::<T>();
     let fields = match serde_json::to_value(record) {
         Ok(Value::Object(fields)) => fields,
@@ -79,7 +187,7 @@ fn unfit<T: Serialize>(record: &T, error: csv::Error) -> Problem {
     let problem = match nested {
         Some((field, _)) => {
             Problem::new(format!("CSV cannot hold the field `{field}` of `{name}`"))
-                .detail("it has parts of its own, and a row has only one level")
+                .detail("it is a list, a map or a variant with fields, and a row has only cells")
         }
         None => Problem::new(format!("CSV cannot hold a `{name}`")).because(error),
     };
@@ -142,7 +250,7 @@ mod tests {
         assert_eq!(
             problem.to_string(),
             "CSV cannot hold the field `items` of `stream_core::io::text::csv::tests::Cart`: it \
-             has parts of its own, and a row has only one level (hint: map it to a struct of plain \
+             is a list, a map or a variant with fields, and a row has only cells (hint: map it to a struct of plain \
              fields before the sink, or write JSON Lines)",
         );
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Encoder, OutputFormat};
+use super::{Encoder, FileRow, OutputFormat};
 use crate::error::Problem;
 use crate::io::files::JsonLines;
 
@@ -10,6 +10,10 @@ impl OutputFormat for JsonLines {
     const NAME: &'static str = "json";
     const EXTENSION: &'static str = "jsonl";
     type Encoder = JsonEncoder;
+}
+
+impl<T: Serialize> FileRow<JsonLines> for T {
+    fn tell(_: &mut JsonEncoder) {}
 }
 
 /// Writes one JSON value a line.

@@ -9,6 +9,7 @@
 //! are never torn and the lock is held for a copy.
 
 mod csv;
+mod flat;
 mod json;
 mod table;
 
@@ -48,12 +49,32 @@ pub trait Encoder: Default + 'static {
     fn header(&self) -> &[u8] {
         &[]
     }
+
+    /// What stands before the first row, as far as the type tells.
+    fn header_of_type(&self) -> &[u8] {
+        &[]
+    }
+}
+
+/// What can be a row of a file of a format.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a row of such a file",
+    label = "a row must be `Serialize`, and for CSV `Deserialize` as well",
+    note = "the header of a file without rows is told by the type, as it would be read: derive both"
+)]
+pub trait FileRow<F: OutputFormat>: Serialize {
+    /// Tells the encoder the type, before there is a record.
+    #[doc(hidden)]
+    fn tell(encoder: &mut F::Encoder);
 }
 
 /// Where the rows of all workers go.
 pub(super) trait Target: Send {
     /// Takes whole rows.
     fn put(&mut self, header: &[u8], rows: &[u8]) -> io::Result<()>;
+
+    /// Takes the header that stands alone if there are no rows.
+    fn expect(&mut self, _header: &[u8]) {}
 
     /// Shows what there is to whoever reads along.
     fn flush(&mut self) -> io::Result<()>;
@@ -65,6 +86,8 @@ pub(super) trait Target: Send {
 /// A target that is written to in the order of coming, behind one header.
 pub(super) struct Sequence<W> {
     has_header: bool,
+    /// The header that stands alone if there are no rows.
+    expected: Vec<u8>,
     pub(super) out: W,
 }
 
@@ -72,6 +95,7 @@ impl<W> Sequence<W> {
     pub(super) fn new(out: W) -> Self {
         Sequence {
             has_header: false,
+            expected: Vec::new(),
             out,
         }
     }
@@ -89,7 +113,15 @@ impl<W: Write + Send> Target for Sequence<W> {
         self.out.flush()
     }
 
+    fn expect(&mut self, header: &[u8]) {
+        if self.expected.is_empty() {
+            self.expected = header.to_owned();
+        }
+    }
+
     fn finish(&mut self) -> io::Result<()> {
+        let expected = mem::take(&mut self.expected);
+        self.put(&expected, &[])?;
         self.out.flush()
     }
 }
@@ -111,6 +143,17 @@ impl<E: Encoder> TextWriter<E> {
             target,
             name,
         }
+    }
+
+    /// The same for a file of a format, whose header is there even if there are no rows.
+    pub(super) fn of_rows<T: FileRow<F>, F: OutputFormat<Encoder = E>>(
+        target: Arc<Mutex<dyn Target>>,
+        name: String,
+    ) -> Self {
+        let mut writer = Self::new(target, name);
+        T::tell(&mut writer.encoder);
+        lock(&writer.target).expect(writer.encoder.header_of_type());
+        writer
     }
 
     fn hand_over(&mut self, flush: bool) -> Result<(), Problem> {

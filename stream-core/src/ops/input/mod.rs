@@ -141,6 +141,7 @@ impl Render for InputStep {
         let mut input = Input {
             lanes: Vec::new(),
             records: local.counter(&self.port, "in"),
+            unread: local.counter(&self.port, "unread"),
             bytes: local.counter(&self.port, "bytes"),
             port: self.port,
             id: context.id(node).to_owned(),
@@ -191,6 +192,8 @@ struct Input {
     id: String,
     lanes: Vec<OpenLane>,
     records: Counter,
+    /// Records that could not be read.
+    unread: Counter,
     bytes: Counter,
     activator: Activator,
     /// How many lanes have not ended.
@@ -442,6 +445,7 @@ impl Input {
         let (epochs, acknowledged) = (&local.epochs, local.acknowledged());
         let (all, now) = (got.all(), local.clock.elapsed());
         self.records.add(got.count);
+        self.unread.add(got.bad.len());
         self.bytes.add(got.bytes as usize);
         for record in got.bad {
             local.bad_record(lane, record);

@@ -38,6 +38,12 @@ pub(super) struct Tracer {
 
 impl Tracer {
     pub(super) fn trace<T: DeserializeOwned>(&mut self) -> Option<String> {
+        let form = self.form::<T>()?;
+        text(&self.types, &form)
+    }
+
+    /// What a type is made of; types with a name stand in [`types`](Tracer::types).
+    pub(super) fn form<T: DeserializeOwned>(&mut self) -> Option<Form> {
         for _ in 0..RUNS_MAX {
             let mut form = Form::Unknown;
             self.is_refused = false;
@@ -46,7 +52,7 @@ impl Tracer {
             });
             match made {
                 Ok(()) if self.is_complete(&form, &mut BTreeSet::new()) => {
-                    return text(&self.types, &form);
+                    return Some(form);
                 }
                 Ok(()) => {}
                 Err(_) if self.is_refused && self.steps < STEPS_MAX => {

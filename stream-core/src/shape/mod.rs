@@ -14,6 +14,7 @@
 //! What it leaves out: a `Deserialize` that takes none of the samples, or asks the input what comes
 //! next, has no shape here, and such a type is known by its name alone ([`Shape::ByName`]).
 
+mod columns;
 mod form;
 mod place;
 mod tracer;
@@ -25,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::columns::{Columns, Names, columns_of};
 use self::tracer::Tracer;
 
 /// What is known of how a type is written.

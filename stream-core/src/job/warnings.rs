@@ -1,0 +1,211 @@
+//! What is told loudly when a job has ended: that its answer rests on less than its input.
+//!
+//! Records that are late, bad or overtaken are in no window and no table. A few of them are what
+//! those words are for; more than [one in a hundred](TOLD_FROM) are a sign that the input is not what
+//! the pipeline takes it for. Overtaken records are always told, for no pipeline asks for them.
+
+use std::fmt;
+
+use super::share::Share;
+use super::worker::Team;
+use crate::graph::{GraphSpec, NodeSpec};
+use crate::observe::{Counters, grouped};
+use crate::time::Lateness;
+
+/// From which share on late and bad records are told, where the job has no lower limit.
+const TOLD_FROM: f64 = 1.0;
+
+/// How many late and bad records a job may have, each as a share of what it could have been.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) late: Option<Share>,
+    pub(crate) bad: Option<Share>,
+}
+
+/// Why records did not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lost {
+    /// They lay behind their lane by more than the lateness.
+    Late,
+    /// They could not be read, or their event times leapt.
+    Bad,
+    /// They came after their window had been emitted.
+    Overtaken,
+}
+
+/// A part of a job's input that its answer leaves out.
+///
+/// Its [`Display`](fmt::Display) is one line: what was found, with the first examples, the cause
+/// where it is known, and the remedy.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// Why these records did not count.
+    pub lost: Lost,
+    /// The id of the stage that found them; for bad records of the input.
+    pub stage: String,
+    /// The input ports that they come from.
+    pub ports: Vec<String>,
+    /// How many they are.
+    pub count: u64,
+    /// How many records came there: to the stage, or for overtaken ones to the ports.
+    pub total: u64,
+    /// The first of them, as far as they are known; three at most.
+    pub examples: Vec<String>,
+    /// The limit of the job that they are over, if they are.
+    pub limit: Option<Share>,
+    /// What the lateness is, and what it would have to be for no record to be late.
+    lateness: Option<(String, Lateness)>,
+}
+
+/// Finds out what is to be told of a job that has ended.
+pub(super) fn of(team: &Team) -> Vec<Warning> {
+    let (spec, counters) = (&team.plan.spec, &team.shared.counters);
+    let limits = team.limits;
+    let mut found = Vec::new();
+    for (index, node) in spec.nodes.iter().enumerate() {
+        let id = node.id.as_str();
+        let ports = || inputs_of(spec, index);
+        let read = |port: &str| counters.of(port, "in") + counters.of(port, "unread");
+        let of_ports = || ports().iter().map(|port| read(port)).sum();
+        match (node.kind.as_str(), node.port()) {
+            ("event_time", _) => {
+                let total = counters.of(id, "seen");
+                let found_late = find(counters, id, Lost::Late, total, limits.late, &ports);
+                found.extend(found_late.map(|warning| Warning {
+                    lateness: Some(lateness(node, counters)),
+                    ..warning
+                }));
+            }
+            ("input", Some(port)) => {
+                let bad = find(counters, port, Lost::Bad, read(port), limits.bad, &ports);
+                found.extend(bad.map(|warning| Warning {
+                    stage: id.to_owned(),
+                    ..warning
+                }));
+            }
+            _ if counters.of(id, "overtaken") > 0 => {
+                let (lost, limit) = (Lost::Overtaken, limits.late);
+                found.extend(find(counters, id, lost, of_ports(), limit, &ports));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Looks whether there is something to tell of one stage or port.
+fn find(
+    counters: &Counters,
+    place: &str,
+    lost: Lost,
+    total: u64,
+    limit: Option<Share>,
+    ports: &dyn Fn() -> Vec<String>,
+) -> Option<Warning> {
+    let name = lost.counter();
+    let count = counters.of(place, name).min(total);
+    let is_over = |limit: &Share| limit.is_passed(count, total);
+    let limit = limit.filter(is_over);
+    let from = match lost {
+        Lost::Late | Lost::Bad => Share::percent(TOLD_FROM),
+        Lost::Overtaken => Share::NONE,
+    };
+    (limit.is_some() || is_over(&from)).then(|| Warning {
+        lost,
+        stage: place.to_owned(),
+        ports: ports(),
+        count,
+        total,
+        examples: counters.examples_of(place, name),
+        limit,
+        lateness: None,
+    })
+}
+
+/// The lateness of a stage, and the one that would have been enough.
+fn lateness(node: &NodeSpec, counters: &Counters) -> (String, Lateness) {
+    let told = node.parameter("lateness").unwrap_or_default().to_owned();
+    let furthest = counters.greatest(&node.id, "furthest");
+    (told, Lateness::micros(furthest))
+}
+
+/// The input ports whose records reach a stage.
+pub(super) fn inputs_of(spec: &GraphSpec, index: usize) -> Vec<String> {
+    let mut reaches = vec![false; index + 1];
+    reaches[index] = true;
+    let mut ports = Vec::new();
+    for (index, node) in spec.nodes[..=index].iter().enumerate().rev() {
+        if reaches[index] {
+            let inputs = node.inputs.iter();
+            inputs.for_each(|input| reaches[input.node] = true);
+            if let ("input", Some(port)) = (node.kind.as_str(), node.port()) {
+                ports.push(port.to_owned());
+            }
+        }
+    }
+    ports.reverse();
+    ports
+}
+
+/// Names in a row: `a`, `b` and `c`.
+fn in_a_row(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+impl Lost {
+    fn counter(self) -> &'static str {
+        match self {
+            Lost::Late => "late",
+            Lost::Bad => "bad",
+            Lost::Overtaken => "overtaken",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = in_a_row(&self.ports);
+        let (count, total) = (grouped(self.count), grouped(self.total));
+        match self.lost {
+            Lost::Late => {
+                let verb = if self.ports.len() == 1 { "is" } else { "are" };
+                let what = format!("{ports} {verb} not in order of event time");
+                write!(f, "{what}: {count} of {total} records were late")?;
+            }
+            Lost::Bad => write!(f, "{count} of {total} records of {ports} were bad")?,
+            Lost::Overtaken => {
+                let stage = &self.stage;
+                let what = format!("{count} of {total} records of {ports} count nowhere");
+                write!(
+                    f,
+                    "{what}: a lane joined after `{stage}` had emitted their windows"
+                )?;
+            }
+        }
+        if let Some(limit) = self.limit {
+            write!(f, ", and {limit} is the limit")?;
+        }
+        if !self.examples.is_empty() {
+            write!(f, " ({})", self.examples.join("; "))?;
+        }
+        match (&self.lateness, self.lost) {
+            (Some((lateness, enough)), _) => write!(
+                f,
+                ". Sort it, raise the lateness ({lateness}; {enough} would do), or read it with \
+                 `Lateness::unbounded()`"
+            ),
+            (None, Lost::Overtaken) => write!(f, ". `fold_with_overtaken` hands them over"),
+            _ => write!(
+                f,
+                ". Mend them, or look whether the source is told the right format"
+            ),
+        }
+    }
+}
