@@ -186,6 +186,16 @@ pub(super) struct CompareLine {
     /// How often each mode runs
     #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS")]
     pub(super) runs: u64,
+    /// Plan so many records a second of each input, and tell the latencies; several, with commas
+    /// between them, are compared one after the other
+    #[arg(
+        long,
+        value_name = "RECORDS,…",
+        default_value = "",
+        hide_default_value = true,
+        env = "STREAM_RATE"
+    )]
+    pub(super) rate: Rates,
     #[command(flatten)]
     pub(super) work: WorkLine,
     #[command(flatten)]
@@ -292,6 +302,35 @@ impl FromStr for Modes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         parse_modes(text).map(Modes)
+    }
+}
+
+/// The rates of a comparison, in records a second; none for as fast as can be.
+#[derive(Clone)]
+pub(super) struct Rates(pub(super) Vec<f64>);
+
+impl FromStr for Rates {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rates = Vec::new();
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let rate = above_zero(part.trim())?;
+            if rates.contains(&rate) {
+                return Err(format!("`{part}` is there twice"));
+            }
+            rates.push(rate);
+        }
+        Ok(Rates(rates))
+    }
+}
+
+/// A number above 0, for a pace.
+pub(super) fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
+        Ok(_) => Err(format!("`{text}` is no pace: give it a number above 0")),
+        Err(_) => Err(format!("`{text}` is no number, like 1000 or 0.5")),
     }
 }
 

@@ -100,6 +100,7 @@ impl Job {
         let race = Race {
             modes: line.modes.0.clone(),
             runs: line.runs,
+            rates: line.rate.0.clone(),
         };
         let mut job = self.with_work(&line.work);
         let mut progress = teller.progress();

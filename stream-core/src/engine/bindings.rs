@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bad_records::dead_letters_of;
 use crate::error::Problem;
-use crate::io::{BadRecords, Place, Sink, Source, SourceInfo};
+use crate::io::{BadRecords, Place, Rate, Sink, Source, SourceInfo};
 
 /// What is bound to the ports.
 #[derive(Clone, Default)]
@@ -79,6 +79,7 @@ pub(crate) struct BoundSource {
     pub(crate) bad_records: BadRecords,
     find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
     reads: fn(&BoundSource) -> Vec<Place>,
+    pace: fn(&BoundSource, f64) -> BoundSource,
     partitions: Vec<String>,
 }
 
@@ -91,6 +92,10 @@ impl BoundSource {
             source: Arc::new(source),
             find: |bound| bound.typed::<T>().partitions(),
             reads: |bound| bound.typed::<T>().reads(),
+            pace: |bound, per_second| {
+                let paced = Rate::new(bound.typed::<T>(), per_second);
+                BoundSource::new::<T>(Arc::new(paced))
+            },
             partitions: Vec::new(),
         }
     }
@@ -117,6 +122,15 @@ impl BoundSource {
                     .hint("positions are kept by name: give each partition one of its own"),
             ),
             None => Ok(()),
+        }
+    }
+
+    /// The same source at a rate, and with what is to be done with bad records as it was.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands pace"))]
+    pub(crate) fn paced(&self, per_second: f64) -> Self {
+        BoundSource {
+            bad_records: self.bad_records.clone(),
+            ..(self.pace)(self, per_second)
         }
     }
 

@@ -16,6 +16,7 @@ use super::bindings::Bindings;
 use super::epochs::Epochs;
 use super::lane::{Lane, Progress};
 use super::tap::Tap;
+use super::timing::Timing;
 use crate::error::BadRecord;
 use crate::observe::{Counter, Counters};
 use crate::state::snapshot::Snapshots;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) leap: Option<Leap>,
     /// What takes the place of every sink, if anything does.
     pub(crate) tap: Option<Arc<dyn Tap>>,
+    /// Who listens to when records are planned, and when they are through.
+    pub(crate) timing: Option<Arc<dyn Timing>>,
 }
 
 /// What the operators of one worker share: what all workers do, and what is its own.

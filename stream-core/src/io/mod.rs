@@ -36,6 +36,7 @@ pub use memory::{Partitions, partitions, vec};
 pub use pace::{Rate, Replay};
 pub use place::Place;
 pub use sink::{Sink, SinkInfo, Writer};
+pub(crate) use source::Planned;
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };

@@ -202,6 +202,19 @@ pub struct Chunk<T> {
     /// How many bytes are enough.
     enough: u64,
     pub(crate) bytes: u64,
+    /// When the records of the last read were planned to come, where their source has a plan.
+    pub(crate) planned: Option<Planned>,
+}
+
+/// When records were planned to come, on the job's clock: at even distances.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Planned {
+    /// The time of the first.
+    pub(crate) first: Duration,
+    /// From one to the next.
+    pub(crate) micros_between: f64,
+    /// How many there are, good and bad.
+    pub(crate) count: usize,
 }
 
 impl<T> Default for Chunk<T> {
@@ -211,6 +224,7 @@ impl<T> Default for Chunk<T> {
             bad: Vec::new(),
             bytes: 0,
             enough: u64::MAX,
+            planned: None,
         }
     }
 }
@@ -279,6 +293,7 @@ impl<T> Chunk<T> {
         self.records.clear();
         self.bad.clear();
         self.bytes = 0;
+        self.planned = None;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
 use crate::engine::epochs::Epochs;
 use crate::engine::local::Shared;
 use crate::engine::tap::Tap;
+use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec};
@@ -72,6 +73,8 @@ pub struct Job {
     set_text: Option<Arc<SetText>>,
     /// What takes the place of every sink.
     tap: Option<Arc<dyn Tap>>,
+    /// Who listens to when records are planned, and when they are through.
+    timing: Option<Arc<dyn Timing>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
 }
@@ -104,6 +107,7 @@ impl Job {
             start: Snapshot::default(),
             set_text: None,
             tap: None,
+            timing: None,
             mistake: None,
         }
     }
@@ -262,8 +266,26 @@ impl Job {
             start: self.start.clone(),
             set_text: self.set_text.clone(),
             tap: Some(tap),
+            timing: None,
             mistake: None,
         })
+    }
+
+    /// Lets somebody listen to when records are planned, and when they are through.
+    #[cfg(feature = "cli")]
+    pub(crate) fn timed(mut self, timing: Arc<dyn Timing>) -> Job {
+        self.timing = Some(timing);
+        self
+    }
+
+    /// Gives the records of every bounded source at a rate. Tells how many sources that are.
+    #[cfg(feature = "cli")]
+    pub(crate) fn pace(&mut self, per_second: f64) -> usize {
+        let sources = self.bindings.sources.values_mut();
+        let bounded = sources.filter(|source| source.info.boundedness == Boundedness::Bounded);
+        bounded
+            .map(|source| *source = source.paced(per_second))
+            .count()
     }
 
     /// What is bound to the ports.
@@ -338,6 +360,7 @@ impl Job {
             limit: self.limit,
             leap: self.leap,
             tap: self.tap,
+            timing: self.timing,
         };
         let wait = self.wait;
         let team = Team { plan, wait, shared };

@@ -83,6 +83,7 @@ struct Moved {
 fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
     let mut seen = Moved::default();
     let mut idle: u64 = 0;
+    let mut passed = 0;
     loop {
         if team.shared.abort.is_failed() {
             return Ok(false);
@@ -95,6 +96,12 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
 
         let now = team.shared.clock.elapsed();
         let acknowledged = local.acknowledged();
+        if acknowledged != passed
+            && let Some(timing) = &team.shared.timing
+        {
+            passed = acknowledged;
+            timing.passed(acknowledged, now);
+        }
         if acknowledged >= team.shared.epochs.stop().unwrap_or(FOREVER) {
             return Ok(true);
         }

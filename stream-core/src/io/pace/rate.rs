@@ -10,7 +10,9 @@ use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::place::Place;
-use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
+use crate::io::source::{
+    Chunk, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
+};
 use crate::time::Clock;
 
 /// A source at a steady rate; made by [`SourceExt::rate`](crate::io::SourceExt::rate).
@@ -22,7 +24,7 @@ pub struct Rate<S> {
 }
 
 impl<S> Rate<S> {
-    pub(in crate::io) fn new(source: S, per_second: f64) -> Self {
+    pub(crate) fn new(source: S, per_second: f64) -> Self {
         Rate {
             source,
             per_second,
@@ -87,7 +89,13 @@ impl<T> Reader<T> for RateReader<T> {
         let due = (turns / self.partitions) as usize + 1; // `as` saturates
         let before = into.len();
         let status = self.source.read(max.min(due), into)?;
-        self.given += (into.len() - before) as u64;
+        let count = into.len() - before;
+        self.given += count as u64;
+        into.planned = Some(Planned {
+            first: next,
+            micros_between: self.partitions / self.per_micro,
+            count,
+        });
         Ok(status)
     }
 
