@@ -20,16 +20,20 @@ use crate::error::Problem;
 use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("mode", "run"),
     ("workers", "run"),
     ("wait", "run"),
     ("limit", "run"),
+    ("rate", "run"),
+    ("replay", "run"),
+    ("log", "run"),
     ("drain", "run"),
     ("quiet", "run"),
     ("color", "run"),
     ("modes", "compare"),
     ("runs", "compare"),
+    ("spool", "compare"),
 ];
 
 /// What has to be known before the command line can be read.
@@ -161,6 +165,7 @@ fn as_argument(setting: &str, value: &Value) -> Option<String> {
         _ if is_switch(setting) => None,
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
         Value::Array(parts) if setting == "modes" => {
             let parts: Option<Vec<_>> = parts.iter().map(Value::as_str).collect();
             parts.map(|parts| parts.join(","))
@@ -247,7 +252,7 @@ fn value(matches: &ArgMatches, setting: &str) -> Option<String> {
         .to_string_lossy()
         .into_owned();
     Some(match setting {
-        "workers" | "limit" => raw,
+        "workers" | "limit" | "rate" | "replay" => raw,
         _ => Value::String(raw).to_string(),
     })
 }
@@ -309,6 +314,9 @@ mode = \"per-record\"              # {path}
 workers = 3                      # the program
 wait = \"park\"                    # the program
 limit = 5                        # --limit
+# rate                           # not set
+# replay                         # not set
+log = \"info\"                     # default
 drain = true                     # {path}
 quiet = false                    # default
 color = \"auto\"                   # default

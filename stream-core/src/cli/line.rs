@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
 
@@ -115,6 +116,22 @@ pub(super) struct RunLine {
     settings: SettingsLine,
     #[command(flatten)]
     pub(super) tell: TellLine,
+    #[command(flatten)]
+    pub(super) feed: FeedLine,
+    #[command(flatten)]
+    pub(super) pace: PaceLine,
+    /// Write an output to another path, in the format that it has
+    #[arg(long, value_name = "PORT=PATH")]
+    pub(super) output: Vec<PortPath>,
+    /// What to tell on stderr
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "STREAM_LOG"
+    )]
+    pub(super) log: Level,
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
     #[arg(long, env = "STREAM_DRAIN", value_parser = FalseyValueParser::new())]
     pub(super) drain: bool,
@@ -157,6 +174,31 @@ pub(super) struct WorkLine {
     pub(super) config: Option<PathBuf>,
 }
 
+/// Where the records come from.
+#[derive(Args)]
+pub(super) struct FeedLine {
+    /// Read an input from another path, in the format that it has
+    #[arg(long, value_name = "PORT=PATH")]
+    pub(super) input: Vec<PortPath>,
+}
+
+/// How fast the records come.
+#[derive(Args)]
+pub(super) struct PaceLine {
+    /// Give so many records a second of each bounded input
+    #[arg(long, value_name = "RECORDS", value_parser = above_zero, env = "STREAM_RATE")]
+    pub(super) rate: Option<f64>,
+    /// Let event time go by so many times as fast, of each bounded input that knows it
+    #[arg(
+        long,
+        value_name = "SPEED",
+        value_parser = above_zero,
+        conflicts_with = "rate",
+        env = "STREAM_REPLAY"
+    )]
+    pub(super) replay: Option<f64>,
+}
+
 /// How the command tells what goes on.
 #[derive(Args)]
 pub(super) struct TellLine {
@@ -196,6 +238,12 @@ pub(super) struct CompareLine {
         env = "STREAM_RATE"
     )]
     pub(super) rate: Rates,
+    /// First keep so many records of each partition in memory, of inputs that give them only once
+    /// or have no end
+    #[arg(long, value_name = "RECORDS", value_parser = positive, env = "STREAM_SPOOL")]
+    pub(super) spool: Option<u64>,
+    #[command(flatten)]
+    pub(super) feed: FeedLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
     #[command(flatten)]
@@ -230,6 +278,10 @@ pub(super) struct InspectLine {
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub(super) format: InspectFormat,
     #[command(flatten)]
+    pub(super) feed: FeedLine,
+    #[command(flatten)]
+    pub(super) pace: PaceLine,
+    #[command(flatten)]
     pub(super) mode: ModeLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
@@ -257,6 +309,18 @@ pub(super) enum InspectFormat {
     Text,
     /// A JSON object a record; the record itself is text
     Json,
+}
+
+/// How much a run tells on stderr.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Level {
+    /// Errors, and nothing else; as `--quiet`
+    Error,
+    /// How far the job is, and what it has done in the end
+    #[default]
+    Info,
+    /// Besides, what it is made of: sources, sinks, stages
+    Debug,
 }
 
 /// When to use colours.

@@ -6,6 +6,7 @@
 //! answers that were compared differ; 2 when the command line is wrong; 130 when it was interrupted
 //! twice.
 
+mod bind;
 mod compare;
 mod config;
 mod explain;
@@ -23,7 +24,9 @@ use std::time::{Duration, Instant};
 
 use self::compare::Race;
 use self::inspect::Inspection;
-use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
+use self::line::{
+    Command, CompareLine, ExplainLine, GraphFormat, InspectLine, Level, RunLine, WorkLine,
+};
 use self::read::Reading;
 use self::tell::Teller;
 use crate::error::{Error, Problem};
@@ -79,7 +82,14 @@ impl Job {
             return print(&reading.print_config(&self));
         }
         let teller = reading.teller;
-        let handle = self.with_work(&line.work).start(line.mode.mode)?;
+        let mut job = self.with_work(&line.work);
+        bind::feed(&mut job, &line.feed)?;
+        bind::direct(&mut job, &line.output)?;
+        bind::pace(&mut job, &line.pace)?;
+        if line.log == Level::Debug {
+            teller.note(tell::makeup_of(&job, line.mode.mode));
+        }
+        let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, line.drain, teller);
         let report = watch(handle, teller)?;
         teller.note(report);
@@ -103,7 +113,12 @@ impl Job {
             rates: line.rate.0.clone(),
         };
         let mut job = self.with_work(&line.work);
+        bind::feed(&mut job, &line.feed)?;
         let mut progress = teller.progress();
+        if let Some(records) = line.spool {
+            progress.tell("keeping the records of inputs that give them only once");
+            bind::spool(&mut job, records)?;
+        }
         let comparison = race.run(&mut job, &mut |text| progress.tell(text))?;
         drop(progress);
         let text = match (line.json, line.csv) {
@@ -119,7 +134,10 @@ impl Job {
         let spec = self.explain()?;
         let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
         let inspection = Arc::new(inspection.map_err(Error::Plan)?);
-        let job = self.with_work(&line.work).tapped(inspection)?;
+        let mut job = self.with_work(&line.work);
+        bind::feed(&mut job, &line.feed)?;
+        bind::pace(&mut job, &line.pace)?;
+        let job = job.tapped(inspection)?;
         let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, false, teller);
         let report = handle.wait()?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::config::{self, Config, Early};
-use super::line::{Command, Line, refuse_misplaced};
+use super::line::{Command, Level, Line, RunLine, refuse_misplaced};
 use super::tell::Teller;
 use crate::error::Error;
 use crate::job::Job;
@@ -48,8 +48,8 @@ impl Reading {
             }
             Some(Command::Compare(line)) => (line.tell.color, line.tell.quiet),
             Some(Command::Inspect(line)) => (line.tell.color, line.tell.quiet),
-            Some(Command::Run(line)) => (line.tell.color, line.tell.quiet),
-            None => (line.run.tell.color, line.run.tell.quiet),
+            Some(Command::Run(line)) => (line.tell.color, is_quiet(line)),
+            None => (line.run.tell.color, is_quiet(&line.run)),
         };
         Ok(Reading {
             line,
@@ -65,6 +65,11 @@ impl Reading {
         let matches = matches.map_or(&self.matches, |(_, matches)| matches);
         config::print(matches, self.config.as_ref(), job)
     }
+}
+
+/// Whether a run tells nothing but errors.
+fn is_quiet(line: &RunLine) -> bool {
+    line.tell.quiet || line.log == Level::Error
 }
 
 fn parse(

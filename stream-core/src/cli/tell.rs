@@ -11,8 +11,9 @@ use clap::builder::styling::{AnsiColor, Style};
 use super::compare::Comparison;
 use super::layout::grouped;
 use super::line::Color;
+use crate::engine::Mode;
 use crate::error::Error;
-use crate::job::Counts;
+use crate::job::{Counts, Job};
 
 /// Stderr, as this run uses it.
 #[derive(Clone, Copy)]
@@ -145,6 +146,31 @@ impl Drop for Progress {
             self.tell("");
         }
     }
+}
+
+/// What a job is made of, before it starts.
+pub(super) fn makeup_of(job: &Job, mode: Mode) -> String {
+    let workers = job.worker_count();
+    let plural = if workers == 1 { "" } else { "s" };
+    let mut text = format!("{}: {mode}, {workers} worker{plural}", job.name());
+    let mut line = |what: &str, port: &str, kind: &str, detail: &str| {
+        let line = format!("  {what} {port}  {kind} {detail}");
+        text.push('\n');
+        text.push_str(line.trim_end());
+    };
+    for (port, source) in &job.bindings().sources {
+        line("source", port, source.info.kind, &source.info.detail);
+    }
+    for (port, sink) in &job.bindings().sinks {
+        let info = sink.info();
+        line("sink", port, info.kind, &info.detail);
+    }
+    if let Ok(graph) = job.explain() {
+        for node in graph.nodes.iter().filter(|node| node.port().is_none()) {
+            line("stage", &node.id, "", "");
+        }
+    }
+    text
 }
 
 /// What a running job has done, in one line.

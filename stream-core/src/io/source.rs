@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bad::BadRecords;
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::Clock;
@@ -129,6 +130,12 @@ pub trait Source<T>: Send + Sync + 'static {
     /// the other reads.
     fn reads(&self) -> Vec<Place> {
         Vec::new()
+    }
+
+    /// This source in another form, where it has that form; what the flags of a command line ask
+    /// for. A source around another one asks the other, and stands around the answer.
+    fn revised(&self, _revision: &Revision) -> Revised<dyn Source<T>> {
+        None
     }
 }
 
@@ -324,5 +331,9 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn reads(&self) -> Vec<Place> {
         (**self).reads()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        (**self).revised(revision)
     }
 }

@@ -294,6 +294,12 @@ impl Job {
         &self.bindings
     }
 
+    /// The same, to be changed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn bindings_mut(&mut self) -> &mut Bindings {
+        &mut self.bindings
+    }
+
     /// The number of workers.
     #[cfg(feature = "cli")]
     pub(crate) fn worker_count(&self) -> usize {

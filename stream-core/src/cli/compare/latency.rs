@@ -99,6 +99,7 @@ impl Latencies {
     }
 
     /// How many records there are.
+    #[cfg(test)]
     pub(super) fn count(&self) -> u64 {
         self.histogram.len()
     }

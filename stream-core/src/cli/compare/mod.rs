@@ -138,10 +138,10 @@ fn check_inputs(job: &Job, rates: &[f64]) -> Result<(), Problem> {
             return Err(
                 Problem::new(format!("compare cannot read the {name} more than once"))
                     .detail("every run has to read the same records")
-                    .hint(format!(
-                        "write its records to a file once, with `files::to_json_lines`, and bind \
-                     `{port}` to that"
-                    )),
+                    .hint(
+                        "`--spool 100000` keeps so many records of each partition, if the source \
+                         is bound as `io::spoolable(…)`",
+                    ),
             );
         }
         if info.boundedness != Boundedness::Bounded && job.records_limit().is_none() {
@@ -152,7 +152,7 @@ fn check_inputs(job: &Job, rates: &[f64]) -> Result<(), Problem> {
         if info.boundedness != Boundedness::Bounded && !rates.is_empty() {
             return Err(Problem::new(format!("compare cannot plan the {name}"))
                 .detail("it does not end by itself: its records come when they come")
-                .hint("leave `--rate` out, or read from files or a vector"));
+                .hint("`--spool 100000` keeps so many of its records, if it is bound as `io::spoolable(…)`"));
         }
     }
     Ok(())

@@ -195,8 +195,35 @@ fn inputs_that_cannot_be_read_again_are_refused_with_the_remedy() {
     assert_eq!(
         told,
         "compare cannot read the channel source of `numbers` more than once: every run has to read \
-         the same records (hint: write its records to a file once, with `files::to_json_lines`, and \
-         bind `numbers` to that)"
+         the same records (hint: `--spool 100000` keeps so many records of each partition, if the \
+         source is bound as `io::spoolable(…)`)"
+    );
+}
+
+#[test]
+fn an_input_that_can_be_read_once_is_compared_once_it_is_kept() {
+    let (sender, source) = io::channel::<u64>(100);
+    (0..50).for_each(|number| sender.send(number).unwrap());
+    let job = |source| {
+        Job::new("kept", |graph| {
+            graph.output("numbers", graph.input::<u64>("numbers"));
+        })
+        .source("numbers", source)
+        .sink::<u64>("numbers", comparable(io::discard()))
+    };
+    let mut kept = job(io::spoolable(source));
+    crate::cli::bind::spool(&mut kept, 30).unwrap();
+    let comparison = race(&mut kept);
+    assert_eq!(told(&comparison), "");
+    assert_eq!(comparison.runs[7].outputs["numbers"].rows, 30);
+
+    let (_sender, source) = io::channel::<u64>(1);
+    let mut once = Job::new("once", |_| ()).source("numbers", source);
+    let told = crate::cli::bind::spool(&mut once, 1);
+    assert_eq!(
+        told.err().unwrap().to_string(),
+        "source `numbers`: `--spool` cannot keep the records of the channel source: nothing says \
+         how one is copied (hint: bind it as `io::spoolable(…)`, if its records are `Clone`)"
     );
 }
 

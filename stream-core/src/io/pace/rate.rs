@@ -3,6 +3,7 @@
 //! With `n` partitions and `r` records a second, record `i` of partition `p` (both from 0) comes
 //! `(i · n + p) / r` seconds after the opening: the partitions take turns.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::place::Place;
+use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
     Chunk, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
 };
@@ -64,6 +66,15 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        let around = |source| Rate::new(source, self.per_second);
+        Some(
+            self.source
+                .revised(revision)?
+                .map(|source| Arc::new(around(source)) as _),
+        )
     }
 }
 
