@@ -69,6 +69,15 @@ pub(super) fn refuse_misplaced(
     Err(command.error(ErrorKind::ArgumentConflict, text))
 }
 
+/// Adds what the pipeline has to the help of the commands that are about it.
+pub(super) fn pipeline_in_help(command: clap::Command, pipeline: &str) -> clap::Command {
+    let command = command.after_help(format!("{pipeline}\n{EXIT_CODES}"));
+    command.mut_subcommands(|sub| match sub.get_name() {
+        "completions" | "man" => sub,
+        _ => sub.after_help(pipeline.to_owned()),
+    })
+}
+
 const EXIT_CODES: &str = "\
 What a flag does not say, its variable in the environment does, then the file of `--config`, then the
 program itself.

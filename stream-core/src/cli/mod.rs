@@ -10,6 +10,7 @@ mod bind;
 mod compare;
 mod config;
 mod explain;
+mod help;
 mod inspect;
 mod layout;
 mod line;
@@ -49,7 +50,7 @@ impl Job {
     /// the file of `--config` is wrong. An interrupt after the first ends the program with 130.
     pub fn main(self) -> ExitCode {
         let arguments = std::env::args_os().collect();
-        match Reading::of(self.name(), arguments) {
+        match Reading::of(&self, arguments) {
             Ok(reading) => {
                 let teller = reading.teller;
                 self.obey(reading).unwrap_or_else(|error| {
@@ -67,7 +68,7 @@ impl Job {
         }
         let teller = reading.teller;
         match &reading.line.command {
-            Some(Command::Explain(line)) => self.explain_line(line),
+            Some(Command::Explain(line)) => self.explain_line(line, teller),
             Some(Command::Compare(line)) => self.compare_line(line, teller),
             Some(Command::Inspect(line)) => self.inspect_line(line, teller),
             Some(Command::Run(line)) => self.run_line(line, &reading),
@@ -96,8 +97,14 @@ impl Job {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {
-        let graph = self.explain()?;
+    fn explain_line(&self, line: &ExplainLine, teller: Teller) -> Result<ExitCode, Error> {
+        let graph = match (self.explain(), self.outline(), line.format) {
+            (Err(error), Some(outline), GraphFormat::Text) => {
+                teller.note(format!("{error}"));
+                return print(&help::outline(outline));
+            }
+            (graph, ..) => graph?,
+        };
         print(&match line.format {
             GraphFormat::Text => explain::text(&graph),
             GraphFormat::Mermaid => graph.mermaid(),
@@ -171,7 +178,11 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
     while progress.is_shown && !handle.is_finished() {
         std::thread::sleep(PROGRESS_EVERY);
         if started.elapsed() >= PROGRESS_AFTER {
-            progress.tell(&tell::progress_of(&handle.counts(), started.elapsed()));
+            progress.tell(&tell::progress_of(
+                &handle.counts(),
+                handle.bytes_read(),
+                started.elapsed(),
+            ));
         }
     }
     drop(progress);

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::config::{self, Config, Early};
-use super::line::{Command, Level, Line, RunLine, refuse_misplaced};
+use super::help;
+use super::line::{Command, Level, Line, RunLine, pipeline_in_help, refuse_misplaced};
 use super::tell::Teller;
 use crate::error::Error;
 use crate::job::Job;
@@ -26,10 +27,11 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads the words, of which the first is the program. What is wrong with them, or what they
     /// ask clap for, is printed; the exit code is what is left to do.
-    pub(super) fn of(name: &str, words: Vec<OsString>) -> Result<Self, ExitCode> {
+    pub(super) fn of(job: &Job, words: Vec<OsString>) -> Result<Self, ExitCode> {
         let early = Early::look(&words);
-        let mut command = Line::command()
-            .name(name.to_owned())
+        let pipeline = help::pipeline(job, job.outline());
+        let mut command = pipeline_in_help(Line::command(), &pipeline)
+            .name(job.name().to_owned())
             .color(early.color.choice());
         let config = early.config.as_deref();
         let config = config.map(|path| Config::read(path, &command)).transpose();

@@ -174,12 +174,13 @@ pub(super) fn makeup_of(job: &Job, mode: Mode) -> String {
 }
 
 /// What a running job has done, in one line.
-pub(super) fn progress_of(counts: &Counts, elapsed: Duration) -> String {
+pub(super) fn progress_of(counts: &Counts, bytes: Option<u64>, elapsed: Duration) -> String {
     let read: u64 = counts.read.values().sum();
     let written: u64 = counts.written.values().sum();
     let per_second = read as f64 / elapsed.as_secs_f64().max(1e-9);
+    let bytes = bytes.map_or(String::new(), |bytes| format!(", {}", in_bytes(bytes)));
     format!(
-        "{:.0} s  read {} ({}/s)  written {}  late {}  bad {}  windows open {}",
+        "{:.0} s  read {}{bytes} ({}/s)  written {}  late {}  bad {}  windows open {}",
         elapsed.as_secs_f64(),
         grouped(read),
         grouped(per_second as u64),
@@ -188,6 +189,16 @@ pub(super) fn progress_of(counts: &Counts, elapsed: Duration) -> String {
         grouped(counts.bad),
         grouped(counts.open),
     )
+}
+
+/// A number of bytes in its unit.
+fn in_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / (1_u64 << 20) as f64),
+        _ => format!("{:.2} GiB", bytes as f64 / (1_u64 << 30) as f64),
+    }
 }
 
 #[cfg(test)]
@@ -201,8 +212,13 @@ mod tests {
         counts.written.insert("sessions".to_owned(), 12);
         counts.open = 7;
         assert_eq!(
-            progress_of(&counts, Duration::from_secs(2)),
+            progress_of(&counts, None, Duration::from_secs(2)),
             "2 s  read 31,106 (15,553/s)  written 12  late 0  bad 0  windows open 7"
+        );
+        let told = progress_of(&counts, Some(5 << 19), Duration::from_secs(2));
+        assert!(
+            told.starts_with("2 s  read 31,106, 2.5 MiB (15,553/s)  written 12"),
+            "{told}"
         );
     }
 }

@@ -130,6 +130,13 @@ impl BoundSource {
         }
     }
 
+    /// Whether it reads what stands somewhere, such as files; to be asked once the partitions have
+    /// been found.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reads_places(&self) -> bool {
+        !(self.reads)(self).is_empty()
+    }
+
     /// The same source at a rate, and with what is to be done with bad records as it was.
     #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands pace"))]
     pub(crate) fn paced(&self, per_second: f64) -> Self {

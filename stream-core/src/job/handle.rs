@@ -81,6 +81,19 @@ impl Handle {
         Counts::of(&self.running().team.shared.counters)
     }
 
+    /// How many bytes of files and the like have been read; `None` where no source reads any.
+    #[cfg(feature = "cli")]
+    pub(crate) fn bytes_read(&self) -> Option<u64> {
+        let shared = &self.running().team.shared;
+        let bytes = shared.counters.by_operator("bytes");
+        let sources = shared.bindings.sources.iter();
+        let of_places = sources.filter(|(_, source)| source.reads_places());
+        of_places
+            .filter_map(|(port, _)| bytes.get(port))
+            .copied()
+            .reduce(u64::wrapping_add)
+    }
+
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
     pub fn is_finished(&self) -> bool {
         self.running()

@@ -23,7 +23,7 @@ use crate::engine::tap::Tap;
 use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::{Graph, GraphSpec, NodeSpec};
+use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::Counters;
 use crate::state::Snapshot;
@@ -71,6 +71,8 @@ pub struct Job {
     start: Snapshot,
     /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
     set_text: Option<Arc<SetText>>,
+    /// The pipeline as it is written, where that is known.
+    outline: Option<&'static Outline>,
     /// What takes the place of every sink.
     tap: Option<Arc<dyn Tap>>,
     /// Who listens to when records are planned, and when they are through.
@@ -106,6 +108,7 @@ impl Job {
             leap: None,
             start: Snapshot::default(),
             set_text: None,
+            outline: None,
             tap: None,
             timing: None,
             mistake: None,
@@ -119,6 +122,19 @@ impl Job {
     ) -> Self {
         self.set_text = Some(Arc::new(set));
         self
+    }
+
+    /// Says how the pipeline is written, for the help of its command line.
+    #[doc(hidden)]
+    pub fn outlined(mut self, outline: &'static Outline) -> Self {
+        self.outline = Some(outline);
+        self
+    }
+
+    /// The pipeline as it is written, where that is known.
+    #[cfg(feature = "cli")]
+    pub(crate) fn outline(&self) -> Option<&'static Outline> {
+        self.outline
     }
 
     /// Gives a setting of the pipeline its value by text, as `--set name=value` does.
@@ -265,6 +281,7 @@ impl Job {
             leap: self.leap,
             start: self.start.clone(),
             set_text: self.set_text.clone(),
+            outline: self.outline,
             tap: Some(tap),
             timing: None,
             mistake: None,
