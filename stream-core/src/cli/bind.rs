@@ -165,7 +165,7 @@ mod tests {
     /// Copies numbers from `in` to `out`.
     fn job(source: impl io::Source<u64>, sink: impl io::Sink<u64>) -> Job {
         Job::new("copy", |graph| {
-            graph.output("out", graph.input::<u64>("in"))
+            graph.output("out", graph.input::<u64>("in"));
         })
         .source("in", source)
         .sink("out", sink)

@@ -468,6 +468,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_the_command_line_covers_every_command_and_flag() {
+        let page = include_str!("../../../docs/CLI.md");
+        let line = Line::command();
+        let commands = std::iter::once(&line).chain(line.get_subcommands());
+        for command in commands {
+            let name = command.get_name();
+            assert!(
+                page.contains(&format!("`{name}`")) || name == "stream-core",
+                "{name}"
+            );
+            for flag in command.get_arguments().filter_map(Arg::get_long) {
+                assert!(page.contains(&format!("`--{flag}")), "{name} --{flag}");
+            }
+        }
+    }
+
+    #[test]
     fn only_settings_stand_before_a_command() {
         let error = read(&["--workers", "2", "compare"]).err();
         let text = error.expect("it is refused").to_string();

@@ -178,11 +178,12 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
     while progress.is_shown && !handle.is_finished() {
         std::thread::sleep(PROGRESS_EVERY);
         if started.elapsed() >= PROGRESS_AFTER {
-            progress.tell(&tell::progress_of(
-                &handle.counts(),
-                handle.bytes_read(),
-                started.elapsed(),
-            ));
+            progress.tell(&tell::progress_of(&tell::Status {
+                counts: handle.counts(),
+                bytes: handle.bytes_read(),
+                watermark: handle.watermark(),
+                elapsed: started.elapsed(),
+            }));
         }
     }
     drop(progress);

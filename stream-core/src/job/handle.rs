@@ -10,6 +10,8 @@ use super::report::{Counts, Outcome, Report};
 use super::worker::Team;
 use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
+#[cfg(feature = "cli")]
+use crate::time::EventTime;
 
 /// A job that runs.
 ///
@@ -92,6 +94,13 @@ impl Handle {
             .filter_map(|(port, _)| bytes.get(port))
             .copied()
             .reduce(u64::wrapping_add)
+    }
+
+    /// What no record on time will be older than, of the lanes that have come anywhere; known a
+    /// moment after it was first asked for.
+    #[cfg(feature = "cli")]
+    pub(crate) fn watermark(&self) -> Option<EventTime> {
+        self.running().team.shared.watermarks.least()
     }
 
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.

@@ -25,7 +25,7 @@ use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
-use crate::observe::Counters;
+use crate::observe::{Counters, Watermarks};
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
 use crate::time::{Clock, Leap};
@@ -380,6 +380,7 @@ impl Job {
             snapshots: Snapshots::new(self.start),
             abort: Abort::default(),
             counters: Counters::default(),
+            watermarks: Watermarks::default(),
             limit: self.limit,
             leap: self.leap,
             tap: self.tap,
