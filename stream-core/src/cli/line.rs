@@ -308,6 +308,8 @@ pub(super) enum GraphFormat {
     Mermaid,
     /// A graph in the language of Graphviz
     Dot,
+    /// A picture for a browser
+    Svg,
     /// The description as the program has it
     Json,
 }

@@ -16,6 +16,7 @@ mod layout;
 mod line;
 mod read;
 mod shell;
+mod svg;
 mod tell;
 
 use std::io::Write;
@@ -109,6 +110,7 @@ impl Job {
             GraphFormat::Text => explain::text(&graph),
             GraphFormat::Mermaid => graph.mermaid(),
             GraphFormat::Dot => explain::dot(&graph),
+            GraphFormat::Svg => svg::svg(&graph),
             GraphFormat::Json => explain::json(&graph)?,
         })
     }

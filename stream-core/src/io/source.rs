@@ -206,11 +206,11 @@ impl fmt::Debug for Waker {
 pub struct Chunk<T> {
     pub(crate) records: Vec<((), T)>,
     pub(crate) bad: Vec<BadRecord>,
+    /// When the records of the last read were planned to come, where their source has a plan.
+    pub(crate) planned: Option<Planned>,
     /// How many bytes are enough.
     enough: u64,
     pub(crate) bytes: u64,
-    /// When the records of the last read were planned to come, where their source has a plan.
-    pub(crate) planned: Option<Planned>,
 }
 
 /// When records were planned to come, on the job's clock: at even distances.
