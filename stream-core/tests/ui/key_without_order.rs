@@ -1,5 +1,5 @@
 //! A key has an order.
-//! Errors: 1
+//! Errors: 2
 
 use serde::{Deserialize, Serialize};
 use stream_core::prelude::*;

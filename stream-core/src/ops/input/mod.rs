@@ -29,7 +29,7 @@ use crate::error::{Error, Problem};
 use crate::graph::context::Context;
 use crate::graph::node::{Render, stage};
 use crate::graph::{Graph, Stream};
-use crate::io::{BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Waker};
+use crate::io::{BadRecord, Chunk, Opening, Planned, Position, ReadStatus, Reader, Waker};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 
@@ -87,6 +87,7 @@ struct Got {
     count: usize,
     bytes: u64,
     bad: Vec<BadRecord>,
+    planned: Option<Planned>,
 }
 
 impl Got {
@@ -118,6 +119,7 @@ impl<T: 'static> Reads for TypedReader<T> {
             count,
             bytes,
             bad,
+            planned: chunk.planned,
         };
         Ok((status, got))
     }
@@ -458,6 +460,9 @@ impl Input {
         let strict = local.mode == Mode::PerRecordStrict;
         if strict && let Some(epoch) = epochs.claim(all, got.bytes, now, acknowledged) {
             capability.downgrade(&epoch);
+        }
+        if let (Some(timing), Some(planned)) = (&local.timing, got.planned) {
+            timing.sent(*capability.time(), planned);
         }
         if got.count > 0 || has_ended {
             let progress = match has_ended {
