@@ -316,8 +316,8 @@ fn mark(calls: &mut [Call], stages: usize, is_inherited: bool, ends: bool) {
 struct Stages<'d> {
     pipeline: &'d str,
     stages: Vec<Stage>,
-    /// How often each id was wanted.
-    ids: BTreeMap<String, usize>,
+    /// The ids that are taken, by the rule of the graph: a stage that is named gives up its own.
+    ids: BTreeSet<String>,
     /// By name of a stream: the id of what it comes out of.
     origins: BTreeMap<String, String>,
 }
@@ -327,7 +327,7 @@ impl<'d> Stages<'d> {
         let mut this = Stages {
             pipeline: &definition.name,
             stages: Vec::new(),
-            ids: BTreeMap::new(),
+            ids: BTreeSet::new(),
             origins: BTreeMap::new(),
         };
         for parameter in &definition.parameters {
@@ -414,12 +414,12 @@ impl<'d> Stages<'d> {
             Some(binding) => format!("{}/{binding}/{name}", self.pipeline),
             None => format!("{}/{name}", self.pipeline),
         };
-        let number = self.ids.entry(wanted.clone()).or_default();
-        *number += 1;
-        match number {
-            1 => wanted,
-            number => format!("{wanted}#{number}"),
-        }
+        let numbered = (2..).map(|number| format!("{wanted}#{number}"));
+        let mut ids = std::iter::once(wanted.clone()).chain(numbered);
+        let id = ids.find(|id| !self.ids.contains(id));
+        let id = id.expect("numbers do not end");
+        self.ids.insert(id.clone());
+        id
     }
 
     /// Gives the stage that a stream comes out of the name that the user says, and gives its new id.
@@ -435,6 +435,8 @@ impl<'d> Stages<'d> {
             return id;
         };
         let new = format!("{}/{}", self.pipeline, name.value());
+        self.ids.remove(&id);
+        self.ids.insert(new.clone());
         let of_stages = self.stages.iter_mut();
         let told = of_stages.flat_map(|stage| stage.reads.iter_mut().chain([&mut stage.id]));
         let told = told.chain(self.origins.values_mut());
