@@ -143,7 +143,13 @@ fn call(receiver: TokenStream, call: &Call) -> TokenStream {
     } = call;
     let span = method.span();
     let open = opens.then(|| quote_spanned!(span=> .chain()));
-    let end = ends.then(|| quote_spanned!(span=> .end()));
+    // What is wrong with a step is told where it stands: there, the compiler tells it once.
+    let last = call.args().last();
+    let last = last.map_or(span, |last| match last {
+        Arg::Value(expr, _) => expr.span(),
+        Arg::Stream(_) => span,
+    });
+    let end = ends.then(|| quote_spanned!(last=> .end()));
     match args {
         Some((paren, args)) => {
             let args = args_tokens(paren, args);
