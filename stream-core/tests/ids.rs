@@ -8,6 +8,7 @@ use stream_core::graph::{GraphSpec, Outline};
 use stream_core::prelude::*;
 
 #[pipeline]
+#[allow(clippy::type_complexity)]
 fn forms(
     words: Stream<String>,
     more: Stream<String>,
