@@ -26,24 +26,20 @@ fn forms(
     );
     let (long, _) = all.split(|word| word.len() > 3);
     let (timed, late) = long.event_time(|_| EventTime::secs(0), Lateness::secs(1));
-    let windows = timed.key_by(|word| word.len()).session(gap).count();
+    let windows = timed.key_by(String::len).session(gap).count();
     let sizes = all
         .map(|word| word.len())
         .map(|n| n + 1)
         .key_by(|n| *n)
         .count();
-    let changes = all.key_by(|word| word.clone()).count().changes();
-    let numbered = all
-        .inspect(|_| ())
-        .named("seen")
-        .key_by(|word| word.len())
-        .scan(
-            || 0,
-            |count, _| {
-                *count += 1;
-                *count
-            },
-        );
+    let changes = all.key_by(String::clone).count().changes();
+    let numbered = all.inspect(|_| ()).named("seen").key_by(String::len).scan(
+        || 0,
+        |count, _| {
+            *count += 1;
+            *count
+        },
+    );
     all.filter(|word| word.len() > 9).discard();
     late.inspect(|_| ()).discard();
     let named = all
