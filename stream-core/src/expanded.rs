@@ -309,6 +309,23 @@ impl Settings {
     }
 }
 
+/// The settings of a job's command line.
+struct SettingsByText {
+    settings: Arc<Mutex<Settings>>,
+    set: SetByText,
+}
+
+impl crate::job::Settings for SettingsByText {
+    fn set(&self, name: &str, text: &str) -> Result<(), Problem> {
+        (self.set)(&mut lock(&self.settings), name, text)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let settings = lock(&self.settings);
+        settings.0.iter().any(|(given, _)| *given == name)
+    }
+}
+
 /// Gives a setting a value by text.
 pub type SetByText = fn(&mut Settings, &str, &str) -> Result<(), Problem>;
 
@@ -414,15 +431,17 @@ impl Draft {
         set: SetByText,
     ) -> Self {
         let settings = Arc::new(Mutex::new(settings));
-        let (given, told) = (settings.clone(), settings.clone());
+        let given = settings.clone();
         let job = Job::new(outline.name, move |graph| {
             let settings = lock(&given).clone();
             graph.begin_own();
             build(graph, &settings);
         });
-        let job = job
-            .outlined(outline)
-            .settings_by_text(move |name, text| set(&mut lock(&told), name, text));
+        let by_text = SettingsByText {
+            settings: settings.clone(),
+            set,
+        };
+        let job = job.outlined(outline, by_text);
         Draft { job, settings }
     }
 
