@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
-use crate::job::{Handle, Report};
+use crate::job::{Handle, Report, Share};
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
 
@@ -90,6 +90,16 @@ pub trait PipelineJob: Sized {
     /// Sets how far a record may leap ahead of its lane; see [`Job::max_leap`].
     fn max_leap(self, leap: Leap) -> Self {
         self.change(|job| job.max_leap(leap))
+    }
+
+    /// Sets how many of an input's records may be late; see [`Job::max_late`].
+    fn max_late(self, share: Share) -> Self {
+        self.change(|job| job.max_late(share))
+    }
+
+    /// Sets how many of an input's records may be bad; see [`Job::max_bad`].
+    fn max_bad(self, share: Share) -> Self {
+        self.change(|job| job.max_bad(share))
     }
 
     /// Starts from the state of a job that was stopped, on any number of workers.
