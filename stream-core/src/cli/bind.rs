@@ -184,8 +184,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(path("numbers.jsonl"), "1\n2\n").unwrap();
-        let source = io::at("nowhere.jsonl", |path| files::json_lines::<u64>(path));
-        let sink = io::at("nowhere/", |path| files::to_json_lines(path));
+        let source = files::json_lines::<u64>("nowhere.jsonl");
+        let sink = files::to_json_lines("nowhere/");
         let mut job = job(source, io::comparable(sink));
         let input = paths(&[&format!("in=file:{}", path("numbers.jsonl"))]);
         feed(&mut job, &FeedLine { input }).unwrap();
