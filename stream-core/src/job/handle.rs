@@ -79,9 +79,17 @@ impl Handle {
         self.stopper().stop();
     }
 
-    /// What the job has counted so far.
+    /// What the job has counted so far; every port has its count, be it 0.
     pub fn counts(&self) -> Counts {
-        Counts::of(&self.running().team.shared.counters)
+        let shared = &self.running().team.shared;
+        let mut counts = Counts::of(&shared.counters);
+        for port in shared.bindings.sources.keys() {
+            counts.read.entry(port.clone()).or_default();
+        }
+        for port in shared.bindings.sinks.keys() {
+            counts.written.entry(port.clone()).or_default();
+        }
+        counts
     }
 
     /// How many bytes of files and the like have been read; `None` where no source reads any.

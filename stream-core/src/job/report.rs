@@ -122,6 +122,12 @@ impl fmt::Display for Report {
         writeln!(f, "  out   {}", by_port(written))?;
         let windows = format!("overtaken {overtaken}, windows open {open}");
         write!(f, "  late {late}, bad {bad}, {windows}")?;
+        if self.outcome == Outcome::OutputClosed && written.len() > 1 {
+            write!(
+                f,
+                "\n  no other output was committed: of files none is there"
+            )?;
+        }
         for warning in &self.warnings {
             write!(f, "\nwarning: {warning}")?;
         }

@@ -101,6 +101,10 @@ impl FromStr for EventTime {
         if let Ok(timestamp) = text.parse::<Timestamp>() {
             return Ok(EventTime(timestamp.as_microsecond()));
         }
+        // A zone without an offset would be left out, and the time be another.
+        if text.contains('[') {
+            return Err(error());
+        }
         let civil: DateTime = text.parse().map_err(|_| error())?;
         let zoned = civil
             .to_zoned(jiff::tz::TimeZone::UTC)
@@ -211,6 +215,8 @@ mod tests {
             error.contains("`yesterday` is no time: expected RFC 3339"),
             "{error}"
         );
+        let zone = "2024-03-01T10:00:00[America/New_York]".parse::<EventTime>();
+        assert!(zone.is_err(), "a zone without an offset");
     }
 
     #[test]
