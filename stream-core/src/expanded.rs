@@ -330,6 +330,7 @@ impl crate::job::Settings for SettingsByText {
         (self.set)(&mut lock(&self.settings), name, text)
     }
 
+    #[cfg(feature = "cli")]
     fn has(&self, name: &str) -> bool {
         let settings = lock(&self.settings);
         settings.0.iter().any(|(given, _)| *given == name)

@@ -96,6 +96,7 @@ pub(crate) trait Settings: Send + Sync {
     fn set(&self, name: &str, text: &str) -> Result<(), Problem>;
 
     /// Whether one has a value.
+    #[cfg(feature = "cli")]
     fn has(&self, name: &str) -> bool;
 }
 

@@ -14,6 +14,7 @@
 //! What it leaves out: a `Deserialize` that takes none of the samples, or asks the input what comes
 //! next, has no shape here, and such a type is known by its name alone ([`Shape::ByName`]).
 
+#[cfg(feature = "files")]
 mod columns;
 mod form;
 mod place;
@@ -26,6 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "files")]
 pub(crate) use self::columns::{Columns, Names, columns_of};
 use self::tracer::Tracer;
 
