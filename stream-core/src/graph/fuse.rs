@@ -19,7 +19,7 @@ use crate::engine::batch::Segment;
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
 use crate::engine::lane::Progress;
-use crate::state::record::{Key, Record, Stamp};
+use crate::state::record::Stamp;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {
@@ -112,10 +112,7 @@ impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
     }
 
     /// As [`Stream::key_by`]; it ends the chain.
-    pub fn key_by<Q: Key>(self, f: impl Fn(&P::Out) -> Q + 'static) -> Keyed<Q, P::Out, K>
-    where
-        P::Out: Record,
-    {
+    pub fn key_by<Q: 'static>(self, f: impl Fn(&P::Out) -> Q + 'static) -> Keyed<Q, P::Out, K> {
         let key = move |record: P::Out| (f(&record), record);
         Keyed {
             port: self.then("key_by", Map(key)).end().port,

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::node::Port;
 use super::rows::Change;
-use crate::state::record::{Key, Record, Stamp};
+use crate::state::record::Stamp;
 use crate::time::EventTime;
 
 /// What is known of a stream's records besides their values.
@@ -110,7 +110,10 @@ pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
 }
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Ends the records by key: nobody reads them, and that is meant.
+    pub fn discard(self) {}
+
     /// Names the stage that gave the key; see [`Stream::named`].
     pub fn named(self, name: impl Display) -> Self {
         self.port.graph().rename(self.port.node, &name.to_string());
@@ -118,7 +121,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     }
 }
 
-impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
+impl<Q: Clone + 'static, T: Clone + 'static, K: Kind> Clone for Keyed<Q, T, K> {
     fn clone(&self) -> Self {
         Keyed {
             port: self.port.clone_edge(),
@@ -159,7 +162,10 @@ impl<Q: Clone + 'static, V: Clone + 'static> Clone for Changes<Q, V> {
     }
 }
 
-impl<Q: Key, V: Record> Table<Q, V> {
+impl<Q: 'static, V: 'static> Table<Q, V> {
+    /// Ends the table: nobody reads it, and that is meant.
+    pub fn discard(self) {}
+
     /// The changes of this table, as they come.
     pub fn changes(self) -> Changes<Q, V> {
         Changes { port: self.port }
@@ -170,6 +176,11 @@ impl<Q: Key, V: Record> Table<Q, V> {
         self.port.graph().rename(self.port.node, &name.to_string());
         self
     }
+}
+
+impl<Q, V> Changes<Q, V> {
+    /// Ends the changes: nobody reads them, and that is meant.
+    pub fn discard(self) {}
 }
 
 /// What can be bound to an output port.

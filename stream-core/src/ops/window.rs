@@ -40,7 +40,7 @@ pub struct Windows<Q, T, W> {
     assign: W,
 }
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Divides event time into windows of one size that begin at multiples of it since 1970.
     ///
     /// ```
@@ -110,9 +110,13 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     private_bounds,
     reason = "how windows are assigned is the engine's own"
 )]
-impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
+impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     /// Counts the records of each window.
-    pub fn count(self) -> Timed<Windowed<Q, u64>> {
+    pub fn count(self) -> Timed<Windowed<Q, u64>>
+    where
+        Q: Key,
+        T: Record,
+    {
         let fold = Functions(
             |()| 1,
             |count: &mut u64, ()| *count += 1,
@@ -131,7 +135,11 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
         start: impl Fn(T) -> A + 'static,
         extend: impl Fn(&mut A, T) + 'static,
         merge: impl Fn(&mut A, A) + 'static,
-    ) -> Timed<Windowed<Q, A>> {
+    ) -> Timed<Windowed<Q, A>>
+    where
+        Q: Key,
+        T: Record,
+    {
         self.fold_with_overtaken(start, extend, merge).0
     }
 
@@ -145,7 +153,11 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
         start: impl Fn(T) -> A + 'static,
         extend: impl Fn(&mut A, T) + 'static,
         merge: impl Fn(&mut A, A) + 'static,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>) {
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
         let fold = Functions(start, extend, merge);
         self.render(Class::ExactIfOrderFree, "fold", |record| record, fold)
     }
@@ -156,7 +168,11 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
         fold: &str,
         project: impl Fn(T) -> P + 'static,
         functions: impl Fold<P, A>,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>) {
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
         let graph = self.input.graph().clone();
         let (name, length) = self.assign.parameter();
         let spec = stage(W::KIND, vec![self.input.spec()])
