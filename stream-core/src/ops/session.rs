@@ -38,23 +38,27 @@ pub struct SessionWindows {
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Gathers records of a key that lie less than `gap` apart into one window, which ends `gap`
-    /// after its last record. A distance of exactly `gap` begins a new window.
+    /// after its last record. A distance of exactly `gap` begins a new window. The gap is a [`Gap`]
+    /// or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
     ///
     /// ```
-    /// use stream_core::{EventTime, Gap, Lateness, graph::Stream, testing};
+    /// use std::time::Duration;
+    /// use stream_core::{EventTime, graph::Stream, testing};
     ///
     /// let pipeline = |seconds: Stream<i64>| {
-    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
-    ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5)).count();
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Duration::ZERO);
+    ///     let gap = Duration::from_secs(5);
+    ///     let sessions = timed.key_by(|_| "all".to_string()).session(gap).count();
     ///     sessions.map(|window| (window.start, window.value))
     /// };
     /// let rows = testing::rows(pipeline, [1, 5, 10]);
     /// assert_eq!(rows, [(EventTime::secs(1), 2), (EventTime::secs(10), 1)]);
     /// ```
-    pub fn session(self, gap: Gap) -> Windows<Q, T, SessionWindows>
+    pub fn session(self, gap: impl Into<Gap>) -> Windows<Q, T, SessionWindows>
     where
         K: EventTimed,
     {
+        let gap = gap.into();
         if gap.as_micros() == 0 {
             self.port.graph().problem(
                 Problem::new("a session window has gap 0")

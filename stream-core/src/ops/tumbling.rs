@@ -26,7 +26,8 @@ pub struct TumblingWindows {
 }
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
-    /// Divides event time into windows of one size that begin at multiples of it since 1970.
+    /// Divides event time into windows of one size that begin at multiples of it since 1970. The
+    /// size is a [`Size`] or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
     ///
     /// ```
     /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
@@ -39,10 +40,11 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// let rows = testing::rows(pipeline, [1, 9, 10]);
     /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(10), 1)]);
     /// ```
-    pub fn tumbling(self, size: Size) -> Windows<Q, T, TumblingWindows>
+    pub fn tumbling(self, size: impl Into<Size>) -> Windows<Q, T, TumblingWindows>
     where
         K: EventTimed,
     {
+        let size = size.into();
         if size.as_micros() == 0 {
             self.port.graph().problem(
                 Problem::new("a tumbling window has size 0")
