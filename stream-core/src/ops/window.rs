@@ -10,7 +10,7 @@ use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, Key, Mixed, Record, Stream, Timed};
+use crate::graph::{Class, Graph, Handle, Key, Mixed, Record, Stream, Timed};
 use crate::observe::Counter;
 use crate::time::EventTime;
 
@@ -30,10 +30,57 @@ pub struct Windowed<Q, V> {
 }
 
 /// Records by key and window, to be counted or folded.
+///
+/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows) or
+/// [`SessionWindows`](super::SessionWindows).
+///
+/// ```
+/// use stream_core::ops::{TumblingWindows, Windows};
+/// use stream_core::prelude::*;
+///
+/// #[pipeline]
+/// fn highest(windows: Windows<u8, u64, TumblingWindows>) -> Timed<u64> {
+///     let highest = windows.fold(|| 0, |highest, n| *highest = n.max(*highest));
+///     highest.map(|window| window.value)
+/// }
+///
+/// #[pipeline]
+/// fn highest_by_ten(numbers: Stream<u64>) -> Timed<u64> {
+///     let (timed, late) = numbers.event_time(|n| EventTime::secs(*n as i64), Lateness::secs(9));
+///     late.discard();
+///     let tens = timed.key_by(|_| 0).tumbling(Size::secs(10));
+///     highest(tens)
+/// }
+///
+/// assert_eq!(highest_by_ten::test().numbers([1, 8, 4, 12]).rows().output, [8, 12]);
+/// ```
 #[must_use = "windows that nobody folds compute nothing"]
 pub struct Windows<Q, T, W> {
     input: Port<EventTime, (Q, T)>,
     assign: W,
+}
+
+impl<Q: Clone + 'static, T: Clone + 'static, W: Copy> Clone for Windows<Q, T, W> {
+    fn clone(&self) -> Self {
+        Windows {
+            input: self.input.clone_edge(),
+            assign: self.assign,
+        }
+    }
+}
+
+impl<Q: Key, T: Record, W: Copy> Windows<Q, T, W> {
+    /// A second handle to the same windows.
+    #[doc(hidden)]
+    pub fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl<Q, T, W> Handle for Windows<Q, T, W> {
+    fn graph(&self) -> &Graph {
+        self.input.graph()
+    }
 }
 
 #[expect(
