@@ -4,10 +4,16 @@
 //! its ports to [sources and sinks](io) and runs it in a [`Mode`]; the results are the same in
 //! every mode. The engine is timely dataflow.
 
+#![warn(missing_debug_implementations)]
+
 #[cfg(feature = "cli")]
 mod cli;
 pub(crate) mod engine;
 pub mod error;
+#[allow(
+    missing_debug_implementations,
+    reason = "what the code of `#[pipeline]` holds is no part of the API"
+)]
 mod expanded;
 pub mod graph;
 pub mod io;

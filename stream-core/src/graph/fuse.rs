@@ -5,7 +5,7 @@
 //! chain of one step: a row of those still costs one timely operator, but hands batches from step
 //! to step.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
@@ -57,6 +57,12 @@ pub struct Chain<T, K: Kind, P> {
     /// The stage that was added last.
     last: PortSpec,
     step: P,
+}
+
+impl<T, K: Kind, P> fmt::Debug for Chain<T, K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Chain").field(&self.input).finish()
+    }
 }
 
 impl<T: 'static, K: Kind> Chain<T, K, Pass> {
@@ -148,6 +154,7 @@ impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
 }
 
 /// The step that hands on what it is given: the head of every chain.
+#[derive(Debug)]
 pub struct Pass(());
 
 impl<A: 'static> Step<A> for Pass {
@@ -160,6 +167,7 @@ impl<A: 'static> Step<A> for Pass {
 }
 
 /// One step after another.
+#[derive(Debug)]
 pub struct Then<P, Q>(P, Q);
 
 impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
@@ -171,6 +179,18 @@ impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
         self.0.step(record, &mut |record| self.1.step(record, next));
     }
 }
+
+/// The steps hold closures, so only their names are shown.
+macro_rules! debug_by_name {
+    ($($name:ident)*) => {$(
+        impl<F> fmt::Debug for $name<F> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+debug_by_name!(Map Filter FilterMap FlatMap Inspect);
 
 /// The step of `map`.
 pub struct Map<F>(pub(crate) F);

@@ -1,6 +1,6 @@
 //! The handles that a pipeline is written with.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use super::node::Port;
 use super::rows::Change;
@@ -21,10 +21,13 @@ mod sealed {
     }
 }
 /// The records of each lane are in the order of their source; they have no event time yet.
+#[derive(Debug)]
 pub enum Lanes {}
 /// An exchange has mixed the lanes; the records have no event time.
+#[derive(Debug)]
 pub enum Mixed {}
 /// Every record has an event time and is on time.
+#[derive(Debug)]
 pub enum OnTime {}
 
 impl sealed::Sealed for Lanes {
@@ -77,6 +80,12 @@ pub struct Stream<T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, T>,
 }
 
+impl<T, K: Kind> fmt::Debug for Stream<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stream").field(&self.port).finish()
+    }
+}
+
 /// A stream of records that have an event time and are on time.
 pub type Timed<T> = Stream<T, OnTime>;
 
@@ -110,6 +119,12 @@ pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
 }
 
+impl<Q, T, K: Kind> fmt::Debug for Keyed<Q, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Keyed").field(&self.port).finish()
+    }
+}
+
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Ends the records by key: nobody reads them, and that is meant.
     pub fn discard(self) {}
@@ -138,6 +153,12 @@ pub struct Table<Q, V> {
     pub(crate) port: Port<(), Change<Q, V>>,
 }
 
+impl<Q, V> fmt::Debug for Table<Q, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Table").field(&self.port).finish()
+    }
+}
+
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Table<Q, V> {
     fn clone(&self) -> Self {
         Table {
@@ -152,6 +173,12 @@ impl<Q: Clone + 'static, V: Clone + 'static> Clone for Table<Q, V> {
 #[must_use = "changes that nobody reads compute nothing"]
 pub struct Changes<Q, V> {
     pub(crate) port: Port<(), Change<Q, V>>,
+}
+
+impl<Q, V> fmt::Debug for Changes<Q, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Changes").field(&self.port).finish()
+    }
 }
 
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Changes<Q, V> {
@@ -205,4 +232,23 @@ pub trait Output: output::Sealed {
 
 pub(crate) mod output {
     pub trait Sealed {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Job;
+
+    #[test]
+    fn a_handle_shows_the_stage_that_it_comes_out_of() {
+        let job = Job::new("job", |graph| {
+            let words: Stream<String> = graph.input("words");
+            assert_eq!(format!("{words:?}"), r#"Stream("job/words")"#);
+            let counts = words.key_by(String::clone).count().named("counts");
+            assert_eq!(format!("{counts:?}"), r#"Table("job/counts")"#);
+            counts.discard();
+        });
+        assert!(format!("{job:?}").starts_with(r#"Job { name: "job""#));
+        job.explain().unwrap();
+    }
 }

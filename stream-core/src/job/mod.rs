@@ -1,5 +1,6 @@
 //! A job: a pipeline, and everything that is no business of the pipeline's.
 
+use std::fmt;
 mod end;
 mod handle;
 mod ports;
@@ -81,6 +82,16 @@ pub struct Job {
     tap: Option<Arc<dyn Tap>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("name", &self.name)
+            .field("workers", &self.workers)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
 }
 
 pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;

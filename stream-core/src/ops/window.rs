@@ -5,6 +5,7 @@
 //! is complete leaves in pieces, and each window is removed as it leaves.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
@@ -58,6 +59,15 @@ pub struct Windowed<Q, V> {
 pub struct Windows<Q, T, W> {
     input: Port<EventTime, (Q, T)>,
     assign: W,
+}
+
+impl<Q, T, W: fmt::Debug> fmt::Debug for Windows<Q, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Windows")
+            .field(&self.input)
+            .field(&self.assign)
+            .finish()
+    }
 }
 
 impl<Q: Clone + 'static, T: Clone + 'static, W: Copy> Clone for Windows<Q, T, W> {
