@@ -238,8 +238,18 @@ fn ctrl_c_with_drain_writes_what_is_open() {
     assert!(told.contains("windows open 0"), "{told}");
 }
 
+/// The program that takes its time, to be interrupted: also where these tests run in a background that
+/// ignores ctrl-c, which a program keeps to.
 fn replay(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
+    let program = env!("CARGO_BIN_EXE_replay");
+    let mut command = match cfg!(target_os = "linux") {
+        true => {
+            let mut command = Command::new("env");
+            command.args(["--default-signal=INT", program]);
+            command
+        }
+        false => Command::new(program),
+    };
     command.args(arguments);
     command
 }

@@ -420,7 +420,9 @@ impl Draft {
             graph.begin_own();
             build(graph, &settings);
         });
-        let job = job.settings_by_text(move |name, text| set(&mut lock(&told), name, text));
+        let job = job
+            .outlined(outline)
+            .settings_by_text(move |name, text| set(&mut lock(&told), name, text));
         Draft { job, settings }
     }
 

@@ -88,7 +88,11 @@ pub use state::Snapshot;
 /// [`Keyed`](graph::Keyed) …) makes the function a part, which only other pipelines can call. All
 /// others are settings. A setting is given by a method of the job, or on the command line, as
 /// `--set name=value`, if its type can be read from text; `#[default(…)]` says what it is otherwise.
-/// A closure that names a setting is given a copy of it.
+/// A closure that names a setting is given a copy of it. What is not a stream is Rust as always: values
+/// may be shadowed, a setting may be `mut`, parameters may have `#[cfg(…)]` and documentation, the body
+/// may hold `const`, `use` and `fn`, and one that ends with `todo!()` compiles.
+///
+/// `#[pipeline(crate = "streams")]` says that the library has another name in `Cargo.toml`.
 ///
 /// # What the attribute does
 /// * Stateless stages that follow one another are fused into one loop, from one binding to the next

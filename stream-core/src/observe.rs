@@ -1,8 +1,10 @@
 //! Counters: what a running job has done so far, by operator.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::time::EventTime;
 
 /// One number that one worker counts: of records once a batch, of windows as they open and close.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +141,48 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// How far each worker has come in event time, told only once somebody has asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watermarks(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    is_asked: AtomicBool,
+    by_worker: Mutex<BTreeMap<usize, EventTime>>,
+}
+
+impl Watermarks {
+    /// Whether anybody wants to know.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// Notes what no record on time of this worker's lanes will be older than; `None` where that is
+    /// not known, or nothing more will come.
+    pub(crate) fn tell(&self, worker: usize, time: Option<EventTime>) {
+        let mut told = self.told();
+        match time {
+            Some(time) => told.insert(worker, time),
+            None => told.remove(&worker),
+        };
+    }
+
+    /// The least of what the workers have told. It is asked for from now on, so the first answer is
+    /// that nothing is known.
+    #[cfg(feature = "cli")]
+    pub(crate) fn least(&self) -> Option<EventTime> {
+        self.0.is_asked.store(true, Ordering::Relaxed);
+        self.told().values().min().copied()
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeMap<usize, EventTime>> {
+        self.0
+            .by_worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +191,19 @@ mod tests {
     fn thousands_are_grouped() {
         let told = [0, 12, 999, 1_000, 31_106, 1_234_567].map(grouped);
         assert_eq!(told, ["0", "12", "999", "1,000", "31,106", "1,234,567"]);
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn the_least_watermark_counts_once_somebody_has_asked() {
+        let marks = Watermarks::default();
+        assert!(!marks.is_asked());
+        assert_eq!(marks.least(), None);
+        assert!(marks.is_asked());
+        marks.tell(0, Some(EventTime::secs(5)));
+        marks.tell(1, Some(EventTime::secs(3)));
+        assert_eq!(marks.least(), Some(EventTime::secs(3)));
+        marks.tell(1, None);
+        assert_eq!(marks.least(), Some(EventTime::secs(5)));
     }
 }

@@ -7,9 +7,9 @@ use proc_macro2::Ident;
 use quote::ToTokens;
 
 use crate::errors::Errors;
-use crate::model::{Kind, Model};
+use crate::model::{Kind, Model, each_chain};
 use crate::names;
-use crate::parse::{Arg, Bind, Call, Chain, Head, NotStream, Role, Statement};
+use crate::parse::{Bind, Chain, Head, NotStream, Role, Statement};
 use crate::refuse;
 
 /// What stands in the place where an input or a setting would be a method: the one thing that a test
@@ -38,7 +38,7 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
             refuse::one_name_for_two(&pat.ident, method, errors);
         }
     }
-    each_chain(model, &mut |chain| {
+    each_chain(body, &mut |chain, _| {
         if let Head::Function { function, .. } = &chain.head
             && let syn::Expr::Path(path) = function
             && path.path.is_ident(&model.definition.ident)
@@ -77,36 +77,6 @@ pub(crate) fn rules(model: &Model, errors: &mut Errors) {
     chains_lead_somewhere(model, errors);
     if errors.is_empty() {
         outputs_match(model, errors);
-    }
-}
-
-/// Calls back for each chain, those in arguments too.
-fn each_chain(model: &Model, back: &mut dyn FnMut(&Chain)) {
-    let body = &model.definition.body;
-    let chains = body
-        .statements
-        .iter()
-        .filter_map(|statement| match statement {
-            Statement::Plain(..) => None,
-            Statement::Bind(bind) => Some(&bind.chain),
-            Statement::End(chain) => Some(chain),
-        });
-    chains
-        .chain(&body.returned)
-        .for_each(|chain| each_inside(chain, back));
-}
-
-fn each_inside(chain: &Chain, back: &mut dyn FnMut(&Chain)) {
-    back(chain);
-    let of_head = match &chain.head {
-        Head::Function { args, .. } => &args[..],
-        _ => &[],
-    };
-    let of_calls = chain.calls.iter().flat_map(Call::args);
-    for arg in of_head.iter().chain(of_calls) {
-        if let Arg::Stream(chain) = arg {
-            each_inside(chain, back);
-        }
     }
 }
 

@@ -38,6 +38,18 @@ pub(crate) struct Model {
     pub(crate) stages: Vec<Stage>,
     /// How often each name is read.
     pub(crate) reads: BTreeMap<String, usize>,
+    /// The places of reads that take a clone, for the name is read again.
+    pub(crate) again: BTreeSet<usize>,
+    pub(crate) fusion: Fusion,
+}
+
+/// Where stateless stages become one chain, by the places of calls.
+#[derive(Default)]
+pub(crate) struct Fusion {
+    /// The calls that a fused chain begins before.
+    pub(crate) opens: BTreeSet<usize>,
+    /// The calls that one ends behind.
+    pub(crate) ends: BTreeSet<usize>,
 }
 
 /// An input, a setting or an output.
@@ -98,9 +110,9 @@ pub(crate) struct Stage {
 
 impl Model {
     /// Resolves a definition.
-    pub(crate) fn new(mut definition: Definition) -> Model {
-        let reads = mark_reads(&mut definition.body);
-        fuse(&mut definition.body, &reads);
+    pub(crate) fn new(definition: Definition) -> Model {
+        let (reads, again) = reads(&definition.body);
+        let fusion = Fusion::of(&definition.body, &reads);
         let (stages, origins) = Stages::of(&definition);
         let mut ports = parameters(&definition);
         ports.extend(outputs(&definition, &origins));
@@ -109,6 +121,8 @@ impl Model {
             ports,
             stages,
             reads,
+            again,
+            fusion,
         }
     }
 
@@ -131,128 +145,163 @@ impl Model {
 /// A read of a name, met on a walk.
 enum Met<'a> {
     /// It can take a clone.
-    Read(&'a mut Read),
+    Read(&'a Read),
     /// It stands in plain Rust, or in what was not understood.
     Other(&'a Ident),
 }
 
 /// Meets all reads in the order in which they happen.
-fn walk(body: &mut Body, meet: &mut dyn FnMut(Met<'_>)) {
-    for statement in &mut body.statements {
+fn walk(body: &Body, meet: &mut dyn FnMut(Met<'_>)) {
+    for statement in &body.statements {
         match statement {
             Statement::Plain(_, reads) => reads.iter().for_each(|ident| meet(Met::Other(ident))),
-            Statement::Bind(bind) => walk_chain(&mut bind.chain, meet),
+            Statement::Bind(bind) => walk_chain(&bind.chain, meet),
             Statement::End(chain) => walk_chain(chain, meet),
         }
     }
     body.returned
-        .iter_mut()
+        .iter()
         .for_each(|chain| walk_chain(chain, meet));
 }
 
-fn walk_chain(chain: &mut Chain, meet: &mut dyn FnMut(Met<'_>)) {
-    match &mut chain.head {
+fn walk_chain(chain: &Chain, meet: &mut dyn FnMut(Met<'_>)) {
+    match &chain.head {
         Head::Read(read) => meet(Met::Read(read)),
-        Head::Function { args, .. } => args.iter_mut().for_each(|arg| walk_arg(arg, meet)),
+        Head::Function { args, .. } => args.iter().for_each(|arg| walk_arg(arg, meet)),
         Head::Broken(idents) => idents.iter().for_each(|ident| meet(Met::Other(ident))),
         Head::Plain(_) => {}
     }
-    for call in &mut chain.calls {
-        call.args_mut()
-            .iter_mut()
-            .for_each(|arg| walk_arg(arg, meet));
-    }
+    let args = chain.calls.iter().flat_map(Call::args);
+    args.for_each(|arg| walk_arg(arg, meet));
 }
 
-fn walk_arg(arg: &mut Arg, meet: &mut dyn FnMut(Met<'_>)) {
+fn walk_arg(arg: &Arg, meet: &mut dyn FnMut(Met<'_>)) {
     match arg {
         Arg::Stream(chain) => walk_chain(chain, meet),
-        Arg::Value(_, reads) => reads.iter_mut().for_each(|read| meet(Met::Read(read))),
+        Arg::Value(_, reads) => reads.iter().for_each(|read| meet(Met::Read(read))),
     }
 }
 
-/// Counts the reads of each name, and tells each whether it is followed by another.
-fn mark_reads(body: &mut Body) -> BTreeMap<String, usize> {
+/// Counts the reads of each name, and finds those that another follows.
+fn reads(body: &Body) -> (BTreeMap<String, usize>, BTreeSet<usize>) {
     let mut reads = BTreeMap::<String, usize>::new();
+    let mut last = BTreeMap::<String, Option<usize>>::new();
+    let mut again = BTreeSet::new();
     walk(body, &mut |met| {
-        let ident = match met {
-            Met::Read(read) => &read.ident,
-            Met::Other(ident) => ident,
+        let (name, place) = match met {
+            Met::Read(read) => (text(&read.ident), Some(read.place)),
+            Met::Other(ident) => (text(ident), None),
         };
-        *reads.entry(text(ident)).or_default() += 1;
+        *reads.entry(name.clone()).or_default() += 1;
+        again.extend(last.insert(name, place).flatten());
     });
-    let mut left = reads.clone();
-    walk(body, &mut |met| {
-        let (ident, again) = match met {
-            Met::Read(read) => (&read.ident, Some(&mut read.again)),
-            Met::Other(ident) => (ident, None),
-        };
-        let left = left.get_mut(&text(ident)).expect("it was counted");
-        *left -= 1;
-        if let Some(again) = again {
-            *again = *left > 0;
-        }
-    });
-    reads
+    (reads, again)
 }
 
-/// Joins stateless stages into chains, across bindings that are read once.
-fn fuse(body: &mut Body, reads: &BTreeMap<String, usize>) {
-    let mut continued = BTreeSet::new();
-    each_chain(body, &mut |chain, _| {
-        if let (Head::Read(read), Some(true)) = (&chain.head, chain.calls.first().map(is_stateless))
-        {
-            let name = text(&read.ident);
-            if reads[&name] == 1 {
-                continued.insert(name);
+impl Fusion {
+    /// Joins stateless stages into chains, across bindings that are read once.
+    fn of(body: &Body, reads: &BTreeMap<String, usize>) -> Self {
+        let mut continued = BTreeSet::new();
+        each_chain(body, &mut |chain, _| {
+            let first = chain.calls.first().map(is_stateless);
+            if let (Head::Read(read), Some(true)) = (&chain.head, first) {
+                let name = text(&read.ident);
+                if reads[&name] == 1 {
+                    continued.insert(name);
+                }
+            }
+        });
+        let mut fusion = Fusion::default();
+        // The stages of a chain that a binding leaves open, by the binding's name.
+        let mut open = BTreeMap::new();
+        each_chain(body, &mut |chain, bound_to| {
+            let inherited = match &chain.head {
+                Head::Read(read) => open.remove(&text(&read.ident)).unwrap_or(0),
+                _ => 0,
+            };
+            let onward = bound_to.filter(|name| continued.contains(*name));
+            let left_open = fusion.fuse(&chain.calls, inherited, onward.is_some());
+            if let (Some(name), 1..) = (onward, left_open) {
+                open.insert(name.to_owned(), left_open);
+            }
+        });
+        fusion
+    }
+
+    /// Notes where fused chains begin and end. `inherited` stages are open before the first call.
+    /// Gives the number of stages that are left open behind the last call, if that is allowed.
+    fn fuse(&mut self, calls: &[Call], inherited: usize, may_stay_open: bool) -> usize {
+        let (mut begin, mut stages, mut is_inherited) = (0, inherited, inherited > 0);
+        for at in 0..calls.len() {
+            if stages > 0 && calls[at].method == "named" {
+                continue;
+            }
+            if !is_stateless(&calls[at]) || stages == FUSED_MAX {
+                self.note(&calls[begin..at], stages, is_inherited, true);
+                (stages, is_inherited) = (0, false);
+            }
+            if is_stateless(&calls[at]) {
+                if stages == 0 {
+                    begin = at;
+                }
+                stages += 1;
+            }
+            if calls[at].method == KEY_BY {
+                self.note(&calls[begin..=at], stages, is_inherited, false);
+                (stages, is_inherited) = (0, false);
             }
         }
-    });
-    // The stages of a chain that a binding leaves open, by the binding's name.
-    let mut open = BTreeMap::new();
-    each_chain(body, &mut |chain, bound_to| {
-        let inherited = match &chain.head {
-            Head::Read(read) => open.remove(&text(&read.ident)).unwrap_or(0),
-            _ => 0,
-        };
-        let onward = bound_to.filter(|name| continued.contains(*name));
-        let left_open = fuse_chain(&mut chain.calls, inherited, onward.is_some());
-        if let (Some(name), 1..) = (onward, left_open) {
-            open.insert(name.to_owned(), left_open);
+        let rest = calls.get(begin..).unwrap_or_default();
+        if may_stay_open && stages > 0 && stages < FUSED_MAX {
+            if let (Some(first), false) = (rest.first(), is_inherited) {
+                self.opens.insert(first.place);
+            }
+            return stages;
         }
-    });
+        self.note(rest, stages, is_inherited, true);
+        0
+    }
+
+    /// Notes one fused chain, if there is anything to fuse.
+    fn note(&mut self, calls: &[Call], stages: usize, is_inherited: bool, ends: bool) {
+        if !is_inherited && stages < 2 {
+            return;
+        }
+        if let (Some(first), false) = (calls.first(), is_inherited) {
+            self.opens.insert(first.place);
+        }
+        if let (Some(last), true) = (calls.last(), ends) {
+            self.ends.insert(last.place);
+        }
+    }
 }
 
 /// Calls back for each chain, those in its arguments before it, with the one plain name that it is
 /// bound to.
-fn each_chain(body: &mut Body, back: &mut dyn FnMut(&mut Chain, Option<&str>)) {
-    for statement in &mut body.statements {
+pub(crate) fn each_chain(body: &Body, back: &mut dyn FnMut(&Chain, Option<&str>)) {
+    for statement in &body.statements {
         match statement {
             Statement::Plain(..) => {}
             Statement::Bind(bind) => {
                 let plain = matches!(bind.pat, syn::Pat::Ident(_));
                 let name = bind.names.first().filter(|_| plain).map(text);
-                each_inside(&mut bind.chain, name.as_deref(), back);
+                each_inside(&bind.chain, name.as_deref(), back);
             }
             Statement::End(chain) => each_inside(chain, None, back),
         }
     }
     body.returned
-        .iter_mut()
+        .iter()
         .for_each(|chain| each_inside(chain, None, back));
 }
 
-fn each_inside(
-    chain: &mut Chain,
-    bound_to: Option<&str>,
-    back: &mut dyn FnMut(&mut Chain, Option<&str>),
-) {
-    let of_head = match &mut chain.head {
-        Head::Function { args, .. } => args.iter_mut(),
-        _ => [].iter_mut(),
+fn each_inside(chain: &Chain, bound_to: Option<&str>, back: &mut dyn FnMut(&Chain, Option<&str>)) {
+    let of_head = match &chain.head {
+        Head::Function { args, .. } => &args[..],
+        _ => &[],
     };
-    let of_calls = chain.calls.iter_mut().flat_map(Call::args_mut);
-    for arg in of_head.chain(of_calls) {
+    let of_calls = chain.calls.iter().flat_map(Call::args);
+    for arg in of_head.iter().chain(of_calls) {
         if let Arg::Stream(chain) = arg {
             each_inside(chain, None, back);
         }
@@ -265,59 +314,12 @@ fn is_stateless(call: &Call) -> bool {
     one_value && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
 }
 
-/// Marks where fused chains begin and end. `inherited` stages are open before the first call. Gives
-/// the number of stages that are left open behind the last call, if that is allowed.
-fn fuse_chain(calls: &mut [Call], inherited: usize, may_stay_open: bool) -> usize {
-    let (mut begin, mut stages, mut is_inherited) = (0, inherited, inherited > 0);
-    for at in 0..calls.len() {
-        if stages > 0 && calls[at].method == "named" {
-            continue;
-        }
-        if !is_stateless(&calls[at]) || stages == FUSED_MAX {
-            mark(&mut calls[begin..at], stages, is_inherited, true);
-            (stages, is_inherited) = (0, false);
-        }
-        if is_stateless(&calls[at]) {
-            if stages == 0 {
-                begin = at;
-            }
-            stages += 1;
-        }
-        if calls[at].method == KEY_BY {
-            mark(&mut calls[begin..=at], stages, is_inherited, false);
-            (stages, is_inherited) = (0, false);
-        }
-    }
-    if may_stay_open && stages > 0 && stages < FUSED_MAX {
-        if let (Some(first), false) = (calls[begin..].first_mut(), is_inherited) {
-            first.opens = true;
-        }
-        return stages;
-    }
-    let rest = calls.get_mut(begin..).unwrap_or_default();
-    mark(rest, stages, is_inherited, true);
-    0
-}
-
-/// Marks one fused chain, if there is anything to fuse.
-fn mark(calls: &mut [Call], stages: usize, is_inherited: bool, ends: bool) {
-    if !is_inherited && stages < 2 {
-        return;
-    }
-    if let Some(first) = calls.first_mut() {
-        first.opens = !is_inherited;
-    }
-    if let Some(last) = calls.last_mut() {
-        last.ends = ends;
-    }
-}
-
 /// Gathers the stages.
 struct Stages<'d> {
     pipeline: &'d str,
     stages: Vec<Stage>,
-    /// How often each id was wanted.
-    ids: BTreeMap<String, usize>,
+    /// The ids that are taken, by the rule of the graph: a stage that is named gives up its own.
+    ids: BTreeSet<String>,
     /// By name of a stream: the id of what it comes out of.
     origins: BTreeMap<String, String>,
 }
@@ -327,7 +329,7 @@ impl<'d> Stages<'d> {
         let mut this = Stages {
             pipeline: &definition.name,
             stages: Vec::new(),
-            ids: BTreeMap::new(),
+            ids: BTreeSet::new(),
             origins: BTreeMap::new(),
         };
         for parameter in &definition.parameters {
@@ -414,12 +416,12 @@ impl<'d> Stages<'d> {
             Some(binding) => format!("{}/{binding}/{name}", self.pipeline),
             None => format!("{}/{name}", self.pipeline),
         };
-        let number = self.ids.entry(wanted.clone()).or_default();
-        *number += 1;
-        match number {
-            1 => wanted,
-            number => format!("{wanted}#{number}"),
-        }
+        let numbered = (2..).map(|number| format!("{wanted}#{number}"));
+        let mut ids = std::iter::once(wanted.clone()).chain(numbered);
+        let id = ids.find(|id| !self.ids.contains(id));
+        let id = id.expect("numbers do not end");
+        self.ids.insert(id.clone());
+        id
     }
 
     /// Gives the stage that a stream comes out of the name that the user says, and gives its new id.
@@ -435,6 +437,8 @@ impl<'d> Stages<'d> {
             return id;
         };
         let new = format!("{}/{}", self.pipeline, name.value());
+        self.ids.remove(&id);
+        self.ids.insert(new.clone());
         let of_stages = self.stages.iter_mut();
         let told = of_stages.flat_map(|stage| stage.reads.iter_mut().chain([&mut stage.id]));
         let told = told.chain(self.origins.values_mut());

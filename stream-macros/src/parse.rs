@@ -130,8 +130,8 @@ pub(crate) enum Head {
 /// A read of a name.
 pub(crate) struct Read {
     pub(crate) ident: Ident,
-    /// Whether it is read again later, so that this read takes a clone.
-    pub(crate) again: bool,
+    /// Its place among all reads and calls, by which the model speaks of it.
+    pub(crate) place: usize,
 }
 
 /// One method call.
@@ -141,10 +141,8 @@ pub(crate) struct Call {
     pub(crate) turbofish: Option<TokenStream>,
     /// `None` for a field, which a half-typed call looks like.
     pub(crate) args: Option<(Paren, Vec<Arg>)>,
-    /// Whether a fused chain begins before it.
-    pub(crate) opens: bool,
-    /// Whether a fused chain ends behind it.
-    pub(crate) ends: bool,
+    /// Its place among all reads and calls.
+    pub(crate) place: usize,
 }
 
 /// An argument of a method or a function.
@@ -152,15 +150,6 @@ pub(crate) enum Arg {
     Stream(Chain),
     /// Plain Rust, with the settings that it reads.
     Value(Box<Expr>, Vec<Read>),
-}
-
-impl Read {
-    fn new(ident: Ident) -> Self {
-        Read {
-            ident,
-            again: false,
-        }
-    }
 }
 
 /// Reads a function. What is wrong with it is noted; what could be read is given.
@@ -192,6 +181,8 @@ struct BodyParser<'e> {
     values: Names,
     not_streams: Vec<NotStream>,
     unknown: Vec<Ident>,
+    /// How many reads and calls there are so far.
+    places: usize,
     errors: &'e mut Errors,
 }
 
@@ -207,6 +198,7 @@ impl<'e> BodyParser<'e> {
             values: named(true),
             not_streams: Vec::new(),
             unknown: Vec::new(),
+            places: 0,
             errors,
         }
     }
@@ -406,7 +398,7 @@ impl<'e> BodyParser<'e> {
             Expr::Paren(paren) => self.chain(&paren.expr),
             Expr::Group(group) => self.chain(&group.expr),
             Expr::Path(path) => match path.path.get_ident() {
-                Some(ident) => Chain::from(Head::Read(Read::new(ident.clone()))),
+                Some(ident) => Chain::from(Head::Read(self.read(ident.clone()))),
                 None => Chain::from(Head::Plain(expr.clone())),
             },
             Expr::MethodCall(call) => {
@@ -419,8 +411,13 @@ impl<'e> BodyParser<'e> {
                 let args = self.args(&call.args);
                 let turbofish = call.turbofish.as_ref().map(ToTokens::to_token_stream);
                 let args = Some((call.paren_token, args));
-                let call = Call::new(call.dot_token, call.method.clone(), turbofish, args);
-                chain.calls.push(call);
+                chain.calls.push(Call {
+                    dot: call.dot_token,
+                    method: call.method.clone(),
+                    turbofish,
+                    args,
+                    place: self.place(),
+                });
                 chain
             }
             Expr::Call(call) => Chain::from(Head::Function {
@@ -431,9 +428,13 @@ impl<'e> BodyParser<'e> {
             Expr::Field(field) => match &field.member {
                 Member::Named(name) => {
                     let mut chain = self.receiver(&field.base);
-                    chain
-                        .calls
-                        .push(Call::new(field.dot_token, name.clone(), None, None));
+                    chain.calls.push(Call {
+                        dot: field.dot_token,
+                        method: name.clone(),
+                        turbofish: None,
+                        args: None,
+                        place: self.place(),
+                    });
                     chain
                 }
                 Member::Unnamed(_) => self.refuse(expr),
@@ -465,11 +466,21 @@ impl<'e> BodyParser<'e> {
             _ if !streams.is_empty() => Arg::Stream(self.chain(arg)),
             _ => {
                 let reads = names::read_by(arg, &self.values);
-                let reads = reads.into_iter().map(|read| Read::new(read.ident));
+                let reads = reads.into_iter().map(|read| self.read(read.ident));
                 let reads = reads.collect();
                 Arg::Value(Box::new(arg.clone()), reads)
             }
         }
+    }
+
+    fn read(&mut self, ident: Ident) -> Read {
+        let place = self.place();
+        Read { ident, place }
+    }
+
+    fn place(&mut self) -> usize {
+        self.places += 1;
+        self.places
     }
 
     fn refuse(&mut self, expr: &Expr) -> Chain {
@@ -494,30 +505,9 @@ impl From<Head> for Chain {
 }
 
 impl Call {
-    fn new(
-        dot: Token![.],
-        method: Ident,
-        turbofish: Option<TokenStream>,
-        args: Option<(Paren, Vec<Arg>)>,
-    ) -> Self {
-        Call {
-            dot,
-            method,
-            turbofish,
-            args,
-            opens: false,
-            ends: false,
-        }
-    }
-
     /// The arguments; a field has none.
     pub(crate) fn args(&self) -> &[Arg] {
         self.args.as_ref().map_or(&[], |(_, args)| args)
-    }
-
-    /// The arguments, to be changed.
-    pub(crate) fn args_mut(&mut self) -> &mut [Arg] {
-        self.args.as_mut().map_or(&mut [], |(_, args)| args)
     }
 }
 

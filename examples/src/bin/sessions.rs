@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use examples::sessions::sessions;
-use stream_core::io::{comparable, discard, files, stdout};
+use stream_core::io::{at, comparable, discard, files, stdout};
 use stream_core::prelude::*;
 
 fn main() -> ExitCode {
     sessions::job()
-        .clicks(files::csv(examples::data("clicks/*.csv.gz")))
+        .clicks(at(examples::data("clicks/*.csv.gz"), |path| {
+            files::csv(path)
+        }))
         .gap(Gap::mins(30))
         .sessions(stdout::json())
         .late(comparable(discard()))

@@ -20,11 +20,14 @@ use crate::error::Problem;
 use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("mode", "run"),
     ("workers", "run"),
     ("wait", "run"),
     ("limit", "run"),
+    ("rate", "run"),
+    ("replay", "run"),
+    ("log", "run"),
     ("drain", "run"),
     ("max-late", "run"),
     ("max-bad", "run"),
@@ -32,6 +35,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("color", "run"),
     ("modes", "compare"),
     ("runs", "compare"),
+    ("spool", "compare"),
 ];
 
 /// What has to be known before the command line can be read.
@@ -163,6 +167,7 @@ fn as_argument(setting: &str, value: &Value) -> Option<String> {
         _ if is_switch(setting) => None,
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
         Value::Array(parts) if setting == "modes" => {
             let parts: Option<Vec<_>> = parts.iter().map(Value::as_str).collect();
             parts.map(|parts| parts.join(","))
@@ -253,7 +258,7 @@ fn value(matches: &ArgMatches, setting: &str) -> Option<String> {
         .to_string_lossy()
         .into_owned();
     Some(match setting {
-        "workers" | "limit" => raw,
+        "workers" | "limit" | "rate" | "replay" => raw,
         _ => Value::String(raw).to_string(),
     })
 }
@@ -317,6 +322,9 @@ mode = \"per-record\"              # {path}
 workers = 3                      # the program
 wait = \"park\"                    # the program
 limit = 5                        # --limit
+# rate                           # not set
+# replay                         # not set
+log = \"info\"                     # default
 drain = true                     # {path}
 # max-late                       # not set
 # max-bad                        # not set

@@ -103,6 +103,15 @@ fn state(node: &NodeSpec) -> Option<&'static str> {
 
 /// The method, the settings and the type of the records.
 fn description(node: &NodeSpec) -> String {
+    let mut text = settings_of(node);
+    if !node.record.is_empty() {
+        let _ = write!(text, ", {}", node.record);
+    }
+    text
+}
+
+/// The method and the settings.
+pub(super) fn settings_of(node: &NodeSpec) -> String {
     let mut text = node.kind.clone();
     for parameter in &node.parameters {
         match parameter.name.as_str() {
@@ -114,9 +123,6 @@ fn description(node: &NodeSpec) -> String {
                 let _ = write!(text, " {name}={}", parameter.value);
             }
         }
-    }
-    if !node.record.is_empty() {
-        let _ = write!(text, ", {}", node.record);
     }
     text
 }

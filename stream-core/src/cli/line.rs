@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
 use crate::job::Share;
@@ -69,6 +70,15 @@ pub(super) fn refuse_misplaced(
     Err(command.error(ErrorKind::ArgumentConflict, text))
 }
 
+/// Adds what the pipeline has to the help of the commands that are about it.
+pub(super) fn pipeline_in_help(command: clap::Command, pipeline: &str) -> clap::Command {
+    let command = command.after_help(format!("{pipeline}\n{EXIT_CODES}"));
+    command.mut_subcommands(|sub| match sub.get_name() {
+        "completions" | "man" => sub,
+        _ => sub.after_help(pipeline.to_owned()),
+    })
+}
+
 const EXIT_CODES: &str = "\
 What a flag does not say, its variable in the environment does, then the file of `--config`, then the
 program itself.
@@ -117,6 +127,22 @@ pub(super) struct RunLine {
     settings: SettingsLine,
     #[command(flatten)]
     pub(super) tell: TellLine,
+    #[command(flatten)]
+    pub(super) feed: FeedLine,
+    #[command(flatten)]
+    pub(super) pace: PaceLine,
+    /// Write an output to another path, in the format that it has
+    #[arg(long, value_name = "PORT=PATH")]
+    pub(super) output: Vec<PortPath>,
+    /// What to tell on stderr
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value_t,
+        env = "STREAM_LOG"
+    )]
+    pub(super) log: Level,
     /// On ctrl-c, write what open windows and tables hold as if the input had ended
     #[arg(long, env = "STREAM_DRAIN", value_parser = FalseyValueParser::new())]
     pub(super) drain: bool,
@@ -165,6 +191,31 @@ pub(super) struct WorkLine {
     pub(super) config: Option<PathBuf>,
 }
 
+/// Where the records come from.
+#[derive(Args)]
+pub(super) struct FeedLine {
+    /// Read an input from another path, in the format that it has
+    #[arg(long, value_name = "PORT=PATH")]
+    pub(super) input: Vec<PortPath>,
+}
+
+/// How fast the records come.
+#[derive(Args)]
+pub(super) struct PaceLine {
+    /// Give so many records a second of each bounded input
+    #[arg(long, value_name = "RECORDS", value_parser = above_zero, env = "STREAM_RATE")]
+    pub(super) rate: Option<f64>,
+    /// Let event time go by so many times as fast, of each bounded input that knows it
+    #[arg(
+        long,
+        value_name = "SPEED",
+        value_parser = above_zero,
+        conflicts_with = "rate",
+        env = "STREAM_REPLAY"
+    )]
+    pub(super) replay: Option<f64>,
+}
+
 /// How the command tells what goes on.
 #[derive(Args)]
 pub(super) struct TellLine {
@@ -194,6 +245,22 @@ pub(super) struct CompareLine {
     /// How often each mode runs
     #[arg(long, default_value_t = 3, value_parser = positive, env = "STREAM_RUNS")]
     pub(super) runs: u64,
+    /// Plan so many records a second of each input, and tell the latencies; several, with commas
+    /// between them, are compared one after the other
+    #[arg(
+        long,
+        value_name = "RECORDS,…",
+        default_value = "",
+        hide_default_value = true,
+        env = "STREAM_RATE"
+    )]
+    pub(super) rate: Rates,
+    /// First keep so many records of each partition in memory, of inputs that give them only once
+    /// or have no end
+    #[arg(long, value_name = "RECORDS", value_parser = positive, env = "STREAM_SPOOL")]
+    pub(super) spool: Option<u64>,
+    #[command(flatten)]
+    pub(super) feed: FeedLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
     #[command(flatten)]
@@ -228,6 +295,10 @@ pub(super) struct InspectLine {
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub(super) format: InspectFormat,
     #[command(flatten)]
+    pub(super) feed: FeedLine,
+    #[command(flatten)]
+    pub(super) pace: PaceLine,
+    #[command(flatten)]
     pub(super) mode: ModeLine,
     #[command(flatten)]
     pub(super) work: WorkLine,
@@ -245,6 +316,8 @@ pub(super) enum GraphFormat {
     Mermaid,
     /// A graph in the language of Graphviz
     Dot,
+    /// A picture for a browser
+    Svg,
     /// The description as the program has it
     Json,
 }
@@ -255,6 +328,18 @@ pub(super) enum InspectFormat {
     Text,
     /// A JSON object a record; the record itself is text
     Json,
+}
+
+/// How much a run tells on stderr.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Level {
+    /// Errors, and nothing else; as `--quiet`
+    Error,
+    /// How far the job is, and what it has done in the end
+    #[default]
+    Info,
+    /// Besides, what it is made of: sources, sinks, stages
+    Debug,
 }
 
 /// When to use colours.
@@ -300,6 +385,35 @@ impl FromStr for Modes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         parse_modes(text).map(Modes)
+    }
+}
+
+/// The rates of a comparison, in records a second; none for as fast as can be.
+#[derive(Clone)]
+pub(super) struct Rates(pub(super) Vec<f64>);
+
+impl FromStr for Rates {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rates = Vec::new();
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let rate = above_zero(part.trim())?;
+            if rates.contains(&rate) {
+                return Err(format!("`{part}` is there twice"));
+            }
+            rates.push(rate);
+        }
+        Ok(Rates(rates))
+    }
+}
+
+/// A number above 0, for a pace.
+pub(super) fn above_zero(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
+        Ok(_) => Err(format!("`{text}` is no pace: give it a number above 0")),
+        Err(_) => Err(format!("`{text}` is no number, like 1000 or 0.5")),
     }
 }
 
@@ -361,6 +475,23 @@ mod tests {
         let commands = std::iter::once(&line).chain(line.get_subcommands());
         let mut args = commands.flat_map(clap::Command::get_arguments);
         assert!(args.all(Arg::is_hide_env_values_set));
+    }
+
+    #[test]
+    fn the_page_about_the_command_line_covers_every_command_and_flag() {
+        let page = include_str!("../../../docs/CLI.md");
+        let line = Line::command();
+        let commands = std::iter::once(&line).chain(line.get_subcommands());
+        for command in commands {
+            let name = command.get_name();
+            assert!(
+                page.contains(&format!("`{name}`")) || name == "stream-core",
+                "{name}"
+            );
+            for flag in command.get_arguments().filter_map(Arg::get_long) {
+                assert!(page.contains(&format!("`--{flag}")), "{name} --{flag}");
+            }
+        }
     }
 
     #[test]

@@ -6,15 +6,18 @@
 //! answers that were compared differ; 2 when the command line is wrong; 3 when more records were late
 //! or bad than may be, though the output is written; 130 when it was interrupted twice.
 
+mod bind;
 mod compare;
 mod config;
 mod explain;
+mod help;
 mod inspect;
 mod layout;
 mod line;
 mod read;
 mod shell;
 mod signals;
+mod svg;
 mod tell;
 
 use std::io::Write;
@@ -24,7 +27,9 @@ use std::time::{Duration, Instant};
 
 use self::compare::Race;
 use self::inspect::Inspection;
-use self::line::{Command, CompareLine, ExplainLine, GraphFormat, InspectLine, RunLine, WorkLine};
+use self::line::{
+    Command, CompareLine, ExplainLine, GraphFormat, InspectLine, Level, RunLine, WorkLine,
+};
 use self::read::Reading;
 use self::signals::Ignored;
 use self::tell::Teller;
@@ -52,7 +57,7 @@ impl Job {
     /// the first ends the program with 130.
     pub fn main(self) -> ExitCode {
         let arguments = std::env::args_os().collect();
-        match Reading::of(self.name(), arguments) {
+        match Reading::of(&self, arguments) {
             Ok(reading) => {
                 let teller = reading.teller;
                 self.obey(reading).unwrap_or_else(|error| {
@@ -70,7 +75,7 @@ impl Job {
         }
         let teller = reading.teller;
         match &reading.line.command {
-            Some(Command::Explain(line)) => self.explain_line(line),
+            Some(Command::Explain(line)) => self.explain_line(line, teller),
             Some(Command::Compare(line)) => self.compare_line(line, teller),
             Some(Command::Inspect(line)) => self.inspect_line(line, teller),
             Some(Command::Run(line)) => self.run_line(line, &reading),
@@ -92,6 +97,12 @@ impl Job {
         if let Some(share) = line.max_bad {
             job = job.max_bad(share);
         }
+        bind::feed(&mut job, &line.feed)?;
+        bind::direct(&mut job, &line.output)?;
+        bind::pace(&mut job, &line.pace)?;
+        if line.log == Level::Debug {
+            teller.note(tell::makeup_of(&job, line.mode.mode));
+        }
         let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, line.drain, teller, ignored);
@@ -106,12 +117,19 @@ impl Job {
         })
     }
 
-    fn explain_line(&self, line: &ExplainLine) -> Result<ExitCode, Error> {
-        let graph = self.explain()?;
+    fn explain_line(&self, line: &ExplainLine, teller: Teller) -> Result<ExitCode, Error> {
+        let graph = match (self.explain(), self.outline(), line.format) {
+            (Err(error), Some(outline), GraphFormat::Text) => {
+                teller.note(format!("{error}"));
+                return print(&help::outline(outline));
+            }
+            (graph, ..) => graph?,
+        };
         print(&match line.format {
             GraphFormat::Text => explain::text(&graph),
             GraphFormat::Mermaid => graph.mermaid(),
             GraphFormat::Dot => explain::dot(&graph),
+            GraphFormat::Svg => svg::svg(&graph),
             GraphFormat::Json => explain::json(&graph)?,
         })
     }
@@ -120,9 +138,15 @@ impl Job {
         let race = Race {
             modes: line.modes.0.clone(),
             runs: line.runs,
+            rates: line.rate.0.clone(),
         };
         let mut job = self.with_work(&line.work);
+        bind::feed(&mut job, &line.feed)?;
         let mut progress = teller.progress();
+        if let Some(records) = line.spool {
+            progress.tell("keeping the records of inputs that give them only once");
+            bind::spool(&mut job, records)?;
+        }
         let comparison = race.run(&mut job, &mut |text| progress.tell(text))?;
         drop(progress);
         let text = match (line.json, line.csv) {
@@ -138,7 +162,10 @@ impl Job {
         let spec = self.explain()?;
         let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
         let inspection = Arc::new(inspection.map_err(Error::Plan)?);
-        let job = self.with_work(&line.work).tapped(inspection)?;
+        let mut job = self.with_work(&line.work);
+        bind::feed(&mut job, &line.feed)?;
+        bind::pace(&mut job, &line.pace)?;
+        let job = job.tapped(inspection)?;
         let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, false, teller, ignored);
@@ -173,7 +200,12 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
     while progress.is_shown && !handle.is_finished() {
         std::thread::sleep(PROGRESS_EVERY);
         if started.elapsed() >= PROGRESS_AFTER {
-            progress.tell(&tell::progress_of(&handle.counts(), started.elapsed()));
+            progress.tell(&tell::progress_of(&tell::Status {
+                counts: handle.counts(),
+                bytes: handle.bytes_read(),
+                watermark: handle.watermark(),
+                elapsed: started.elapsed(),
+            }));
         }
     }
     drop(progress);

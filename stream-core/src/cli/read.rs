@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use super::config::{self, Config, Early};
-use super::line::{Command, Line, refuse_misplaced};
+use super::help;
+use super::line::{Command, Level, Line, RunLine, pipeline_in_help, refuse_misplaced};
 use super::tell::Teller;
 use crate::error::Error;
 use crate::job::Job;
@@ -26,10 +27,11 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads the words, of which the first is the program. What is wrong with them, or what they
     /// ask clap for, is printed; the exit code is what is left to do.
-    pub(super) fn of(name: &str, words: Vec<OsString>) -> Result<Self, ExitCode> {
+    pub(super) fn of(job: &Job, words: Vec<OsString>) -> Result<Self, ExitCode> {
         let early = Early::look(&words);
-        let mut command = Line::command()
-            .name(name.to_owned())
+        let pipeline = help::pipeline(job, job.outline());
+        let mut command = pipeline_in_help(Line::command(), &pipeline)
+            .name(job.name().to_owned())
             .color(early.color.choice());
         let config = early.config.as_deref();
         let config = config.map(|path| Config::read(path, &command)).transpose();
@@ -48,8 +50,8 @@ impl Reading {
             }
             Some(Command::Compare(line)) => (line.tell.color, line.tell.quiet),
             Some(Command::Inspect(line)) => (line.tell.color, line.tell.quiet),
-            Some(Command::Run(line)) => (line.tell.color, line.tell.quiet),
-            None => (line.run.tell.color, line.run.tell.quiet),
+            Some(Command::Run(line)) => (line.tell.color, is_quiet(line)),
+            None => (line.run.tell.color, is_quiet(&line.run)),
         };
         Ok(Reading {
             line,
@@ -65,6 +67,11 @@ impl Reading {
         let matches = matches.map_or(&self.matches, |(_, matches)| matches);
         config::print(matches, self.config.as_ref(), job)
     }
+}
+
+/// Whether a run tells nothing but errors.
+fn is_quiet(line: &RunLine) -> bool {
+    line.tell.quiet || line.log == Level::Error
 }
 
 fn parse(

@@ -11,8 +11,10 @@ use clap::builder::styling::{AnsiColor, Style};
 use super::compare::Comparison;
 use super::layout::grouped;
 use super::line::Color;
+use crate::engine::Mode;
 use crate::error::Error;
-use crate::job::{Counts, Lost, Report};
+use crate::job::{Counts, Job, Lost, Report};
+use crate::time::EventTime;
 
 /// Stderr, as this run uses it.
 #[derive(Clone, Copy)]
@@ -151,8 +153,10 @@ impl Progress {
         if self.is_shown {
             self.is_dirty = true;
             let mut stderr = std::io::stderr().lock();
-            // A terminal that has gone is no reason to fail.
-            let _ = write!(stderr, "\r\x1b[2K{text}").and_then(|()| stderr.flush());
+            // The terminal cuts what is wider than it is: a second line could not be replaced. One
+            // that has gone is no reason to fail.
+            let line = format!("\r\x1b[2K\x1b[?7l{text}\x1b[?7h");
+            let _ = write!(stderr, "{line}").and_then(|()| stderr.flush());
         }
     }
 }
@@ -165,13 +169,56 @@ impl Drop for Progress {
     }
 }
 
-/// What a running job has done, in one line.
-pub(super) fn progress_of(counts: &Counts, elapsed: Duration) -> String {
+/// What a job is made of, before it starts.
+pub(super) fn makeup_of(job: &Job, mode: Mode) -> String {
+    let workers = job.worker_count();
+    let plural = if workers == 1 { "" } else { "s" };
+    let mut text = format!("{}: {mode}, {workers} worker{plural}", job.name());
+    let mut line = |what: &str, port: &str, kind: &str, detail: &str| {
+        let line = format!("  {what} {port}  {kind} {detail}");
+        text.push('\n');
+        text.push_str(line.trim_end());
+    };
+    for (port, source) in &job.bindings().sources {
+        line("source", port, source.info.kind, &source.info.detail);
+    }
+    for (port, sink) in &job.bindings().sinks {
+        let info = sink.info();
+        line("sink", port, info.kind, &info.detail);
+    }
+    if let Ok(graph) = job.explain() {
+        for node in graph.nodes.iter().filter(|node| node.port().is_none()) {
+            line("stage", &node.id, "", "");
+        }
+    }
+    text
+}
+
+/// What a running job has done so far.
+#[derive(Default)]
+pub(super) struct Status {
+    pub(super) counts: Counts,
+    /// Of files and the like.
+    pub(super) bytes: Option<u64>,
+    pub(super) watermark: Option<EventTime>,
+    pub(super) elapsed: Duration,
+}
+
+/// The same in one line, what is wanted most first.
+pub(super) fn progress_of(status: &Status) -> String {
+    let Status {
+        counts,
+        bytes,
+        watermark,
+        elapsed,
+    } = status;
     let read: u64 = counts.read.values().sum();
     let written: u64 = counts.written.values().sum();
     let per_second = read as f64 / elapsed.as_secs_f64().max(1e-9);
+    let bytes = bytes.map_or(String::new(), |bytes| format!(", {}", in_bytes(bytes)));
+    let watermark = watermark.map_or(String::new(), |time| format!("  watermark {time}"));
     format!(
-        "{:.0} s  read {} ({}/s)  written {}  late {}  bad {}  windows open {}",
+        "{:.0} s  read {}{bytes} ({}/s)  written {}  late {}  bad {}  windows open {}{watermark}",
         elapsed.as_secs_f64(),
         grouped(read),
         grouped(per_second as u64),
@@ -182,19 +229,39 @@ pub(super) fn progress_of(counts: &Counts, elapsed: Duration) -> String {
     )
 }
 
+/// A number of bytes in its unit.
+fn in_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / (1_u64 << 20) as f64),
+        _ => format!("{:.2} GiB", bytes as f64 / (1_u64 << 30) as f64),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn progress_fits_one_line() {
-        let mut counts = Counts::default();
-        counts.read.insert("clicks".to_owned(), 31_106);
-        counts.written.insert("sessions".to_owned(), 12);
-        counts.open = 7;
+        let mut status = Status {
+            elapsed: Duration::from_secs(2),
+            ..Status::default()
+        };
+        status.counts.read.insert("clicks".to_owned(), 31_106);
+        status.counts.written.insert("sessions".to_owned(), 12);
+        status.counts.open = 7;
         assert_eq!(
-            progress_of(&counts, Duration::from_secs(2)),
+            progress_of(&status),
             "2 s  read 31,106 (15,553/s)  written 12  late 0  bad 0  windows open 7"
+        );
+        status.bytes = Some(5 << 19);
+        status.watermark = Some(EventTime::secs(86_400));
+        assert_eq!(
+            progress_of(&status),
+            "2 s  read 31,106, 2.5 MiB (15,553/s)  written 12  late 0  bad 0  windows open 7  \
+             watermark 1970-01-02T00:00:00Z"
         );
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bad_records::dead_letters_of;
 use crate::error::Problem;
-use crate::io::{BadRecords, Place, Sink, Source, SourceInfo};
+use crate::io::{BadRecords, Place, Rate, Revision, Sink, SinkInfo, Source, SourceInfo};
 
 /// What is bound to the ports.
 #[derive(Clone, Default)]
@@ -79,6 +79,8 @@ pub(crate) struct BoundSource {
     pub(crate) bad_records: BadRecords,
     find: fn(&BoundSource) -> Result<Vec<String>, Problem>,
     reads: fn(&BoundSource) -> Vec<Place>,
+    pace: fn(&BoundSource, f64) -> BoundSource,
+    revise: fn(&BoundSource, &Revision) -> Option<Result<BoundSource, Problem>>,
     partitions: Vec<String>,
 }
 
@@ -91,6 +93,14 @@ impl BoundSource {
             source: Arc::new(source),
             find: |bound| bound.typed::<T>().partitions(),
             reads: |bound| bound.typed::<T>().reads(),
+            pace: |bound, per_second| {
+                let paced = Rate::new(bound.typed::<T>(), per_second);
+                BoundSource::new::<T>(Arc::new(paced))
+            },
+            revise: |bound, revision| {
+                let revised = bound.typed::<T>().revised(revision)?;
+                Some(revised.map(BoundSource::new::<T>))
+            },
             partitions: Vec::new(),
         }
     }
@@ -120,6 +130,36 @@ impl BoundSource {
         }
     }
 
+    /// Whether it reads what stands somewhere, such as files; to be asked once the partitions have
+    /// been found.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reads_places(&self) -> bool {
+        !(self.reads)(self).is_empty()
+    }
+
+    /// The same source at a rate, and with what is to be done with bad records as it was.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands pace"))]
+    pub(crate) fn paced(&self, per_second: f64) -> Self {
+        BoundSource {
+            bad_records: self.bad_records.clone(),
+            ..(self.pace)(self, per_second)
+        }
+    }
+
+    /// Another form of the source, where it has that.
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only commands revise")
+    )]
+    pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
+        let bad_records = self.bad_records.clone();
+        let revised = (self.revise)(self, revision)?;
+        Some(revised.map(|revised| BoundSource {
+            bad_records,
+            ..revised
+        }))
+    }
+
     pub(crate) fn partitions(&self) -> &[String] {
         &self.partitions
     }
@@ -131,6 +171,8 @@ pub(crate) struct BoundSink {
     sink: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
     exclusive: fn(&BoundSink) -> Option<Place>,
+    info: fn(&BoundSink) -> SinkInfo,
+    revise: fn(&BoundSink, &Revision) -> Option<Result<BoundSink, Problem>>,
     commit: fn(&BoundSink) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
@@ -140,6 +182,11 @@ impl BoundSink {
         BoundSink {
             record: type_name::<T>(),
             exclusive: |bound| bound.typed::<T>().exclusive(),
+            info: |bound| bound.typed::<T>().info(),
+            revise: |bound, revision| {
+                let revised = bound.typed::<T>().revised(revision)?;
+                Some(revised.map(BoundSink::new::<T>))
+            },
             sink: Arc::new(sink),
             commit: |bound| bound.typed::<T>().commit(),
             abort: |bound| bound.typed::<T>().abort(),
@@ -151,6 +198,21 @@ impl BoundSink {
         let sink = self.sink.downcast_ref::<Arc<dyn Sink<T>>>();
         sink.expect("the types of ports and sinks are compared before a job starts")
             .clone()
+    }
+
+    /// What the sink says of itself.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands ask"))]
+    pub(crate) fn info(&self) -> SinkInfo {
+        (self.info)(self)
+    }
+
+    /// Another form of the sink, where it has that.
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only commands revise")
+    )]
+    pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
+        (self.revise)(self, revision)
     }
 
     /// What no other sink of the job may write to.

@@ -16,11 +16,12 @@ use super::bindings::Bindings;
 use super::epochs::Epochs;
 use super::lane::{Lane, Progress};
 use super::tap::Tap;
+use super::timing::Timing;
 use crate::error::BadRecord;
-use crate::observe::{Counter, Counters};
+use crate::observe::{Counter, Counters, Watermarks};
 use crate::state::snapshot::Snapshots;
 use crate::time::epoch::FOREVER;
-use crate::time::{Clock, Leap};
+use crate::time::{Clock, EventTime, Leap};
 
 /// What the workers of a job share.
 #[derive(Clone)]
@@ -32,12 +33,15 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
+    pub(crate) watermarks: Watermarks,
     /// How many records of each partition are read at most.
     pub(crate) limit: Option<u64>,
     /// How far a record may leap, where the job says so.
     pub(crate) leap: Option<Leap>,
     /// What takes the place of every sink, if anything does.
     pub(crate) tap: Option<Arc<dyn Tap>>,
+    /// Who listens to when records are planned, and when they are through.
+    pub(crate) timing: Option<Arc<dyn Timing>>,
 }
 
 /// What the operators of one worker share: what all workers do, and what is its own.
@@ -129,6 +133,20 @@ impl Local {
         let lanes = known.get(&lane.origin);
         let progress = lanes.and_then(|lanes| lanes.get(lane.partition as usize));
         progress.copied().unwrap_or(Progress::Open)
+    }
+
+    /// The least event time that a lane of this worker has come to, of those that have come anywhere
+    /// and have not ended.
+    pub(crate) fn least_event_time(&self) -> Option<EventTime> {
+        let known = self.progress.borrow();
+        let times = known
+            .values()
+            .flatten()
+            .filter_map(|progress| match progress {
+                Progress::At(time) => Some(*time),
+                Progress::Open | Progress::End => None,
+            });
+        times.min()
     }
 
     /// Adds a sink: where it keeps its frontier, and how its writer is closed.

@@ -14,6 +14,7 @@ pub(crate) mod local;
 mod mode;
 pub(crate) mod parcel;
 pub(crate) mod tap;
+pub(crate) mod timing;
 
 pub(crate) use mode::Emission;
 pub use mode::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};

@@ -51,15 +51,17 @@ pub trait Step<A>: 'static {
 /// Its methods are those of a stream. Each adds its stage to the graph at once, so the graph does
 /// not show what is fused.
 #[must_use = "a chain that nobody ends computes nothing"]
-pub struct Chain<T, K: Kind, P> {
+pub struct Chain<T, K: Kind, P, O = T> {
     /// The stream that the chain reads.
     input: Port<K::Stamp, T>,
     /// The stage that was added last.
     last: PortSpec,
     step: P,
+    /// What comes out of it.
+    out: PhantomData<fn() -> O>,
 }
 
-impl<T, K: Kind, P> fmt::Debug for Chain<T, K, P> {
+impl<T, K: Kind, P, O> fmt::Debug for Chain<T, K, P, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Chain").field(&self.input).finish()
     }
@@ -71,57 +73,64 @@ impl<T: 'static, K: Kind> Chain<T, K, Pass> {
             last: input.spec(),
             input,
             step: Pass(()),
+            out: PhantomData,
         }
     }
 }
 
-impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
+// What a step must be is asked of it where the chain ends. So a closure that does not fit is told once,
+// where it stands, and the methods behind it are still there.
+impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
     /// As [`Stream::map`].
-    pub fn map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, Map<F>>>
+    pub fn map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, Map<F>>, B>
     where
-        F: Fn(P::Out) -> B + 'static,
+        F: Fn(O) -> B + 'static,
     {
         self.then("map", Map(f))
     }
 
     /// As [`Stream::filter`].
-    pub fn filter<F>(self, f: F) -> Chain<T, K, Then<P, Filter<F>>>
+    pub fn filter<F>(self, f: F) -> Chain<T, K, Then<P, Filter<F>>, O>
     where
-        F: Fn(&P::Out) -> bool + 'static,
+        F: Fn(&O) -> bool + 'static,
     {
         self.then("filter", Filter(f))
     }
 
     /// As [`Stream::filter_map`].
-    pub fn filter_map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, FilterMap<F>>>
+    pub fn filter_map<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, FilterMap<F>>, B>
     where
-        F: Fn(P::Out) -> Option<B> + 'static,
+        F: Fn(O) -> Option<B> + 'static,
     {
         self.then("filter_map", FilterMap(f))
     }
 
     /// As [`Stream::flat_map`].
-    pub fn flat_map<I, F>(self, f: F) -> Chain<T, K, Then<P, FlatMap<F>>>
+    pub fn flat_map<I, F>(self, f: F) -> Chain<T, K, Then<P, FlatMap<F>>, I::Item>
     where
         I: IntoIterator<Item: 'static>,
-        F: Fn(P::Out) -> I + 'static,
+        F: Fn(O) -> I + 'static,
     {
         self.then("flat_map", FlatMap(f))
     }
 
     /// As [`Stream::inspect`].
-    pub fn inspect<F>(self, f: F) -> Chain<T, K, Then<P, Inspect<F>>>
+    pub fn inspect<F>(self, f: F) -> Chain<T, K, Then<P, Inspect<F>>, O>
     where
-        F: Fn(&P::Out) + 'static,
+        F: Fn(&O) + 'static,
     {
         self.then("inspect", Inspect(f))
     }
 
     /// As [`Stream::key_by`]; it ends the chain.
-    pub fn key_by<Q: 'static>(self, f: impl Fn(&P::Out) -> Q + 'static) -> Keyed<Q, P::Out, K> {
-        let key = move |record: P::Out| (f(&record), record);
+    pub fn key_by<Q: 'static>(self, f: impl Fn(&O) -> Q + 'static) -> Keyed<Q, O, K>
+    where
+        P: Step<T, Out = O>,
+    {
+        let key = move |record: O| (f(&record), record);
+        let keyed: Chain<T, K, _, (Q, O)> = self.then("key_by", Map(key));
         Keyed {
-            port: self.then("key_by", Map(key)).end().port,
+            port: keyed.end().port,
         }
     }
 
@@ -133,7 +142,10 @@ impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
     }
 
     /// Ends the chain: what comes out of its last stage is a stream again.
-    pub fn end(mut self) -> Stream<P::Out, K> {
+    pub fn end(mut self) -> Stream<O, K>
+    where
+        P: Step<T, Out = O>,
+    {
         let graph = self.input.graph().clone();
         if self.last == self.input.spec() {
             self.last = graph.push_stage("pass", self.last);
@@ -144,11 +156,12 @@ impl<T: 'static, K: Kind, P: Step<T>> Chain<T, K, P> {
         Stream::from_port(graph.port(node, 0))
     }
 
-    fn then<Q: Step<P::Out>>(self, kind: &'static str, step: Q) -> Chain<T, K, Then<P, Q>> {
+    fn then<Q, B>(self, kind: &'static str, step: Q) -> Chain<T, K, Then<P, Q>, B> {
         Chain {
             last: self.input.graph().push_stage(kind, self.last),
             input: self.input,
             step: Then(self.step, step),
+            out: PhantomData,
         }
     }
 }

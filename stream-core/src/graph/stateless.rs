@@ -74,7 +74,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// ```
     pub fn fuse<P: Step<T>>(
         self,
-        chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P>,
+        chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P, P::Out>,
     ) -> Stream<P::Out, K> {
         chain(self.chain()).end()
     }

@@ -7,10 +7,12 @@
 
 use std::any::type_name;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use serde::ser::{self, Serialize};
 
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use super::sink::{Sink, SinkInfo, Writer};
 use crate::error::Problem;
 
@@ -60,7 +62,7 @@ pub fn comparable<S>(sink: S) -> Comparable<S> {
 #[derive(Clone, Debug)]
 pub struct Comparable<S>(S);
 
-impl<T: Serialize, S: Sink<T>> Sink<T> for Comparable<S> {
+impl<T: Serialize + 'static, S: Sink<T>> Sink<T> for Comparable<S> {
     fn info(&self) -> SinkInfo {
         self.0.info()
     }
@@ -83,6 +85,14 @@ impl<T: Serialize, S: Sink<T>> Sink<T> for Comparable<S> {
 
     fn canonical(&self) -> Option<Canonical<T>> {
         Some(canonical)
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
+        Some(
+            self.0
+                .revised(revision)?
+                .map(|sink| Arc::new(Comparable(sink)) as _),
+        )
     }
 }
 

@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod pace;
 mod place;
+mod revise;
 mod sink;
 mod source;
 mod source_ext;
@@ -35,7 +36,9 @@ pub use log::MemoryLog;
 pub use memory::{Partitions, partitions, vec};
 pub use pace::{Rate, Replay};
 pub use place::Place;
+pub use revise::{At, Revised, Revision, Spoolable, at, spoolable};
 pub use sink::{Sink, SinkInfo, Writer};
+pub(crate) use source::Planned;
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::canonical::Canonical;
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use crate::error::Problem;
 
 /// What a sink says of itself.
@@ -106,6 +107,12 @@ pub trait Sink<T>: Send + Sync + 'static {
     fn canonical(&self) -> Option<Canonical<T>> {
         None
     }
+
+    /// This sink in another form, where it has that form; what the flags of a command line ask for.
+    /// A sink around another one asks the other, and stands around the answer.
+    fn revised(&self, _revision: &Revision) -> Revised<dyn Sink<T>> {
+        None
+    }
 }
 
 /// Writes the records of one worker.
@@ -158,5 +165,9 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
 
     fn canonical(&self) -> Option<Canonical<T>> {
         (**self).canonical()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
+        (**self).revised(revision)
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bad::BadRecords;
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::Clock;
@@ -130,6 +131,12 @@ pub trait Source<T>: Send + Sync + 'static {
     fn reads(&self) -> Vec<Place> {
         Vec::new()
     }
+
+    /// This source in another form, where it has that form; what the flags of a command line ask
+    /// for. A source around another one asks the other, and stands around the answer.
+    fn revised(&self, _revision: &Revision) -> Revised<dyn Source<T>> {
+        None
+    }
 }
 
 /// Reads one partition.
@@ -199,9 +206,22 @@ impl fmt::Debug for Waker {
 pub struct Chunk<T> {
     pub(crate) records: Vec<((), T)>,
     pub(crate) bad: Vec<BadRecord>,
+    /// When the records of the last read were planned to come, where their source has a plan.
+    pub(crate) planned: Option<Planned>,
     /// How many bytes are enough.
     enough: u64,
     pub(crate) bytes: u64,
+}
+
+/// When records were planned to come, on the job's clock: at even distances.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Planned {
+    /// The time of the first.
+    pub(crate) first: Duration,
+    /// From one to the next.
+    pub(crate) micros_between: f64,
+    /// How many there are, good and bad.
+    pub(crate) count: usize,
 }
 
 impl<T> Default for Chunk<T> {
@@ -211,6 +231,7 @@ impl<T> Default for Chunk<T> {
             bad: Vec::new(),
             bytes: 0,
             enough: u64::MAX,
+            planned: None,
         }
     }
 }
@@ -279,6 +300,7 @@ impl<T> Chunk<T> {
         self.records.clear();
         self.bad.clear();
         self.bytes = 0;
+        self.planned = None;
     }
 }
 
@@ -309,5 +331,9 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn reads(&self) -> Vec<Place> {
         (**self).reads()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        (**self).revised(revision)
     }
 }

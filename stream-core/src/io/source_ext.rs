@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::bad::BadRecords;
 use super::pace::{Rate, Replay};
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use super::sink::Sink;
 use super::source::{Opening, Reader, Source, SourceInfo};
 use crate::error::BadRecord;
@@ -92,7 +93,7 @@ pub struct WithBadRecords<S> {
     bad_records: BadRecords,
 }
 
-impl<T, S: Source<T>> Source<T> for WithBadRecords<S> {
+impl<T: 'static, S: Source<T>> Source<T> for WithBadRecords<S> {
     fn info(&self) -> SourceInfo {
         self.source.info()
     }
@@ -111,6 +112,19 @@ impl<T, S: Source<T>> Source<T> for WithBadRecords<S> {
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        let bad_records = self.bad_records.clone();
+        let around = |source| WithBadRecords {
+            source,
+            bad_records,
+        };
+        Some(
+            self.source
+                .revised(revision)?
+                .map(|source| Arc::new(around(source)) as _),
+        )
     }
 }
 

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use super::canonical::{Canonical, canonical};
-use super::files::{Csv, JsonLines};
+use super::files::{self, Csv, JsonLines};
 use super::lock;
 use super::place::Place;
+use super::revise::{Revised, Revision};
 use super::sink::{Sink, SinkInfo, Writer};
 use super::text::{OutputFormat, Sequence, Table, Target, TextWriter, cannot_write};
 use crate::error::Problem;
@@ -120,6 +121,17 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
     fn canonical(&self) -> Option<Canonical<T>> {
         Some(canonical)
     }
+
+    /// A file of JSON Lines for rows that are printed as such. A file of CSV has a header even without
+    /// rows, which takes more than a row that can be printed; a table is for people alone.
+    fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
+        match (revision, self.layout) {
+            (Revision::Path(path), JsonLines::NAME) => {
+                Some(Ok(Arc::new(files::to_json_lines(path))))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +140,15 @@ mod tests {
 
     use super::*;
     use crate::testing::contract;
+
+    #[test]
+    fn rows_that_are_printed_can_go_to_a_file_of_their_format() {
+        let path = Revision::Path("rows".into());
+        let revised = |sink: &dyn Sink<u64>| Some(sink.revised(&path)?.unwrap().info().kind);
+        assert_eq!(revised(&json()), Some("json"));
+        assert_eq!(revised(&csv()), None);
+        assert_eq!(revised(&table()), None);
+    }
 
     /// A standard output that tests can read.
     #[derive(Clone, Default)]

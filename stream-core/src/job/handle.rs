@@ -12,6 +12,8 @@ use super::warnings;
 use super::worker::Team;
 use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
+#[cfg(feature = "cli")]
+use crate::time::EventTime;
 
 /// A job that runs.
 ///
@@ -89,6 +91,26 @@ impl Handle {
     /// What the job has counted so far.
     pub fn counts(&self) -> Counts {
         Counts::of(&self.running().team.shared.counters)
+    }
+
+    /// How many bytes of files and the like have been read; `None` where no source reads any.
+    #[cfg(feature = "cli")]
+    pub(crate) fn bytes_read(&self) -> Option<u64> {
+        let shared = &self.running().team.shared;
+        let bytes = shared.counters.by_operator("bytes");
+        let sources = shared.bindings.sources.iter();
+        let of_places = sources.filter(|(_, source)| source.reads_places());
+        of_places
+            .filter_map(|(port, _)| bytes.get(port))
+            .copied()
+            .reduce(u64::wrapping_add)
+    }
+
+    /// What no record on time will be older than, of the lanes that have come anywhere; known a
+    /// moment after it was first asked for.
+    #[cfg(feature = "cli")]
+    pub(crate) fn watermark(&self) -> Option<EventTime> {
+        self.running().team.shared.watermarks.least()
     }
 
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.

@@ -26,11 +26,12 @@ use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
 use crate::engine::epochs::Epochs;
 use crate::engine::local::Shared;
 use crate::engine::tap::Tap;
+use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::{Graph, GraphSpec, NodeSpec};
+use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
-use crate::observe::Counters;
+use crate::observe::{Counters, Watermarks};
 use crate::state::Snapshot;
 use crate::state::snapshot::Snapshots;
 use crate::time::{Clock, Lateness, Leap};
@@ -78,8 +79,12 @@ pub struct Job {
     start: Snapshot,
     /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
     set_text: Option<Arc<SetText>>,
+    /// The pipeline as it is written, where that is known.
+    outline: Option<&'static Outline>,
     /// What takes the place of every sink.
     tap: Option<Arc<dyn Tap>>,
+    /// Who listens to when records are planned, and when they are through.
+    timing: Option<Arc<dyn Timing>>,
     /// The first mistake that a setter found.
     mistake: Option<Problem>,
 }
@@ -122,7 +127,9 @@ impl Job {
             limits: Limits::default(),
             start: Snapshot::default(),
             set_text: None,
+            outline: None,
             tap: None,
+            timing: None,
             mistake: None,
         }
     }
@@ -134,6 +141,19 @@ impl Job {
     ) -> Self {
         self.set_text = Some(Arc::new(set));
         self
+    }
+
+    /// Says how the pipeline is written, for the help of its command line.
+    #[doc(hidden)]
+    pub fn outlined(mut self, outline: &'static Outline) -> Self {
+        self.outline = Some(outline);
+        self
+    }
+
+    /// The pipeline as it is written, where that is known.
+    #[cfg(feature = "cli")]
+    pub(crate) fn outline(&self) -> Option<&'static Outline> {
+        self.outline
     }
 
     /// Gives a setting of the pipeline its value by text, as `--set name=value` does.
@@ -266,7 +286,7 @@ impl Job {
     /// });
     /// let report = job
     ///     .source("seconds", io::vec(vec![100_i64, 40, 101]))
-    ///     .sink("timed", io::discard::<i64>())
+    ///     .sink::<i64>("timed", io::discard())
     ///     .max_late(Share::percent(5.0))
     ///     .run(Mode::Batch)?;
     /// assert!(!report.is_within_limits());
@@ -319,15 +339,40 @@ impl Job {
             limits: self.limits,
             start: self.start.clone(),
             set_text: self.set_text.clone(),
+            outline: self.outline,
             tap: Some(tap),
+            timing: None,
             mistake: None,
         })
+    }
+
+    /// Lets somebody listen to when records are planned, and when they are through.
+    #[cfg(feature = "cli")]
+    pub(crate) fn timed(mut self, timing: Arc<dyn Timing>) -> Job {
+        self.timing = Some(timing);
+        self
+    }
+
+    /// Gives the records of every bounded source at a rate. Tells how many sources that are.
+    #[cfg(feature = "cli")]
+    pub(crate) fn pace(&mut self, per_second: f64) -> usize {
+        let sources = self.bindings.sources.values_mut();
+        let bounded = sources.filter(|source| source.info.boundedness == Boundedness::Bounded);
+        bounded
+            .map(|source| *source = source.paced(per_second))
+            .count()
     }
 
     /// What is bound to the ports.
     #[cfg(feature = "cli")]
     pub(crate) fn bindings(&self) -> &Bindings {
         &self.bindings
+    }
+
+    /// The same, to be changed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn bindings_mut(&mut self) -> &mut Bindings {
+        &mut self.bindings
     }
 
     /// The number of workers.
@@ -399,9 +444,11 @@ impl Job {
             snapshots: Snapshots::new(self.start),
             abort: Abort::default(),
             counters: Counters::default(),
+            watermarks: Watermarks::default(),
             limit: self.limit,
             leap: self.leap,
             tap: self.tap,
+            timing: self.timing,
         };
         let wait = self.wait;
         let limits = self.limits;

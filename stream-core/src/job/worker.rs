@@ -31,6 +31,9 @@ const SPINS_BETWEEN: u64 = 8;
 /// The same where the clock is driven by hand, for nothing says when it will move.
 const HAND_NAP: Duration = Duration::from_millis(1);
 
+/// How often a worker tells how far it is, where somebody asks.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
 /// What the workers of a job are given.
 #[derive(Clone)]
 pub(crate) struct Team {
@@ -85,6 +88,8 @@ struct Moved {
 fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
     let mut seen = Moved::default();
     let mut idle: u64 = 0;
+    let mut passed = 0;
+    let mut tell_at = Duration::ZERO;
     loop {
         if team.shared.abort.is_failed() {
             return Ok(false);
@@ -97,10 +102,21 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
 
         let now = team.shared.clock.elapsed();
         let acknowledged = local.acknowledged();
+        if acknowledged != passed
+            && let Some(timing) = &team.shared.timing
+        {
+            passed = acknowledged;
+            timing.passed(acknowledged, now);
+        }
         if acknowledged >= team.shared.epochs.stop().unwrap_or(FOREVER) {
             return Ok(true);
         }
         team.shared.epochs.tick(now, acknowledged);
+        if team.shared.watermarks.is_asked() && now >= tell_at {
+            tell_at = now + TELL_EVERY;
+            let least = local.least_event_time();
+            team.shared.watermarks.tell(local.index, least);
+        }
 
         let moved = Moved {
             epoch: team.shared.epochs.current(),

@@ -23,36 +23,10 @@ pub(super) fn block(model: &Model) -> TokenStream {
         let first = &first.ident;
         quote!(let #scope = #library::__private::Scope::enter(&#first, #name);)
     });
-    let statements = definition.body.statements.iter().map(statement);
-    let result = result(model);
+    let statements = definition.body.statements.iter();
+    let statements = statements.map(|statement| model.statement(statement));
+    let result = model.result();
     quote!({ #enter #(#statements)* #result })
-}
-
-fn statement(statement: &Statement) -> TokenStream {
-    match statement {
-        Statement::Plain(stmt, _) => stmt.to_token_stream(),
-        Statement::Bind(bind) => {
-            let Bind {
-                attrs,
-                pat,
-                names,
-                was,
-                chain,
-            } = &**bind;
-            let name = names.first().map(text).unwrap_or_default();
-            let said = match was {
-                Some(was) => renamed_binding(&name, was),
-                None => binding(&name),
-            };
-            let chain = chain_tokens(chain);
-            quote!(#said #(#attrs)* let #pat = #chain;)
-        }
-        Statement::End(chain) => {
-            let said = binding(&end_name(chain));
-            let chain = chain_tokens(chain);
-            quote!(#said #chain;)
-        }
-    }
 }
 
 fn binding(name: &str) -> TokenStream {
@@ -65,124 +39,161 @@ fn renamed_binding(name: &str, was: &syn::LitStr) -> TokenStream {
     quote!(#scope.renamed_binding(#name, #was);)
 }
 
-/// The last expression. A chain is bound first, so that a wrong type is told of its last method.
-fn result(model: &Model) -> TokenStream {
-    let returned = &model.definition.body.returned;
-    let is_name = |chain: &Chain| matches!(chain.head, Head::Read(_)) && chain.calls.is_empty();
-    if let [chain] = &returned[..]
-        && !is_name(chain)
-    {
-        let said = binding(&output_name(chain));
-        let span = match (chain.calls.last(), &chain.head) {
-            (Some(call), _) => call.method.span(),
-            (None, Head::Function { function, .. }) => function.span(),
-            _ => model.definition.ident.span(),
+impl Model {
+    fn statement(&self, statement: &Statement) -> TokenStream {
+        match statement {
+            Statement::Plain(stmt, _) => stmt.to_token_stream(),
+            Statement::Bind(bind) => {
+                let Bind {
+                    attrs,
+                    pat,
+                    names,
+                    was,
+                    chain,
+                } = &**bind;
+                let name = names.first().map(text).unwrap_or_default();
+                let said = match was {
+                    Some(was) => renamed_binding(&name, was),
+                    None => binding(&name),
+                };
+                let chain = self.chain_tokens(chain);
+                quote!(#said #(#attrs)* let #pat = #chain;)
+            }
+            Statement::End(chain) => {
+                let said = binding(&end_name(chain));
+                let chain = self.chain_tokens(chain);
+                quote!(#said #chain;)
+            }
+        }
+    }
+
+    /// The last expression. A chain is bound first, so that a wrong type is told of its last method.
+    fn result(&self) -> TokenStream {
+        let returned = &self.definition.body.returned;
+        let is_name = |chain: &Chain| matches!(chain.head, Head::Read(_)) && chain.calls.is_empty();
+        if let [chain] = &returned[..]
+            && !is_name(chain)
+        {
+            let said = binding(&output_name(chain));
+            let span = match (chain.calls.last(), &chain.head) {
+                (Some(call), _) => call.method.span(),
+                (None, Head::Function { function, .. }) => function.span(),
+                _ => self.definition.ident.span(),
+            };
+            let chain = self.chain_tokens(chain);
+            let output = Ident::new("output", span);
+            return quote!(#said let #output = #chain; #output);
+        }
+        let outputs = returned.iter().map(|chain| self.chain_tokens(chain));
+        match &self.definition.body.result {
+            Some(Expr::Tuple(tuple)) => {
+                let mut tokens = TokenStream::new();
+                tuple.paren_token.surround(&mut tokens, |inside| {
+                    inside.extend(quote!(#(#outputs),*));
+                    if returned.len() == 1 {
+                        inside.extend(quote!(,));
+                    }
+                });
+                tokens
+            }
+            _ => quote!(#(#outputs)*),
+        }
+    }
+
+    fn chain_tokens(&self, chain: &Chain) -> TokenStream {
+        let head = match &chain.head {
+            Head::Read(read) => self.stream(read),
+            Head::Function {
+                function,
+                paren,
+                args,
+            } => {
+                let args = self.args_tokens(paren, args);
+                quote!(#function #args)
+            }
+            Head::Plain(expr) => expr.to_token_stream(),
+            Head::Broken(_) => quote!(::core::unreachable!()),
         };
-        let chain = chain_tokens(chain);
-        let output = Ident::new("output", span);
-        return quote!(#said let #output = #chain; #output);
+        let calls = chain.calls.iter();
+        calls.fold(head, |receiver, call| self.call(receiver, call))
     }
-    let outputs = returned.iter().map(chain_tokens);
-    match &model.definition.body.result {
-        Some(Expr::Tuple(tuple)) => {
-            let mut tokens = TokenStream::new();
-            tuple.paren_token.surround(&mut tokens, |inside| {
-                inside.extend(quote!(#(#outputs),*));
-                if returned.len() == 1 {
-                    inside.extend(quote!(,));
-                }
-            });
-            tokens
-        }
-        _ => quote!(#(#outputs)*),
-    }
-}
 
-fn chain_tokens(chain: &Chain) -> TokenStream {
-    let head = match &chain.head {
-        Head::Read(read) => stream(read),
-        Head::Function {
-            function,
-            paren,
+    /// Reads a stream: itself, or a clone when it is read again.
+    fn stream(&self, read: &Read) -> TokenStream {
+        let ident = &read.ident;
+        if !self.again.contains(&read.place) {
+            return ident.to_token_stream();
+        }
+        quote_spanned!(ident.span()=> #ident.again())
+    }
+
+    /// Arguments in the user's own parentheses.
+    fn args_tokens(&self, paren: &Paren, args: &[Arg]) -> TokenStream {
+        let mut tokens = TokenStream::new();
+        let args = args.iter().map(|arg| self.arg(arg));
+        paren.surround(&mut tokens, |inside| inside.extend(quote!(#(#args),*)));
+        tokens
+    }
+
+    fn call(&self, receiver: TokenStream, call: &Call) -> TokenStream {
+        let Call {
+            dot,
+            method,
+            turbofish,
             args,
-        } => {
-            let args = args_tokens(paren, args);
-            quote!(#function #args)
+            place,
+        } = call;
+        let opens = self.fusion.opens.contains(place);
+        let ends = self.fusion.ends.contains(place);
+        let span = method.span();
+        let open = opens.then(|| quote_spanned!(span=> .chain()));
+        // What is wrong with a step is told where it stands.
+        let last = call.args().last();
+        let last = last.map_or(span, |last| match last {
+            Arg::Value(expr, _) => expr.span(),
+            Arg::Stream(_) => span,
+        });
+        let end = ends.then(|| quote_spanned!(last=> .end()));
+        match args {
+            Some((paren, args)) => {
+                let args = self.args_tokens(paren, args);
+                quote!(#receiver #open #dot #method #turbofish #args #end)
+            }
+            None => quote!(#receiver #dot #method),
         }
-        Head::Plain(expr) => expr.to_token_stream(),
-        Head::Broken(_) => quote!(::core::unreachable!()),
-    };
-    chain.calls.iter().fold(head, call)
-}
-
-/// Reads a stream: itself, or a clone when it is read again.
-fn stream(read: &Read) -> TokenStream {
-    let ident = &read.ident;
-    if !read.again {
-        return ident.to_token_stream();
     }
-    quote_spanned!(ident.span()=> #ident.again())
-}
 
-/// Arguments in the user's own parentheses.
-fn args_tokens(paren: &Paren, args: &[Arg]) -> TokenStream {
-    let mut tokens = TokenStream::new();
-    let args = args.iter().map(arg);
-    paren.surround(&mut tokens, |inside| inside.extend(quote!(#(#args),*)));
-    tokens
-}
-
-fn call(receiver: TokenStream, call: &Call) -> TokenStream {
-    let Call {
-        dot,
-        method,
-        turbofish,
-        args,
-        opens,
-        ends,
-    } = call;
-    let span = method.span();
-    let open = opens.then(|| quote_spanned!(span=> .chain()));
-    let end = ends.then(|| quote_spanned!(span=> .end()));
-    match args {
-        Some((paren, args)) => {
-            let args = args_tokens(paren, args);
-            quote!(#receiver #open #dot #method #turbofish #args #end)
+    /// An argument. Settings are moved into it, or clones of them when they are read again.
+    fn arg(&self, arg: &Arg) -> TokenStream {
+        let (expr, reads) = match arg {
+            Arg::Stream(chain) => return self.chain_tokens(chain),
+            Arg::Value(expr, reads) => (expr, reads),
+        };
+        let mut expr = (**expr).clone();
+        if let (Expr::Closure(closure), false) = (&mut expr, reads.is_empty()) {
+            let span = closure.inputs_begin.span();
+            closure.capture.get_or_insert(syn::Token![move](span));
         }
-        None => quote!(#receiver #dot #method),
-    }
-}
-
-/// An argument. Settings are moved into it, or clones of them when they are read again.
-fn arg(arg: &Arg) -> TokenStream {
-    let (expr, reads) = match arg {
-        Arg::Stream(chain) => return chain_tokens(chain),
-        Arg::Value(expr, reads) => (expr, reads),
-    };
-    let mut expr = (**expr).clone();
-    if let (Expr::Closure(closure), false) = (&mut expr, reads.is_empty()) {
-        let span = closure.inputs_begin.span();
-        closure.capture.get_or_insert(syn::Token![move](span));
-    }
-    // The last read of each setting in here tells whether another place reads it after.
-    let mut last = Vec::<&Read>::new();
-    for read in reads {
-        last.retain(|other| other.ident != read.ident);
-        last.push(read);
-    }
-    let cloned: Vec<_> = last
-        .iter()
-        .filter(|read| read.again)
-        .map(|read| &read.ident)
-        .collect();
-    if cloned.is_empty() {
-        return expr.to_token_stream();
-    }
-    if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
-        return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
-    }
-    let clones = cloned.iter().map(
+        // The last read of each setting in here tells whether another place reads it after.
+        let mut last = Vec::<&Read>::new();
+        for read in reads {
+            last.retain(|other| other.ident != read.ident);
+            last.push(read);
+        }
+        let cloned: Vec<_> = last
+            .iter()
+            .filter(|read| self.again.contains(&read.place))
+            .map(|read| &read.ident)
+            .collect();
+        if cloned.is_empty() {
+            return expr.to_token_stream();
+        }
+        if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
+            return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
+        }
+        let clones = cloned.iter().map(
         |name| quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);),
     );
-    quote!({ #(#clones)* #expr })
+        quote!({ #(#clones)* #expr })
+    }
 }

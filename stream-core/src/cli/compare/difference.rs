@@ -127,7 +127,7 @@ fn only(these: &Rows, others: &Rows) -> Only {
 }
 
 /// The stages from which an output can be reached and that are not exact without a condition.
-fn suspects(spec: &GraphSpec, output: &str) -> Vec<(String, Class)> {
+pub(super) fn suspects(spec: &GraphSpec, output: &str) -> Vec<(String, Class)> {
     let mut before = BTreeSet::new();
     for (index, node) in spec.nodes.iter().enumerate().rev() {
         let is_end = node.kind == "output" && node.port() == Some(output);

@@ -4,11 +4,13 @@
 //! 2. Every sink is replaced by a [digest](digest) of what it would have been given.
 //! 3. Every mode runs several times, the modes in turn, so that a machine that grows warm or busy
 //!    does so for all of them.
-//! 4. The answers are held against those of the first run. Where one differs, both runs are made
+//! 4. With a rate, every input comes at planned times, and [latencies](latency) are taken.
+//! 5. The answers are held against those of the first run. Where one differs, both runs are made
 //!    once more, to show the rows; and the stages before that output that are not *exact* are named.
 
 mod difference;
 mod digest;
+mod latency;
 mod report;
 mod usage;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 pub(super) use difference::Difference;
 use digest::{Content, DigestTap};
+use latency::{Hold, Latencies, Watch};
 pub(super) use report::parse_modes;
 
 use crate::engine::Mode;
@@ -31,6 +34,8 @@ use crate::job::{Counts, Job};
 pub(super) struct Race {
     pub(super) modes: Vec<Mode>,
     pub(super) runs: u64,
+    /// Records a second of each input; as fast as can be where there are none.
+    pub(super) rates: Vec<f64>,
 }
 
 /// What has come of it.
@@ -38,6 +43,7 @@ pub(super) struct Comparison {
     spec: GraphSpec,
     workers: usize,
     modes: Vec<Mode>,
+    rates: Vec<Option<f64>>,
     /// All runs, in the order in which they were made.
     runs: Vec<Run>,
     pub(super) differences: Vec<Difference>,
@@ -52,19 +58,26 @@ struct Run {
     slices: u64,
     counts: Counts,
     outputs: BTreeMap<String, Content>,
+    /// Of a run at a rate.
+    latencies: Option<Latencies>,
 }
 
 /// Which run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct RunName {
     mode: Mode,
+    rate: Option<f64>,
     /// 1 for the first of its mode.
     round: u64,
 }
 
 impl fmt::Display for RunName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, run {}", self.mode, self.round)
+        write!(f, "{}", self.mode)?;
+        if let Some(rate) = self.rate {
+            write!(f, " at {rate} records/s")?;
+        }
+        write!(f, ", run {}", self.round)
     }
 }
 
@@ -86,23 +99,28 @@ impl Race {
         job: &mut Job,
         note: &mut dyn FnMut(&str),
     ) -> Result<Comparison, Error> {
-        check_inputs(job).map_err(Error::Plan)?;
-        let mut runs = Vec::new();
+        check_inputs(job, &self.rates).map_err(Error::Plan)?;
+        let rates: Vec<_> = match &self.rates[..] {
+            [] => vec![None],
+            rates => rates.iter().copied().map(Some).collect(),
+        };
+        let mut names = Vec::new();
         for round in 1..=self.runs {
-            for mode in self.modes.iter().copied() {
-                let name = RunName { mode, round };
-                let number = runs.len() + 1;
-                note(&format!(
-                    "{number}/{}  {name}",
-                    self.runs * self.modes.len() as u64
-                ));
-                runs.push(run(job, name, DigestTap::default())?);
+            for rate in rates.iter().copied() {
+                let modes = self.modes.iter().copied();
+                names.extend(modes.map(|mode| RunName { mode, rate, round }));
             }
+        }
+        let mut runs = Vec::new();
+        for name in &names {
+            note(&format!("{}/{}  {name}", runs.len() + 1, names.len()));
+            runs.push(run(job, *name, DigestTap::default())?);
         }
         let mut comparison = Comparison {
             spec: job.explain()?,
             workers: job.worker_count(),
             modes: self.modes.clone(),
+            rates,
             runs,
             differences: Vec::new(),
         };
@@ -112,7 +130,7 @@ impl Race {
 }
 
 /// Refuses an input that would not give every run the same records.
-fn check_inputs(job: &Job) -> Result<(), Problem> {
+fn check_inputs(job: &Job, rates: &[f64]) -> Result<(), Problem> {
     for (port, source) in job.bindings().sources() {
         let info = &source.info;
         let name = format!("{} source of `{port}`", info.kind);
@@ -120,10 +138,10 @@ fn check_inputs(job: &Job) -> Result<(), Problem> {
             return Err(
                 Problem::new(format!("compare cannot read the {name} more than once"))
                     .detail("every run has to read the same records")
-                    .hint(format!(
-                        "write its records to a file once, with `files::to_json_lines`, and bind \
-                     `{port}` to that"
-                    )),
+                    .hint(
+                        "`--spool 100000` keeps so many records of each partition, if the source \
+                         is bound as `io::spoolable(…)`",
+                    ),
             );
         }
         if info.boundedness != Boundedness::Bounded && job.records_limit().is_none() {
@@ -131,13 +149,27 @@ fn check_inputs(job: &Job) -> Result<(), Problem> {
                 .detail("every run has to read the same records, to the last")
                 .hint("`--limit 100000` reads so many records of each partition, and no more"));
         }
+        if info.boundedness != Boundedness::Bounded && !rates.is_empty() {
+            return Err(Problem::new(format!("compare cannot plan the {name}"))
+                .detail("it does not end by itself: its records come when they come")
+                .hint("`--spool 100000` keeps so many of its records, if it is bound as `io::spoolable(…)`"));
+        }
     }
     Ok(())
 }
 
 /// Makes one run, and measures it.
 fn run(job: &mut Job, name: RunName, tap: DigestTap) -> Result<Run, Error> {
-    let job = job.tapped(Arc::new(tap.clone()))?;
+    let mut job = job.tapped(Arc::new(tap.clone()))?;
+    let watch = match name.rate {
+        None => None,
+        Some(rate) => {
+            let watch = Arc::new(Watch::new(Hold::of(&job.explain()?, name.mode)));
+            job.pace(rate);
+            job = job.timed(watch.clone());
+            Some(watch)
+        }
+    };
     let is_watched = usage::watch_memory();
     let before = usage::cpu();
     let report = job.run(name.mode)?;
@@ -156,6 +188,7 @@ fn run(job: &mut Job, name: RunName, tap: DigestTap) -> Result<Run, Error> {
         slices: report.slices,
         counts: report.counts,
         outputs: tap.contents(),
+        latencies: watch.map(|watch| watch.latencies()),
     })
 }
 

@@ -5,31 +5,49 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::latency::{Latencies, short, sparkline};
 use super::{Comparison, Difference, Run};
 use crate::cli::layout::{Columns, grouped};
 use crate::engine::Mode;
 use crate::error::{Error, Problem};
+use crate::graph::Class;
 
 /// Its [`Display`](fmt::Display) is the table: the modes with the median of their runs, then the
 /// outputs.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rounds = self.runs.len() / self.modes.len().max(1);
+        let rounds = self.runs.len() / (self.modes.len() * self.rates.len()).max(1);
         let plural = |count: usize, word: &str| match count {
             1 => format!("1 {word}"),
             count => format!("{count} {word}s"),
         };
+        let rates = match self.rates[..] {
+            [None] => String::new(),
+            _ => format!(" × {}", plural(self.rates.len(), "rate")),
+        };
         writeln!(
             f,
-            "{}: {} × {}, in turn, {}\n",
+            "{}: {}{rates} × {}, in turn, {}\n",
             self.spec.name,
             plural(self.modes.len(), "mode"),
             plural(rounds, "run"),
             plural(self.workers, "worker"),
         )?;
-        write!(f, "{}\n{}", self.modes_table(), self.outputs_table())
+        match self.rates[..] {
+            [None] => write!(f, "{}", self.modes_table())?,
+            _ => self.write_latencies(f)?,
+        }
+        write!(f, "\n{}", self.outputs_table())?;
+        if self.differences.is_empty() && self.counted_only().is_empty() {
+            let modes = plural(self.modes.len(), "mode");
+            write!(f, "\n  every answer is the same in {modes}\n")?;
+        }
+        Ok(())
     }
 }
+
+/// How many characters the course of a run takes.
+const COURSE: usize = 24;
 
 impl Comparison {
     fn modes_table(&self) -> Columns {
@@ -39,6 +57,7 @@ impl Comparison {
             ">fastest",
             ">slowest",
             ">cpu",
+            ">cpu/record",
             ">records/s",
             ">slices",
             ">memory",
@@ -57,25 +76,96 @@ impl Comparison {
             };
             let records = runs.first().map_or(0, |run| run.records());
             let rate = median(&walls).map(|wall| records as f64 / wall.as_secs_f64().max(1e-9));
-            let memory = sorted(&runs, |run| run.memory_peak).pop();
             table.row([
                 mode.to_string(),
                 seconds(median(&walls)),
                 seconds(walls.first().copied()),
                 seconds(walls.last().copied()),
                 seconds(median(&sorted(&runs, |run| run.cpu))),
+                cpu_a_record(&runs),
                 rate.map_or("–".to_owned(), |rate| grouped(rate as u64)),
                 median(&sorted(&runs, |run| Some(run.slices))).map_or("–".to_owned(), grouped),
-                memory.map_or("–".to_owned(), |bytes| {
-                    format!("{} MiB", bytes.div_ceil(1 << 20))
-                }),
+                memory(&runs),
             ]);
         }
         table
     }
 
+    /// The latencies of each mode at each rate, of all its runs, and their course.
+    fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cases = Vec::new();
+        for rate in &self.rates {
+            for mode in &self.modes {
+                let is_its = |run: &&Run| (run.name.mode, run.name.rate) == (*mode, *rate);
+                let runs: Vec<_> = self.runs.iter().filter(is_its).collect();
+                let mut latencies = Latencies::default();
+                let taken = runs.iter().filter_map(|run| run.latencies.as_ref());
+                taken.for_each(|taken| latencies.merge(taken));
+                cases.push((mode, rate.unwrap_or_default(), runs, latencies));
+            }
+        }
+        let told = || {
+            cases
+                .iter()
+                .flat_map(|(.., told)| told.course(COURSE))
+                .flatten()
+        };
+        let (low, high) = (told().min(), told().max());
+        let (low, high) = (low.unwrap_or_default(), high.unwrap_or_default());
+        let mut table = Columns::new(&[
+            "mode",
+            ">planned",
+            ">reached",
+            ">p50",
+            ">p90",
+            ">p99",
+            ">max",
+            ">cpu/record",
+            ">memory",
+            "course",
+        ]);
+        for (mode, rate, runs, latencies) in &cases {
+            let reached = median(&sorted(runs, |run| Some(run.records_per_second())));
+            table.row([
+                mode.to_string(),
+                format!("{}/s", grouped(*rate as u64)),
+                reached.map_or("–".to_owned(), |rate| {
+                    format!("{}/s", grouped(rate as u64))
+                }),
+                short(latencies.at(0.5)),
+                short(latencies.at(0.9)),
+                short(latencies.at(0.99)),
+                short(latencies.max()),
+                cpu_a_record(runs),
+                memory(runs),
+                sparkline(&latencies.course(COURSE), low, high),
+            ]);
+        }
+        write!(f, "{table}")?;
+        writeln!(
+            f,
+            "\n  latency: from when a record was planned until the sinks have what follows from it\n  \
+             course: the highest latency in each part of a run, ▁ {} to █ {}",
+            short(low),
+            short(high),
+        )
+    }
+
+    /// How a pipeline promises an output: the weakest class of the stages before it.
+    fn promise(&self, output: &str) -> &'static str {
+        let suspects = super::difference::suspects(&self.spec, output);
+        let is = |class| suspects.iter().any(|(_, suspect)| *suspect == class);
+        if is(Class::ExactIfKeyInOneLane) {
+            "exact if each key lives in one lane"
+        } else if is(Class::ExactIfOrderFree) {
+            "exact if order-free"
+        } else {
+            "exact"
+        }
+    }
+
     fn outputs_table(&self) -> Columns {
-        let mut table = Columns::new(&["output", ">rows", "digest", "answer"]);
+        let mut table = Columns::new(&["output", ">rows", "digest", "by its stages", "answer"]);
         let Some((first, others)) = self.runs.split_first() else {
             return table;
         };
@@ -96,7 +186,8 @@ impl Comparison {
             let digest = content
                 .digest
                 .map_or("–".to_owned(), |digest| digest.to_string());
-            table.row([port.clone(), grouped(content.rows), digest, answer]);
+            let promise = self.promise(port).to_owned();
+            table.row([port.clone(), grouped(content.rows), digest, promise, answer]);
         }
         table
     }
@@ -143,6 +234,7 @@ impl Comparison {
                 memory_peak_bytes,
                 late,
                 bad,
+                latency,
                 outputs,
             } = RunReport::of(run);
             for output in outputs {
@@ -157,6 +249,11 @@ impl Comparison {
                     memory_peak_bytes,
                     late,
                     bad,
+                    planned_per_second: latency.planned_per_second,
+                    latency_p50_us: latency.latency_p50_us,
+                    latency_p90_us: latency.latency_p90_us,
+                    latency_p99_us: latency.latency_p99_us,
+                    latency_max_us: latency.latency_max_us,
                     output: output.port,
                     rows: output.rows,
                     digest: output.digest,
@@ -177,6 +274,24 @@ fn sorted<T: PartialOrd>(runs: &[&Run], value: impl Fn(&Run) -> Option<T>) -> Ve
     let mut values: Vec<_> = runs.iter().filter_map(|run| value(run)).collect();
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     values
+}
+
+/// The processor time that a record took, in the middle of these runs.
+fn cpu_a_record(runs: &[&Run]) -> String {
+    let cpu = sorted(runs, |run| {
+        Some(run.cpu?.as_secs_f64() / run.records().max(1) as f64)
+    });
+    median(&cpu).map_or("–".to_owned(), |seconds| {
+        short(Duration::from_secs_f64(seconds))
+    })
+}
+
+/// The most memory that one of these runs had.
+fn memory(runs: &[&Run]) -> String {
+    let peak = sorted(runs, |run| run.memory_peak).pop();
+    peak.map_or("–".to_owned(), |bytes| {
+        format!("{} MiB", bytes.div_ceil(1 << 20))
+    })
 }
 
 /// The middle one; of an even number, the lower of the two in the middle.
@@ -206,7 +321,35 @@ struct RunReport<'a> {
     memory_peak_bytes: Option<u64>,
     late: u64,
     bad: u64,
+    #[serde(flatten)]
+    latency: LatencyReport,
     outputs: Vec<OutputReport<'a>>,
+}
+
+/// The latencies of a run at a rate; nothing of another run.
+#[derive(Clone, Copy, Default, Serialize)]
+struct LatencyReport {
+    planned_per_second: Option<f64>,
+    latency_p50_us: Option<f64>,
+    latency_p90_us: Option<f64>,
+    latency_p99_us: Option<f64>,
+    latency_max_us: Option<f64>,
+}
+
+impl LatencyReport {
+    fn of(run: &Run) -> Self {
+        let Some(latencies) = &run.latencies else {
+            return LatencyReport::default();
+        };
+        let micros = |time: Duration| Some(time.as_secs_f64() * 1e6);
+        LatencyReport {
+            planned_per_second: run.name.rate,
+            latency_p50_us: micros(latencies.at(0.5)),
+            latency_p90_us: micros(latencies.at(0.9)),
+            latency_p99_us: micros(latencies.at(0.99)),
+            latency_max_us: micros(latencies.max()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -228,6 +371,11 @@ struct CsvRow<'a> {
     memory_peak_bytes: Option<u64>,
     late: u64,
     bad: u64,
+    planned_per_second: Option<f64>,
+    latency_p50_us: Option<f64>,
+    latency_p90_us: Option<f64>,
+    latency_p99_us: Option<f64>,
+    latency_max_us: Option<f64>,
     output: &'a str,
     rows: u64,
     digest: Option<String>,
@@ -251,6 +399,7 @@ impl<'a> RunReport<'a> {
             memory_peak_bytes: run.memory_peak,
             late: run.counts.late,
             bad: run.counts.bad,
+            latency: LatencyReport::of(run),
             outputs: run.outputs.iter().map(output).collect(),
         }
     }

@@ -16,6 +16,7 @@ fn race(job: &mut Job) -> Comparison {
     let race = Race {
         modes: modes(MODES),
         runs: 2,
+        rates: Vec::new(),
     };
     race.run(job, &mut |_| ()).unwrap()
 }
@@ -65,6 +66,43 @@ fn exact_answers_are_equal_in_every_mode() {
 }
 
 #[test]
+fn a_race_at_a_rate_tells_the_latency_of_every_record() {
+    let mut job = job(|graph| {
+        let numbers = graph.input::<u64>("numbers");
+        graph.output("counts", numbers.key_by(|n| n % 7).count().changes());
+    })
+    .sink::<Change<u64, u64>>("counts", io::discard());
+    let race = Race {
+        modes: modes("batch,per-record"),
+        runs: 2,
+        rates: vec![1_000.0, 5_000.0],
+    };
+    let comparison = race.run(&mut job, &mut |_| ()).unwrap();
+    assert_eq!(told(&comparison), "");
+    let latencies = |run: &Run| run.latencies.clone().unwrap();
+    let counts: Vec<_> = comparison
+        .runs
+        .iter()
+        .map(|run| latencies(run).count())
+        .collect();
+    assert_eq!(counts, [100; 8]);
+    // A table gives nothing before the end of the plan in batch mode, which is after 100 ms.
+    let [batch, per_record] = [0, 1].map(|run| latencies(&comparison.runs[run]));
+    assert!(batch.max() >= Duration::from_millis(99), "{batch:?}");
+    assert!(per_record.at(0.5) < batch.at(0.5), "{per_record:?}");
+    let text = comparison.to_string();
+    for part in [
+        "  batch       1,000/s ",
+        "  per-record  5,000/s ",
+        " p99 ",
+        "▁",
+        "█",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
 fn a_fold_that_depends_on_the_order_is_found_and_named() {
     let mut job = job(in_order_of_arrival).sink::<Entry<u64, Vec<u64>>>("lists", io::discard());
     let comparison = race(&mut job);
@@ -90,7 +128,9 @@ fn a_port_whose_rows_nothing_can_tell_is_never_called_equal() {
     assert_eq!(comparison.counted_only(), ["numbers"]);
     let text = comparison.to_string();
     assert!(
-        text.contains("100  –       the same number of rows; the rows were not compared"),
+        text.contains(
+            "100  –       exact          the same number of rows; the rows were not compared"
+        ),
         "{text}"
     );
 }
@@ -149,13 +189,41 @@ fn inputs_that_cannot_be_read_again_are_refused_with_the_remedy() {
     let race = Race {
         modes: modes("batch"),
         runs: 1,
+        rates: Vec::new(),
     };
     let told = race.run(&mut once, &mut |_| ()).err().unwrap().to_string();
     assert_eq!(
         told,
         "compare cannot read the channel source of `numbers` more than once: every run has to read \
-         the same records (hint: write its records to a file once, with `files::to_json_lines`, and \
-         bind `numbers` to that)"
+         the same records (hint: `--spool 100000` keeps so many records of each partition, if the \
+         source is bound as `io::spoolable(…)`)"
+    );
+}
+
+#[test]
+fn an_input_that_can_be_read_once_is_compared_once_it_is_kept() {
+    let (sender, source) = io::channel::<u64>(100);
+    (0..50).for_each(|number| sender.send(number).unwrap());
+    let job = |source| {
+        Job::new("kept", |graph| {
+            graph.output("numbers", graph.input::<u64>("numbers"));
+        })
+        .source("numbers", source)
+        .sink::<u64>("numbers", comparable(io::discard()))
+    };
+    let mut kept = job(io::spoolable(source));
+    crate::cli::bind::spool(&mut kept, 30).unwrap();
+    let comparison = race(&mut kept);
+    assert_eq!(told(&comparison), "");
+    assert_eq!(comparison.runs[7].outputs["numbers"].rows, 30);
+
+    let (_sender, source) = io::channel::<u64>(1);
+    let mut once = Job::new("once", |_| ()).source("numbers", source);
+    let told = crate::cli::bind::spool(&mut once, 1);
+    assert_eq!(
+        told.err().unwrap().to_string(),
+        "source `numbers`: `--spool` cannot keep the records of the channel source: nothing says \
+         how one is copied (hint: bind it as `io::spoolable(…)`, if its records are `Clone`)"
     );
 }
 
@@ -174,6 +242,7 @@ fn an_endless_input_can_be_compared_up_to_a_limit() {
     let refused = Race {
         modes: modes("batch"),
         runs: 1,
+        rates: Vec::new(),
     }
     .run(&mut job(), &mut |_| ());
     let refused = refused.err().unwrap().to_string();

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use super::staged::{StagedFile, cannot_create, folder_of};
 use crate::error::Problem;
 use crate::io::canonical::{Canonical, canonical};
-use crate::io::lock;
 use crate::io::place::Place;
 use crate::io::sink::{Sink, SinkInfo, Writer};
 use crate::io::text::{FileRow, OutputFormat, Sequence, Target, TextWriter, cannot_write};
+use crate::io::{Revised, Revision, lock};
 
 /// A sink of files, made by [`files::to_csv`](super::to_csv) or
 /// [`files::to_json_lines`](super::to_json_lines).
@@ -101,6 +101,13 @@ impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
             kind: F::NAME,
             detail,
             atomic: true,
+        }
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
+        match revision {
+            Revision::Path(path) => Some(Ok(Arc::new(FileSink::<F>::new(path)))),
+            _ => None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::paths::{InputFile, find, names};
 use crate::error::Problem;
 use crate::io::place::Place;
 use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
-use crate::io::{lock, threaded};
+use crate::io::{Revised, Revision, lock, threaded};
 
 /// How many files may be read side by side, each with a thread of its own.
 pub const MAX_PARALLEL_FILES: usize = 256;
@@ -153,5 +153,16 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         let folder = self.path.is_dir().then(|| Place::folder(&self.path));
         let files = files.iter().map(|file| Place::file(&file.path));
         files.chain(folder).collect()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        let Revision::Path(path) = revision else {
+            return None;
+        };
+        let there = FileSource::new(path, self.format.clone());
+        Some(Ok(Arc::new(FileSource {
+            in_sequence: self.in_sequence,
+            ..there
+        })))
     }
 }

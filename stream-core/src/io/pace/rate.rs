@@ -3,6 +3,7 @@
 //! With `n` partitions and `r` records a second, record `i` of partition `p` (both from 0) comes
 //! `(i · n + p) / r` seconds after the opening: the partitions take turns.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::place::Place;
-use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
+use crate::io::revise::{Revised, Revision};
+use crate::io::source::{
+    Chunk, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
+};
 use crate::time::Clock;
 
 /// A source at a steady rate; made by [`SourceExt::rate`](crate::io::SourceExt::rate).
@@ -22,7 +26,7 @@ pub struct Rate<S> {
 }
 
 impl<S> Rate<S> {
-    pub(in crate::io) fn new(source: S, per_second: f64) -> Self {
+    pub(crate) fn new(source: S, per_second: f64) -> Self {
         Rate {
             source,
             per_second,
@@ -63,6 +67,15 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
     }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        let around = |source| Rate::new(source, self.per_second);
+        Some(
+            self.source
+                .revised(revision)?
+                .map(|source| Arc::new(around(source)) as _),
+        )
+    }
 }
 
 struct RateReader<T> {
@@ -87,7 +100,13 @@ impl<T> Reader<T> for RateReader<T> {
         let due = (turns / self.partitions) as usize + 1; // `as` saturates
         let before = into.len();
         let status = self.source.read(max.min(due), into)?;
-        self.given += (into.len() - before) as u64;
+        let count = into.len() - before;
+        self.given += count as u64;
+        into.planned = Some(Planned {
+            first: next,
+            micros_between: self.partitions / self.per_micro,
+            count,
+        });
         Ok(status)
     }
 

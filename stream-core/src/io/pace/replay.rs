@@ -12,6 +12,7 @@ use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::lock;
 use crate::io::place::Place;
+use crate::io::revise::{Revised, Revision};
 use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
 use crate::time::{Clock, EventTime};
 
@@ -19,7 +20,7 @@ use crate::time::{Clock, EventTime};
 /// [`SourceExt::replay`](crate::io::SourceExt::replay).
 #[derive(Debug)]
 pub struct Replay<S, F> {
-    source: S,
+    source: Arc<S>,
     speed: f64,
     event_time: Arc<F>,
     /// One for each job that reads the source.
@@ -32,9 +33,19 @@ type Zero = Arc<OnceLock<(EventTime, Duration)>>;
 impl<S, F> Replay<S, F> {
     pub(in crate::io) fn new(source: S, speed: f64, event_time: F) -> Self {
         Replay {
-            source,
+            source: Arc::new(source),
             speed,
             event_time: Arc::new(event_time),
+            zero: Mutex::default(),
+        }
+    }
+
+    /// Another source, or another speed, with the same event time.
+    fn like<R>(&self, source: Arc<R>, speed: f64) -> Replay<R, F> {
+        Replay {
+            source,
+            speed,
+            event_time: self.event_time.clone(),
             zero: Mutex::default(),
         }
     }
@@ -75,6 +86,16 @@ where
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
+        match revision {
+            Revision::Replay(speed) => Some(Ok(Arc::new(self.like(self.source.clone(), *speed)))),
+            _ => {
+                let around = |source| Arc::new(self.like(Arc::new(source), self.speed)) as _;
+                Some(self.source.revised(revision)?.map(around))
+            }
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::error::{Error, Problem};
 use crate::graph::context::Context;
 use crate::graph::node::{Render, stage};
 use crate::graph::{Graph, Stream};
-use crate::io::{BadRecord, Chunk, Opening, Position, ReadStatus, Reader, Waker};
+use crate::io::{BadRecord, Chunk, Opening, Planned, Position, ReadStatus, Reader, Waker};
 use crate::observe::Counter;
 use crate::state::snapshot::PartitionEnd;
 
@@ -37,8 +37,10 @@ use crate::state::snapshot::PartitionEnd;
 const CHUNK_RECORDS: u64 = 1_024;
 /// How many bytes are read at once, as far as the reader counts them.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// How many chunks are read before the other operators have their turn.
-const CHUNKS: usize = 4;
+/// How many full chunks are read before the other operators have their turn, and how many at most, for
+/// some readers give one record at a time.
+const TURN_FULL: u64 = 4;
+const TURN_CHUNKS: usize = 32;
 
 impl Graph {
     /// An input port: the job binds a source to its name.
@@ -87,6 +89,7 @@ struct Got {
     count: usize,
     bytes: u64,
     bad: Vec<BadRecord>,
+    planned: Option<Planned>,
 }
 
 impl Got {
@@ -118,6 +121,7 @@ impl<T: 'static> Reads for TypedReader<T> {
             count,
             bytes,
             bad,
+            planned: chunk.planned,
         };
         Ok((status, got))
     }
@@ -312,12 +316,18 @@ impl Input {
         }
         self.activation += 1;
         self.look_around();
-        for _ in 0..CHUNKS {
+        let (mut records, mut bytes) = (0, 0);
+        for _ in 0..TURN_CHUNKS {
             // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
             let goes_on = local.epochs.stop().is_none() && local.epochs.has_room();
-            if !goes_on || !self.read_chunk(capability, output) {
+            let is_full = records >= TURN_FULL * CHUNK_RECORDS || bytes >= TURN_FULL * CHUNK_BYTES;
+            if !goes_on || is_full {
                 break;
             }
+            let Some(read) = self.read_chunk(capability, output) else {
+                break;
+            };
+            (records, bytes) = (records + read.0, bytes + read.1);
         }
         let has_ended = self.open == 0;
         if has_ended || local.epochs.stop().is_some() {
@@ -381,30 +391,33 @@ impl Input {
         }
     }
 
-    /// Reads and sends one chunk. Tells whether there was one.
-    fn read_chunk(&mut self, capability: &mut Capability<u64>, output: &mut Output<'_>) -> bool {
+    /// Reads and sends one chunk. Gives its records and bytes, if there was one.
+    fn read_chunk(
+        &mut self,
+        capability: &mut Capability<u64>,
+        output: &mut Output<'_>,
+    ) -> Option<(u64, u64)> {
         let room = self.local.epochs.room().min(CHUNK_RECORDS);
         if room == 0 {
-            return false;
+            return None;
         }
         let progress_of = |number: usize| self.local.progress_of(self.lanes[number].lane);
-        let Some(number) = self.ready.take(self.activation, progress_of) else {
-            return false;
-        };
+        let number = self.ready.take(self.activation, progress_of)?;
         let lane = &mut self.lanes[number];
         // An exchange, no mere store: what was there before a call that this one forgets is read now.
         lane.is_woken.swap(false, Ordering::AcqRel);
         let Some(reader) = &mut lane.reader else {
-            return true; // it was ended meanwhile
+            return Some((0, 0)); // it was ended meanwhile
         };
         let max = room.min(lane.quota.unwrap_or(u64::MAX));
         let (status, got) = match reader.read(max as usize) {
             Ok(read) => read,
             Err(problem) => {
                 self.fail(problem);
-                return false;
+                return None;
             }
         };
+        let read = (got.all(), got.bytes);
         lane.end = PartitionEnd {
             position: reader.position(),
             ended: status == ReadStatus::Ended,
@@ -428,7 +441,7 @@ impl Input {
         }
         let lane = lane.lane;
         self.send_chunk(lane, has_ended, got, capability, output);
-        true
+        Some(read)
     }
 
     /// Sends what was read, and counts it: records that could not be read count, too, for they come
@@ -458,6 +471,9 @@ impl Input {
         let strict = local.mode == Mode::PerRecordStrict;
         if strict && let Some(epoch) = epochs.claim(all, got.bytes, now, acknowledged) {
             capability.downgrade(&epoch);
+        }
+        if let (Some(timing), Some(planned)) = (&local.timing, got.planned) {
+            timing.sent(*capability.time(), planned);
         }
         if got.count > 0 || has_ended {
             let progress = match has_ended {

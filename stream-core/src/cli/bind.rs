@@ -1,0 +1,258 @@
+//! What the command line changes about the sources and sinks that the program has bound: where
+//! they are, at what pace they give their records, whether they are kept in memory.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::line::{FeedLine, PaceLine};
+use crate::error::{Error, Problem};
+use crate::io::{Boundedness, Revision};
+use crate::job::Job;
+
+/// `PORT=PATH`, as `--input` and `--output` take it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PortPath {
+    port: String,
+    path: PathBuf,
+}
+
+impl FromStr for PortPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected PORT=PATH, like clicks=today.csv".to_owned();
+        let (port, path) = text.split_once('=').ok_or_else(expected)?;
+        let path = path.strip_prefix("file:").unwrap_or(path);
+        if port.is_empty() || path.is_empty() {
+            return Err(expected());
+        }
+        Ok(PortPath {
+            port: port.to_owned(),
+            path: path.into(),
+        })
+    }
+}
+
+/// Puts sources at other paths.
+pub(super) fn feed(job: &mut Job, line: &FeedLine) -> Result<(), Error> {
+    for PortPath { port, path } in &line.input {
+        let sources = &mut job.bindings_mut().sources;
+        let names = || sources.keys().map(String::as_str).collect::<Vec<_>>();
+        let Some(source) = sources.get(port) else {
+            return Err(Error::Plan(no_port("input", port, &names())));
+        };
+        let revised = source.revised(&Revision::Path(path.clone()));
+        let revised = revised
+            .unwrap_or_else(|| Err(no_path("input", port, source.info.kind)))
+            .map_err(|problem| Error::Source {
+                port: port.clone(),
+                problem,
+            })?;
+        sources.insert(port.clone(), revised);
+    }
+    Ok(())
+}
+
+/// Puts sinks at other paths.
+pub(super) fn direct(job: &mut Job, outputs: &[PortPath]) -> Result<(), Error> {
+    for PortPath { port, path } in outputs {
+        let sinks = &mut job.bindings_mut().sinks;
+        let names = || sinks.keys().map(String::as_str).collect::<Vec<_>>();
+        let Some(sink) = sinks.get(port) else {
+            return Err(Error::Plan(no_port("output", port, &names())));
+        };
+        let revised = sink.revised(&Revision::Path(path.clone()));
+        let revised = revised
+            .unwrap_or_else(|| Err(no_path("output", port, sink.info().kind)))
+            .map_err(|problem| Error::Sink {
+                port: port.clone(),
+                problem,
+            })?;
+        sinks.insert(port.clone(), revised);
+    }
+    Ok(())
+}
+
+fn no_port(flag: &str, port: &str, names: &[&str]) -> Problem {
+    let problem = Problem::new(format!("`--{flag} {port}=…`: there is no {flag} `{port}`"));
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    match &names[..] {
+        [] => problem.hint(format!("the job has no {flag}s")),
+        names => problem.hint(format!("the {flag}s are {}", names.join(", "))),
+    }
+}
+
+fn no_path(flag: &str, port: &str, kind: &str) -> Problem {
+    let what = format!("`--{flag} {port}=…` cannot put what is bound to `{port}` elsewhere");
+    Problem::new(what)
+        .detail(format!(
+            "a {kind} that the program makes has no path to be replaced"
+        ))
+        .hint("bind it as `io::at(path, |path| …)`, with a function that makes it of a path")
+}
+
+/// Gives sources a pace.
+pub(super) fn pace(job: &mut Job, line: &PaceLine) -> Result<(), Error> {
+    if let Some(rate) = line.rate
+        && job.pace(rate) == 0
+    {
+        let problem = Problem::new(format!("`--rate {rate}` has no source to pace"))
+            .detail("none of them is bounded: their records come when they come")
+            .hint("leave it out, or read from files or a vector");
+        return Err(Error::Plan(problem));
+    }
+    let Some(speed) = line.replay else {
+        return Ok(());
+    };
+    let mut replayed = 0;
+    for (port, source) in &mut job.bindings_mut().sources {
+        if source.info.boundedness != Boundedness::Bounded {
+            continue;
+        }
+        if let Some(revised) = source.revised(&Revision::Replay(speed)) {
+            *source = revised.map_err(|problem| Error::Source {
+                port: port.clone(),
+                problem,
+            })?;
+            replayed += 1;
+        }
+    }
+    match replayed {
+        0 => Err(Error::Plan(
+            Problem::new(format!("`--replay {speed}` has no source to replay"))
+                .detail("none of them knows the event time of its records")
+                .hint("bind one as `source.replay(1.0, |record| …)`, or give `--rate`"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the first records of each source that gives them only once, or has no end.
+pub(super) fn spool(job: &mut Job, records: u64) -> Result<(), Error> {
+    let most = usize::try_from(records).unwrap_or(usize::MAX);
+    for (port, source) in &mut job.bindings_mut().sources {
+        let info = &source.info;
+        if info.repeatable && info.boundedness == Boundedness::Bounded {
+            continue;
+        }
+        let no_spool = || {
+            let what = format!(
+                "`--spool` cannot keep the records of the {} source",
+                info.kind
+            );
+            Err(Problem::new(what)
+                .detail("nothing says how one is copied")
+                .hint("bind it as `io::spoolable(…)`, if its records are `Clone`"))
+        };
+        let revised = source.revised(&Revision::Spool(most));
+        let revised = revised
+            .unwrap_or_else(no_spool)
+            .map_err(|problem| Error::Source {
+                port: port.clone(),
+                problem,
+            })?;
+        *source = revised;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{self, SourceExt, files};
+    use crate::{EventTime, Mode};
+
+    /// Copies numbers from `in` to `out`.
+    fn job(source: impl io::Source<u64>, sink: impl io::Sink<u64>) -> Job {
+        Job::new("copy", |graph| {
+            graph.output("out", graph.input::<u64>("in"));
+        })
+        .source("in", source)
+        .sink("out", sink)
+    }
+
+    fn paths(texts: &[&str]) -> Vec<PortPath> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn told(done: Result<(), Error>) -> String {
+        done.err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_source_and_a_sink_stand_where_the_command_line_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("numbers.jsonl"), "1\n2\n").unwrap();
+        let source = files::json_lines::<u64>("nowhere.jsonl");
+        let sink = files::to_json_lines("nowhere/");
+        let mut job = job(source, io::comparable(sink));
+        let input = paths(&[&format!("in=file:{}", path("numbers.jsonl"))]);
+        feed(&mut job, &FeedLine { input }).unwrap();
+        direct(&mut job, &paths(&[&format!("out={}", path("copy.jsonl"))])).unwrap();
+        job.run(Mode::Batch).unwrap();
+        let copy = std::fs::read_to_string(path("copy.jsonl")).unwrap();
+        assert_eq!(copy, "1\n2\n");
+    }
+
+    #[test]
+    fn what_has_no_path_says_how_to_give_it_one() {
+        let mut job = job(io::vec(vec![1]), io::discard());
+        let input = paths(&["in=a.csv"]);
+        assert_eq!(
+            told(feed(&mut job, &FeedLine { input })),
+            "source `in`: `--input in=…` cannot put what is bound to `in` elsewhere: a vec that the \
+             program makes has no path to be replaced (hint: bind it as `io::at(path, |path| …)`, \
+             with a function that makes it of a path)"
+        );
+        let output = told(direct(&mut job, &paths(&["out=a.csv"])));
+        assert!(
+            output.starts_with("sink `out`: `--output out=…` cannot put"),
+            "{output}"
+        );
+        assert_eq!(
+            told(direct(&mut job, &paths(&["on=a.csv"]))),
+            "`--output on=…`: there is no output `on` (hint: the outputs are `out`)"
+        );
+        for text in ["in", "=a", "in=", "in=file:"] {
+            let told = text.parse::<PortPath>().unwrap_err();
+            assert_eq!(told, "expected PORT=PATH, like clicks=today.csv", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pace_without_a_source_that_can_keep_it_is_refused() {
+        let (_sender, source) = io::channel(1);
+        let rate = PaceLine {
+            rate: Some(5.0),
+            replay: None,
+        };
+        let refused = told(pace(&mut job(source, io::discard()), &rate));
+        assert!(
+            refused.starts_with("`--rate 5` has no source to pace: none of"),
+            "{refused}"
+        );
+        let replay = PaceLine {
+            rate: None,
+            replay: Some(2.5),
+        };
+        let refused = told(pace(&mut job(io::vec(vec![1]), io::discard()), &replay));
+        assert!(
+            refused.starts_with("`--replay 2.5` has no source to replay"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_replay_goes_by_as_fast_as_the_command_line_says() {
+        // Half a year at the speed of the program, which nobody waits for.
+        let source = io::vec(vec![0, 15_000_000]).replay(1.0, |secs| EventTime::secs(*secs as i64));
+        let mut job = job(source, io::discard());
+        let replay = PaceLine {
+            rate: None,
+            replay: Some(1e9),
+        };
+        pace(&mut job, &replay).unwrap();
+        assert_eq!(job.run(Mode::Batch).unwrap().counts.read["in"], 2);
+    }
+}
