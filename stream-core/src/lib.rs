@@ -123,12 +123,13 @@ pub mod __private {
     pub use crate::testing::check_modes;
 }
 
-/// What a pipeline is written with.
+/// What a pipeline is written with, and what its job is usually given.
 pub mod prelude {
     pub use crate::graph::{Changes, Graph, Keyed, Mixed, Stream, Table, Timed};
+    pub use crate::io::{self, SourceExt};
     pub use crate::ops::{Change, Entry, Windowed};
     pub use crate::pipeline;
-    pub use crate::run::{Job, Mode};
+    pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
 }

@@ -160,7 +160,20 @@ impl Job {
     ///
     /// # Errors
     /// When there is no such setting, or the text is no value of it.
-    pub fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
+    ///
+    /// ```
+    /// use stream_core::Job;
+    ///
+    /// let error = Job::new("job", |_| {}).set("least", "3").unwrap_err();
+    /// assert!(error.to_string().contains("has no setting `least`"));
+    /// ```
+    pub fn set(self, name: &str, text: &str) -> Result<Self, Error> {
+        self.set_by_text(name, text)?;
+        Ok(self)
+    }
+
+    /// As [`set`](Job::set), for who has borrowed the job.
+    pub(crate) fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
         let done = match &self.set_text {
             Some(set) => set(name, text),
             None => Err(
@@ -205,10 +218,17 @@ impl Job {
         self
     }
 
-    /// Sets how workers wait when they have nothing to do.
-    pub fn wait(mut self, wait: Wait) -> Self {
+    /// Sets what workers do while they have nothing to do, as `--wait` does.
+    /// ([`Handle::wait`] is another thing: it waits for the end of the job.)
+    pub fn idle(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
+    }
+
+    /// The name by which the command line calls [`idle`](Job::idle).
+    #[cfg(feature = "cli")]
+    pub(crate) fn wait(self, wait: Wait) -> Self {
+        self.idle(wait)
     }
 
     /// Sets the clock, so that a test can drive it by hand.
