@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
-use crate::job::{Handle, Report};
+use crate::job::{Handle, Report, Share};
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
 
@@ -90,6 +90,16 @@ pub trait PipelineJob: Sized {
     /// Sets how far a record may leap ahead of its lane; see [`Job::max_leap`].
     fn max_leap(self, leap: Leap) -> Self {
         self.change(|job| job.max_leap(leap))
+    }
+
+    /// Sets how many of an input's records may be late; see [`Job::max_late`].
+    fn max_late(self, share: Share) -> Self {
+        self.change(|job| job.max_late(share))
+    }
+
+    /// Sets how many of an input's records may be bad; see [`Job::max_bad`].
+    fn max_bad(self, share: Share) -> Self {
+        self.change(|job| job.max_bad(share))
     }
 
     /// Starts from the state of a job that was stopped, on any number of workers.
@@ -309,6 +319,23 @@ impl Settings {
     }
 }
 
+/// The settings of a job's command line.
+struct SettingsByText {
+    settings: Arc<Mutex<Settings>>,
+    set: SetByText,
+}
+
+impl crate::job::Settings for SettingsByText {
+    fn set(&self, name: &str, text: &str) -> Result<(), Problem> {
+        (self.set)(&mut lock(&self.settings), name, text)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let settings = lock(&self.settings);
+        settings.0.iter().any(|(given, _)| *given == name)
+    }
+}
+
 /// Gives a setting a value by text.
 pub type SetByText = fn(&mut Settings, &str, &str) -> Result<(), Problem>;
 
@@ -414,15 +441,17 @@ impl Draft {
         set: SetByText,
     ) -> Self {
         let settings = Arc::new(Mutex::new(settings));
-        let (given, told) = (settings.clone(), settings.clone());
+        let given = settings.clone();
         let job = Job::new(outline.name, move |graph| {
             let settings = lock(&given).clone();
             graph.begin_own();
             build(graph, &settings);
         });
-        let job = job
-            .outlined(outline)
-            .settings_by_text(move |name, text| set(&mut lock(&told), name, text));
+        let by_text = SettingsByText {
+            settings: settings.clone(),
+            set,
+        };
+        let job = job.outlined(outline, by_text);
         Draft { job, settings }
     }
 

@@ -39,6 +39,7 @@ pub(super) fn pipeline(job: &Job, outline: Option<&Outline>) -> String {
         let OutlineSetting { name, of, default } = setting;
         let default = match default {
             Some(value) => format!("{value} by default"),
+            None if job.has_setting(name) => "given by the program".to_owned(),
             None => "no default".to_owned(),
         };
         let given = format!("{default}, --set {name}=…");

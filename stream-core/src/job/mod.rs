@@ -77,8 +77,8 @@ pub struct Job {
     /// How many records may be late and bad.
     limits: Limits,
     start: Snapshot,
-    /// Gives a setting of the pipeline its value by text, when the pipeline has settings.
-    set_text: Option<Arc<SetText>>,
+    /// The settings of the pipeline, where it is told as a `#[pipeline]`.
+    settings: Option<Arc<dyn Settings>>,
     /// The pipeline as it is written, where that is known.
     outline: Option<&'static Outline>,
     /// What takes the place of every sink.
@@ -101,8 +101,14 @@ impl fmt::Debug for Job {
 
 pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
 
-/// What gives a setting, told by name, a value, told by text.
-pub(crate) type SetText = dyn Fn(&str, &str) -> Result<(), Problem> + Send + Sync;
+/// The settings of a pipeline, by name.
+pub(crate) trait Settings: Send + Sync {
+    /// Gives one its value, told by text.
+    fn set(&self, name: &str, text: &str) -> Result<(), Problem>;
+
+    /// Whether one has a value.
+    fn has(&self, name: &str) -> bool;
+}
 
 /// The pipeline, and the description that every worker's copy must have.
 pub(crate) struct Plan {
@@ -126,7 +132,7 @@ impl Job {
             leap: None,
             limits: Limits::default(),
             start: Snapshot::default(),
-            set_text: None,
+            settings: None,
             outline: None,
             tap: None,
             timing: None,
@@ -134,20 +140,23 @@ impl Job {
         }
     }
 
-    /// Lets settings be given by text.
-    pub(crate) fn settings_by_text(
+    /// Says how the pipeline is written, and what its settings are.
+    pub(crate) fn outlined(
         mut self,
-        set: impl Fn(&str, &str) -> Result<(), Problem> + Send + Sync + 'static,
+        outline: &'static Outline,
+        settings: impl Settings + 'static,
     ) -> Self {
-        self.set_text = Some(Arc::new(set));
+        self.outline = Some(outline);
+        self.settings = Some(Arc::new(settings));
         self
     }
 
-    /// Says how the pipeline is written, for the help of its command line.
-    #[doc(hidden)]
-    pub fn outlined(mut self, outline: &'static Outline) -> Self {
-        self.outline = Some(outline);
-        self
+    /// Whether a setting of the pipeline has a value.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_setting(&self, name: &str) -> bool {
+        self.settings
+            .as_ref()
+            .is_some_and(|settings| settings.has(name))
     }
 
     /// The pipeline as it is written, where that is known.
@@ -174,8 +183,8 @@ impl Job {
 
     /// As [`set`](Job::set), for who has borrowed the job.
     pub(crate) fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
-        let done = match &self.set_text {
-            Some(set) => set(name, text),
+        let done = match &self.settings {
+            Some(settings) => settings.set(name, text),
             None => Err(
                 Problem::new(format!("the pipeline has no setting `{name}`"))
                     .hint("settings are the parameters of a function with `#[pipeline]`"),
@@ -358,7 +367,7 @@ impl Job {
             leap: self.leap,
             limits: self.limits,
             start: self.start.clone(),
-            set_text: self.set_text.clone(),
+            settings: self.settings.clone(),
             outline: self.outline,
             tap: Some(tap),
             timing: None,
