@@ -271,7 +271,7 @@ fn ours(plan: Plan, wait: Wait) -> Arrivals {
         .source("in", plan)
         .sink("out", Clocked(total.clone()))
         .workers(WORKERS)
-        .wait(wait)
+        .idle(wait)
         .run(Mode::PerRecord)
         .expect("the pipeline of the benchmark runs");
     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,7 +41,7 @@ pub fn sessions(clicks: Stream<Click>, gap: Gap) -> (Timed<Session>, Stream<Clic
     let sessions = timed
         .key_by(|click| click.user_id.clone())
         .session(gap)
-        .fold(start, |tally, click| merge(tally, start(click)), merge)
+        .fold(Tally::default, add, merge)
         .map(
             |Windowed {
                  key: user,
@@ -59,11 +59,12 @@ pub fn sessions(clicks: Stream<Click>, gap: Gap) -> (Timed<Session>, Stream<Clic
     (sessions, late)
 }
 
-fn start(click: Click) -> Tally {
-    (1, u64::from(click.event == "purchase"))
+fn add((clicks, purchases): &mut Tally, click: Click) {
+    *clicks += 1;
+    *purchases += u64::from(click.event == "purchase");
 }
 
-fn merge(tally: &mut Tally, more: Tally) {
-    tally.0 += more.0;
-    tally.1 += more.1;
+fn merge((clicks, purchases): &mut Tally, later: Tally) {
+    *clicks += later.0;
+    *purchases += later.1;
 }

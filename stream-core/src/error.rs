@@ -69,6 +69,8 @@ impl Error {
 /// What failed, the detail, the hint: the body of every error of this crate, and what an
 /// implementation of [`Source`](crate::io::Source) or [`Sink`](crate::io::Sink) returns.
 ///
+/// A part is added by the method that has its name, and read by the one that ends in `_text`.
+///
 /// ```
 /// use stream_core::Problem;
 ///

@@ -72,9 +72,9 @@ pub trait PipelineJob: Sized {
         self.change(|job| job.workers(workers))
     }
 
-    /// Sets how workers wait when they have nothing to do.
-    fn wait(self, wait: Wait) -> Self {
-        self.change(|job| job.wait(wait))
+    /// Sets what workers do while they have nothing to do; see [`Job::idle`].
+    fn idle(self, wait: Wait) -> Self {
+        self.change(|job| job.idle(wait))
     }
 
     /// Sets the clock, so that a test can drive it by hand.

@@ -4,10 +4,16 @@
 //! its ports to [sources and sinks](io) and runs it in a [`Mode`]; the results are the same in
 //! every mode. The engine is timely dataflow.
 
+#![warn(missing_debug_implementations)]
+
 #[cfg(feature = "cli")]
 mod cli;
 pub(crate) mod engine;
 pub mod error;
+#[allow(
+    missing_debug_implementations,
+    reason = "what the code of `#[pipeline]` holds is no part of the API"
+)]
 mod expanded;
 pub mod graph;
 pub mod io;
@@ -117,12 +123,13 @@ pub mod __private {
     pub use crate::testing::check_modes;
 }
 
-/// What a pipeline is written with.
+/// What a pipeline is written with, and what its job is usually given.
 pub mod prelude {
     pub use crate::graph::{Changes, Graph, Keyed, Mixed, Stream, Table, Timed};
+    pub use crate::io::{self, SourceExt};
     pub use crate::ops::{Change, Entry, Windowed};
     pub use crate::pipeline;
-    pub use crate::run::{Job, Mode};
+    pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
 }

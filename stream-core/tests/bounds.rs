@@ -221,7 +221,7 @@ fn a_worker_without_a_partition_acknowledges_what_the_others_read() {
 fn a_job_that_spins_does_what_one_that_parks_does() {
     everywhere(&[1, 2], |mode, workers| {
         let (sink, rows) = io::collect::<u64>();
-        let job = Job::new("job", pipeline).wait(stream_core::run::Wait::Spin);
+        let job = Job::new("job", pipeline).idle(stream_core::run::Wait::Spin);
         let numbers = vec![(0..50).collect(), (50..100_u64).collect()];
         let job = job
             .source("numbers", io::partitions(numbers))

@@ -115,7 +115,7 @@ fn windows_over_windows_and_a_plain_stream_lose_nothing() {
             let both = tens.map(|window| window.value).union(timed.map(|_| 1));
             let twenties = both.key_by(|_| 0_u8).tumbling(Size::secs(20));
             let sum = |sum: &mut u64, n| *sum += n;
-            graph.output("windows", twenties.fold(|n| n, sum, sum));
+            graph.output("windows", twenties.fold(|| 0, sum));
         });
         let seconds = io::partitions(vec![(0_i64..600).collect(), (0..600).collect()]);
         let job = job.source("seconds", seconds).sink("windows", sink);
@@ -146,7 +146,7 @@ fn windows_of_a_slow_input_hold_the_time_of_whoever_reads_them() {
                 .union(timed("fast").map(|_| 1));
             let twenties = both.key_by(|_| 0_u8).tumbling(Size::secs(20));
             let sum = |sum: &mut u64, n| *sum += n;
-            graph.output("windows", twenties.fold(|n| n, sum, sum));
+            graph.output("windows", twenties.fold(|| 0, sum));
         });
         let slow = [vec![Step::Wait(gate.clone())], give(0..60)].concat();
         let fast = [give(0..50), vec![Step::Wait(gate.clone())], give(50..60)].concat();
@@ -177,7 +177,7 @@ fn a_table_of_overtaken_records_is_written_though_there_are_none() {
                 .event_time(time, Lateness::secs(0).leap(Leap::ANY));
             let tens = timed.key_by(|_| 0_u8).tumbling(Size::secs(10));
             let sum = |sum: &mut i64, n| *sum += n;
-            let (sums, overtaken) = tens.fold_with_overtaken(|n| n, sum, sum);
+            let (sums, overtaken) = tens.fold_with_overtaken(|| 0, sum);
             graph.output("windows", sums.map(|window| window.value));
             graph.output("overtaken", overtaken.key_by(|_| 0_u8).count());
         });

@@ -24,7 +24,7 @@ fn pass(graph: &Graph) {
 }
 
 fn assert_mistake(job: Job, mode: Mode, what: &str, detail: Option<&str>, hint: Option<&str>) {
-    let error = job.start(mode).err().expect("the job does not start");
+    let error = job.start(mode).expect_err("the job does not start");
     assert!(matches!(error, Error::Plan(_)), "{error}");
     let (said, because, remedy) = parts(&error);
     let said = (said.as_str(), because.as_deref(), remedy.as_deref());

@@ -55,6 +55,10 @@ fn divide(partitions: &[Vec<Click>]) -> (Vec<Click>, Vec<Click>) {
 /// What is folded in windows: count, sum and the last by (second, number); order-free.
 type Summary = (u64, u64, (i64, u64));
 
+fn nothing() -> Summary {
+    (0, 0, (i64::MIN, 0))
+}
+
 fn start((_, second, number): Click) -> Summary {
     (1, number, (second, number))
 }
@@ -210,7 +214,7 @@ fn tumbling_windows() {
                 .0
                 .key_by(|c| c.0)
                 .tumbling(Size::secs(25))
-                .fold(start, extend, merge)
+                .fold(nothing, extend)
         });
 }
 
@@ -312,7 +316,7 @@ fn session_windows() {
             let clicks = timed(clicks).0.key_by(|click| click.0);
             clicks
                 .session(Gap::secs(GAP as u64))
-                .fold(start, extend, merge)
+                .fold(nothing, extend, merge)
         });
 }
 
@@ -365,9 +369,7 @@ fn windows_of_windows() {
                 .count();
             let counts = small.map(|window| window.value).key_by(|_| ());
             let most = |most: &mut u64, count: u64| *most = count.max(*most);
-            let large = counts
-                .tumbling(Size::secs(30))
-                .fold(|count| count, most, most);
+            let large = counts.tumbling(Size::secs(30)).fold(|| 0, most);
             large.map(|window| (window.start.as_millis() / 1_000, window.value))
         });
 }

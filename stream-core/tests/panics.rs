@@ -127,13 +127,13 @@ fn a_panic_in_the_fold_of_a_table_names_the_table() {
 fn a_panic_in_the_fold_of_a_window_names_the_window() {
     everywhere(&[1, 2], |mode, workers| {
         assert_panic("job/tumbling", mode, workers, |numbers| {
-            let start = |n: u64| {
+            let add = |sum: &mut u64, n: u64| {
                 trip(n, line!());
-                n
+                *sum += n;
             };
             let (timed, _) = numbers.event_time(seconds, Lateness::secs(9).leap(Leap::ANY));
             let windows = timed.key_by(|n| *n).tumbling(Size::secs(1));
-            windows.fold(start, |sum, n| *sum += n, |sum, other| *sum += other)
+            windows.fold(|| 0, add)
         });
     });
 }

@@ -13,15 +13,12 @@ struct Click {
     is_bot: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Session {
     clicks: u64,
 }
 
 impl Session {
-    fn start(_: Click) -> Self {
-        Session { clicks: 1 }
-    }
     fn extend(&mut self, _: Click) {
         self.clicks += 1;
     }
@@ -37,7 +34,7 @@ fn sessions(clicks: Stream<Click>, gap: Gap) -> (Timed<Windowed<u64, Session>>, 
         .filter(|click| !click.is_bot)
         .event_time(|click| click.at, Lateness::secs(30));
     let sessions = timed.key_by(|click| click.user).session(gap).fold(
-        Session::start,
+        Session::default,
         Session::extend,
         Session::merge,
     );
@@ -88,7 +85,7 @@ fn the_graph_is_that_of_the_fluent_api() {
             .key_by(|click| click.user)
             .named("sessions/key_by")
             .session(Gap::secs(25))
-            .fold(Session::start, Session::extend, Session::merge)
+            .fold(Session::default, Session::extend, Session::merge)
             .named("sessions/session");
         graph.output("sessions", sessions);
         graph.output("late", late);
@@ -352,7 +349,7 @@ fn a_fingerprint_covers_settings_and_types_and_no_names_of_stages() {
         let (on_time, late) = clicks.event_time(|click| click.at, Lateness::secs(30));
         late.discard();
         let windows = on_time.key_by(|click| click.user).session(gap);
-        windows.fold(Session::start, Session::extend, Session::merge)
+        windows.fold(Session::default, Session::extend, Session::merge)
     }
     let spec = renamed::job().gap(Gap::mins(1)).explain().unwrap();
     let stage = spec

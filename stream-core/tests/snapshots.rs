@@ -44,10 +44,7 @@ fn pipeline(graph: &Graph) {
     graph.output("session", timed.clone().session(Gap::secs(9)).count());
     let sum = |sum: &mut u64, click: Click| *sum += click.price;
     let sums = timed.tumbling(Size::secs(60));
-    graph.output(
-        "tumbling",
-        sums.fold(|click| click.price, sum, |sum, other| *sum += other),
-    );
+    graph.output("tumbling", sums.fold(|| 0, sum));
 }
 
 /// What one job has written, in an order that does not depend on the run.

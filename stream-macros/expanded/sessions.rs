@@ -42,7 +42,7 @@ pub fn sessions(
     let sessions = timed
         .key_by(|click| click.user)
         .session(gap)
-        .fold(Session::start, Session::extend, Session::merge);
+        .fold(Session::default, Session::extend, Session::merge);
     (sessions, late)
 }
 ///The pipeline [`sessions`](fn@sessions) as an object: its graph, its jobs, its tests.

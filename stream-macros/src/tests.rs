@@ -106,7 +106,7 @@ fn the_lead_example_expands_as_written_down() {
             let sessions = timed
                 .key_by(|click| click.user)
                 .session(gap)
-                .fold(Session::start, Session::extend, Session::merge);
+                .fold(Session::default, Session::extend, Session::merge);
             (sessions, late)
         }
     };

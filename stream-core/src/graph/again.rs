@@ -24,26 +24,38 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 }
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q, T, K: Kind> Keyed<Q, T, K> {
     /// A second handle to the same stream.
     #[doc(hidden)]
-    pub fn again(&self) -> Self {
+    pub fn again(&self) -> Self
+    where
+        Q: Key,
+        T: Record,
+    {
         self.clone()
     }
 }
 
-impl<Q: Key, V: Record> Table<Q, V> {
+impl<Q, V> Table<Q, V> {
     /// A second handle to the same table.
     #[doc(hidden)]
-    pub fn again(&self) -> Self {
+    pub fn again(&self) -> Self
+    where
+        Q: Key,
+        V: Record,
+    {
         self.clone()
     }
 }
 
-impl<Q: Key, V: Record> Changes<Q, V> {
+impl<Q, V> Changes<Q, V> {
     /// A second handle to the same changes.
     #[doc(hidden)]
-    pub fn again(&self) -> Self {
+    pub fn again(&self) -> Self
+    where
+        Q: Key,
+        V: Record,
+    {
         self.clone()
     }
 }

@@ -5,7 +5,7 @@
 //! chain of one step: a row of those still costs one timely operator, but hands batches from step
 //! to step.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
@@ -19,7 +19,7 @@ use crate::engine::batch::Segment;
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
 use crate::engine::lane::Progress;
-use crate::state::record::{Key, Record, Stamp};
+use crate::state::record::Stamp;
 
 /// What a stateless stage does with one record: it hands on none, one or many.
 pub trait Step<A>: 'static {
@@ -59,6 +59,12 @@ pub struct Chain<T, K: Kind, P, O = T> {
     step: P,
     /// What comes out of it.
     out: PhantomData<fn() -> O>,
+}
+
+impl<T, K: Kind, P, O> fmt::Debug for Chain<T, K, P, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Chain").field(&self.input).finish()
+    }
 }
 
 impl<T: 'static, K: Kind> Chain<T, K, Pass> {
@@ -117,9 +123,8 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
     }
 
     /// As [`Stream::key_by`]; it ends the chain.
-    pub fn key_by<Q: Key>(self, f: impl Fn(&O) -> Q + 'static) -> Keyed<Q, O, K>
+    pub fn key_by<Q: 'static>(self, f: impl Fn(&O) -> Q + 'static) -> Keyed<Q, O, K>
     where
-        O: Record,
         P: Step<T, Out = O>,
     {
         let key = move |record: O| (f(&record), record);
@@ -162,6 +167,7 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
 }
 
 /// The step that hands on what it is given: the head of every chain.
+#[derive(Debug)]
 pub struct Pass(());
 
 impl<A: 'static> Step<A> for Pass {
@@ -174,6 +180,7 @@ impl<A: 'static> Step<A> for Pass {
 }
 
 /// One step after another.
+#[derive(Debug)]
 pub struct Then<P, Q>(P, Q);
 
 impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
@@ -185,6 +192,18 @@ impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
         self.0.step(record, &mut |record| self.1.step(record, next));
     }
 }
+
+/// The steps hold closures, so only their names are shown.
+macro_rules! debug_by_name {
+    ($($name:ident)*) => {$(
+        impl<F> fmt::Debug for $name<F> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+debug_by_name!(Map Filter FilterMap FlatMap Inspect);
 
 /// The step of `map`.
 pub struct Map<F>(pub(crate) F);

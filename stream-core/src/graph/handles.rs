@@ -1,10 +1,10 @@
 //! The handles that a pipeline is written with.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use super::node::Port;
 use super::rows::Change;
-use crate::state::record::{Key, Record, Stamp};
+use crate::state::record::Stamp;
 use crate::time::EventTime;
 
 /// What is known of a stream's records besides their values.
@@ -21,10 +21,13 @@ mod sealed {
     }
 }
 /// The records of each lane are in the order of their source; they have no event time yet.
+#[derive(Debug)]
 pub enum Lanes {}
 /// An exchange has mixed the lanes; the records have no event time.
+#[derive(Debug)]
 pub enum Mixed {}
 /// Every record has an event time and is on time.
+#[derive(Debug)]
 pub enum OnTime {}
 
 impl sealed::Sealed for Lanes {
@@ -77,6 +80,12 @@ pub struct Stream<T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, T>,
 }
 
+impl<T, K: Kind> fmt::Debug for Stream<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stream").field(&self.port).finish()
+    }
+}
+
 /// A stream of records that have an event time and are on time.
 pub type Timed<T> = Stream<T, OnTime>;
 
@@ -110,7 +119,16 @@ pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
 }
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q, T, K: Kind> fmt::Debug for Keyed<Q, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Keyed").field(&self.port).finish()
+    }
+}
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Ends the records by key: nobody reads them, and that is meant.
+    pub fn discard(self) {}
+
     /// Names the stage that gave the key; see [`Stream::named`].
     pub fn named(self, name: impl Display) -> Self {
         self.port.graph().rename(self.port.node, &name.to_string());
@@ -118,7 +136,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     }
 }
 
-impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
+impl<Q: Clone + 'static, T: Clone + 'static, K: Kind> Clone for Keyed<Q, T, K> {
     fn clone(&self) -> Self {
         Keyed {
             port: self.port.clone_edge(),
@@ -133,6 +151,12 @@ impl<Q: Key, T: Record, K: Kind> Clone for Keyed<Q, T, K> {
 #[must_use = "a table that nobody reads computes nothing"]
 pub struct Table<Q, V> {
     pub(crate) port: Port<(), Change<Q, V>>,
+}
+
+impl<Q, V> fmt::Debug for Table<Q, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Table").field(&self.port).finish()
+    }
 }
 
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Table<Q, V> {
@@ -151,6 +175,12 @@ pub struct Changes<Q, V> {
     pub(crate) port: Port<(), Change<Q, V>>,
 }
 
+impl<Q, V> fmt::Debug for Changes<Q, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Changes").field(&self.port).finish()
+    }
+}
+
 impl<Q: Clone + 'static, V: Clone + 'static> Clone for Changes<Q, V> {
     fn clone(&self) -> Self {
         Changes {
@@ -159,7 +189,10 @@ impl<Q: Clone + 'static, V: Clone + 'static> Clone for Changes<Q, V> {
     }
 }
 
-impl<Q: Key, V: Record> Table<Q, V> {
+impl<Q: 'static, V: 'static> Table<Q, V> {
+    /// Ends the table: nobody reads it, and that is meant.
+    pub fn discard(self) {}
+
     /// The changes of this table, as they come.
     pub fn changes(self) -> Changes<Q, V> {
         Changes { port: self.port }
@@ -170,6 +203,11 @@ impl<Q: Key, V: Record> Table<Q, V> {
         self.port.graph().rename(self.port.node, &name.to_string());
         self
     }
+}
+
+impl<Q, V> Changes<Q, V> {
+    /// Ends the changes: nobody reads them, and that is meant.
+    pub fn discard(self) {}
 }
 
 /// What can be bound to an output port.
@@ -194,4 +232,23 @@ pub trait Output: output::Sealed {
 
 pub(crate) mod output {
     pub trait Sealed {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Job;
+
+    #[test]
+    fn a_handle_shows_the_stage_that_it_comes_out_of() {
+        let job = Job::new("job", |graph| {
+            let words: Stream<String> = graph.input("words");
+            assert_eq!(format!("{words:?}"), r#"Stream("job/words")"#);
+            let counts = words.key_by(String::clone).count().named("counts");
+            assert_eq!(format!("{counts:?}"), r#"Table("job/counts")"#);
+            counts.discard();
+        });
+        assert!(format!("{job:?}").starts_with(r#"Job { name: "job""#));
+        job.explain().unwrap();
+    }
 }

@@ -21,6 +21,7 @@ mod spec;
 mod stateless;
 
 pub use crate::state::Fingerprint;
+#[doc(hidden)]
 pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -34,6 +35,12 @@ use crate::state::record::Stamp;
 #[derive(Clone)]
 pub struct Graph(Rc<Inner>);
 
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Graph").field(&self.0.name).finish()
+    }
+}
+
 struct Inner {
     name: String,
     nodes: RefCell<Vec<Node>>,
@@ -63,6 +70,17 @@ pub(crate) struct Port<S, T> {
     pub(crate) node: usize,
     pub(crate) port: usize,
     records: PhantomData<fn() -> (S, T)>,
+}
+
+/// The id of its stage.
+impl<S, T> fmt::Debug for Port<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = self.graph.0.nodes.try_borrow().ok();
+        match nodes.as_ref().and_then(|nodes| nodes.get(self.node)) {
+            Some(node) => fmt::Debug::fmt(&node.spec.id, f),
+            None => write!(f, "stage {}", self.node),
+        }
+    }
 }
 
 impl<S, T> Port<S, T> {

@@ -98,6 +98,7 @@ impl Scopes {
 
 /// A call of a pipeline's function, while it lasts: what names the stages that it adds.
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Scope(Graph);
 
 impl Scope {

@@ -3,7 +3,6 @@
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
 use super::handles::{Keyed, Kind, Stream};
 use super::node::stage;
-use crate::state::record::{Key, Record};
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into another.
@@ -96,10 +95,18 @@ impl<T: 'static, K: Kind> Stream<T, K> {
 
     /// Gives each record a key. What has the same key is worked on by the same worker, in the
     /// order in which it stands in its lane.
-    pub fn key_by<Q: Key>(self, f: impl Fn(&T) -> Q + 'static) -> Keyed<Q, T, K>
-    where
-        T: Record,
-    {
+    ///
+    /// What works by key asks that the key is a [`Key`](crate::graph::Key) and the record a
+    /// [`Record`](crate::graph::Record).
+    ///
+    /// ```
+    /// use stream_core::{graph::Stream, ops::Entry, testing};
+    ///
+    /// let parities = |numbers: Stream<u64>| numbers.key_by(|n| n % 2).count();
+    /// let rows = testing::rows(parities, [1, 2, 3]);
+    /// assert_eq!(rows, [Entry { key: 0, value: 1 }, Entry { key: 1, value: 2 }]);
+    /// ```
+    pub fn key_by<Q: 'static>(self, f: impl Fn(&T) -> Q + 'static) -> Keyed<Q, T, K> {
         let key = move |record: T| (f(&record), record);
         Keyed {
             port: self.stateless("key_by", Map(key)).port,

@@ -1,5 +1,6 @@
 //! A job that runs: how it is watched, stopped and waited for.
 
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
@@ -23,6 +24,14 @@ use crate::time::EventTime;
 pub struct Handle {
     running: Option<Running>,
     workers: usize,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Running {

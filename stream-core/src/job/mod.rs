@@ -1,5 +1,6 @@
 //! A job: a pipeline, and everything that is no business of the pipeline's.
 
+use std::fmt;
 mod end;
 mod handle;
 mod ports;
@@ -88,6 +89,16 @@ pub struct Job {
     mistake: Option<Problem>,
 }
 
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("name", &self.name)
+            .field("workers", &self.workers)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}
+
 pub(crate) type Pipeline = dyn Fn(&Graph) + Send + Sync;
 
 /// The settings of a pipeline, by name.
@@ -159,7 +170,20 @@ impl Job {
     ///
     /// # Errors
     /// When there is no such setting, or the text is no value of it.
-    pub fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
+    ///
+    /// ```
+    /// use stream_core::Job;
+    ///
+    /// let error = Job::new("job", |_| {}).set("least", "3").unwrap_err();
+    /// assert!(error.to_string().contains("has no setting `least`"));
+    /// ```
+    pub fn set(self, name: &str, text: &str) -> Result<Self, Error> {
+        self.set_by_text(name, text)?;
+        Ok(self)
+    }
+
+    /// As [`set`](Job::set), for who has borrowed the job.
+    pub(crate) fn set_by_text(&self, name: &str, text: &str) -> Result<(), Error> {
         let done = match &self.settings {
             Some(settings) => settings.set(name, text),
             None => Err(
@@ -204,10 +228,17 @@ impl Job {
         self
     }
 
-    /// Sets how workers wait when they have nothing to do.
-    pub fn wait(mut self, wait: Wait) -> Self {
+    /// Sets what workers do while they have nothing to do, as `--wait` does.
+    /// ([`Handle::wait`] is another thing: it waits for the end of the job.)
+    pub fn idle(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
+    }
+
+    /// The name by which the command line calls [`idle`](Job::idle).
+    #[cfg(feature = "cli")]
+    pub(crate) fn wait(self, wait: Wait) -> Self {
+        self.idle(wait)
     }
 
     /// Sets the clock, so that a test can drive it by hand.

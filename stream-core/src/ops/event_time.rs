@@ -43,7 +43,8 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     ///
     /// A record is late exactly when it lies behind the highest event time seen *earlier in its
     /// own lane* by more than `lateness`: so it depends on the input alone, not on how it was cut
-    /// or read. The two streams together are the input.
+    /// or read. The two streams together are the input. The lateness is a [`Lateness`] or a
+    /// [`Duration`](std::time::Duration).
     ///
     /// Of an input in no order nothing is known before its end:
     /// [`Lateness::unbounded`](crate::Lateness::unbounded) makes no record late, and windows leave at

@@ -20,7 +20,10 @@ pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
+#[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
-pub use window::Windowed;
+pub use session::SessionWindows;
+pub use tumbling::TumblingWindows;
+pub use window::{Windowed, Windows};
 
 pub use crate::graph::{Change, Entry};

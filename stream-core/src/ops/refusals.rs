@@ -92,7 +92,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 
     #[doc(hidden)]
-    pub fn session<Q: Key>(self, _: Gap) -> Windows<Q, T, SessionWindows>
+    pub fn session<Q: Key>(self, _: impl Into<Gap>) -> Windows<Q, T, SessionWindows>
     where
         Self: HasKey<Q>,
     {
@@ -100,7 +100,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 
     #[doc(hidden)]
-    pub fn tumbling<Q: Key>(self, _: Size) -> Windows<Q, T, TumblingWindows>
+    pub fn tumbling<Q: Key>(self, _: impl Into<Size>) -> Windows<Q, T, TumblingWindows>
     where
         Self: HasKey<Q>,
     {
@@ -150,7 +150,7 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     }
 
     #[doc(hidden)]
-    pub fn sliding<R>(self, _: Size, _: Size) -> R
+    pub fn sliding<R>(self, _: impl Into<Size>, _: impl Into<Size>) -> R
     where
         Self: HasSliding,
     {

@@ -16,7 +16,7 @@ use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Keeps a state for each key, and emits the key and what the closure says of each record.
     ///
     /// The output is the same in every mode if each key lives in one lane.
@@ -34,7 +34,11 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
         self,
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) -> O + 'static,
-    ) -> Stream<(Q, O), K::Exchanged> {
+    ) -> Stream<(Q, O), K::Exchanged>
+    where
+        Q: Key,
+        T: Record,
+    {
         let graph = self.port.graph().clone();
         let spec = stage("scan", vec![self.port.spec()])
             .class(Class::ExactIfKeyInOneLane)

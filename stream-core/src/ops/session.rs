@@ -20,9 +20,9 @@ use hashbrown::HashTable;
 use super::keyed::{Emit, FULL, Logic};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
-use super::window::{Assign, Counts, Fold, Frame, Windowed};
+use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use crate::error::Problem;
-use crate::graph::{Key, Record};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
 use crate::state::hash::{by_shard, hash_of};
 use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Gap};
@@ -34,6 +34,108 @@ const BUCKETS_A_GAP: i64 = 32;
 #[derive(Clone, Copy, Debug)]
 pub struct SessionWindows {
     pub(super) gap: i64,
+}
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Gathers records of a key that lie less than `gap` apart into one window, which ends `gap`
+    /// after its last record. A distance of exactly `gap` begins a new window. The gap is a [`Gap`]
+    /// or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stream_core::{EventTime, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Duration::ZERO);
+    ///     let gap = Duration::from_secs(5);
+    ///     let sessions = timed.key_by(|_| "all".to_string()).session(gap).count();
+    ///     sessions.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 5, 10]);
+    /// assert_eq!(rows, [(EventTime::secs(1), 2), (EventTime::secs(10), 1)]);
+    /// ```
+    pub fn session(self, gap: impl Into<Gap>) -> Windows<Q, T, SessionWindows>
+    where
+        K: EventTimed,
+    {
+        let gap = gap.into();
+        if gap.as_micros() == 0 {
+            self.port.graph().problem(
+                Problem::new("a session window has gap 0")
+                    .detail("every record would be a session of its own")
+                    .hint("give it a silence that ends a session: `Gap::mins(30)`"),
+            );
+        }
+        let gap = gap.as_micros().max(1);
+        Windows::new(self.port, SessionWindows { gap })
+    }
+}
+
+/// Session windows.
+impl<Q: 'static, T: 'static> Windows<Q, T, SessionWindows> {
+    /// Counts the records of each window.
+    pub fn count(self) -> Timed<Windowed<Q, u64>>
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.counted()
+    }
+
+    /// Folds the records of each session into one value, as [`Keyed::fold`] does for a table.
+    /// `merge` adds a later session's value when a record joins the two.
+    ///
+    /// The result is the same in every mode if the closures are pure, the order of the records
+    /// does not matter to them, and `merge` joins two values as if their records had been folded
+    /// together: first and last are to be told by event time, not by arrival.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Gap, Lateness, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5));
+    ///     let sums = sessions.fold(
+    ///         || 0,
+    ///         |sum, second| *sum += second,
+    ///         |sum, later| *sum += later,
+    ///     );
+    ///     sums.map(|window| (window.start, window.value))
+    /// };
+    /// // The record at 5 joins those at 1 and at 9.
+    /// let rows = testing::rows(pipeline, [1, 9, 5, 20]);
+    /// assert_eq!(rows, [(EventTime::secs(1), 15), (EventTime::secs(20), 20)]);
+    /// ```
+    pub fn fold<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+        merge: impl Fn(&mut A, A) + 'static,
+    ) -> Timed<Windowed<Q, A>>
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.fold_with_overtaken(init, step, merge).0
+    }
+
+    /// As [`fold`](Windows::fold), and hands over the records that came after their window had
+    /// been emitted, with their event times and keys.
+    ///
+    /// That happens only to records of a lane that joined the job late, for the watermark never
+    /// passes an on-time record of a lane that it knows. They are counted in the report.
+    pub fn fold_with_overtaken<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+        merge: impl Fn(&mut A, A) + 'static,
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.folded(Functions { init, step, merge })
+    }
 }
 
 impl Assign for SessionWindows {

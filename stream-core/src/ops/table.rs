@@ -16,7 +16,7 @@ use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::rows::{Cursor, Rows};
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Counts the records of each key.
     ///
     /// ```
@@ -27,7 +27,11 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// let entry = |key: &str, value| Entry { key: key.to_string(), value };
     /// assert_eq!(rows, [entry("a", 2), entry("b", 1)]);
     /// ```
-    pub fn count(self) -> Table<Q, u64> {
+    pub fn count(self) -> Table<Q, u64>
+    where
+        Q: Key,
+        T: Record,
+    {
         let step = |count: &mut u64, ()| *count += 1;
         table(
             self.port,
@@ -57,7 +61,11 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
         self,
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) + 'static,
-    ) -> Table<Q, A> {
+    ) -> Table<Q, A>
+    where
+        Q: Key,
+        T: Record,
+    {
         self.fold_with(init, step, |_, state| state.clone())
     }
 
@@ -68,7 +76,11 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) + 'static,
         finish: impl Fn(&Q, &A) -> V + 'static,
-    ) -> Table<Q, V> {
+    ) -> Table<Q, V>
+    where
+        Q: Key,
+        T: Record,
+    {
         let kind = ("fold", Class::ExactIfOrderFree);
         table(self.port, kind, |record| record, init, step, finish)
     }

@@ -10,9 +10,9 @@
 
 use crate::graph::fuse::{Map, Step, stateless};
 use crate::graph::node::stage;
-use crate::graph::{Change, Key, Record, Table};
+use crate::graph::{Change, Record, Table};
 
-impl<Q: Key, V: Record> Table<Q, V> {
+impl<Q: 'static, V: 'static> Table<Q, V> {
     /// Turns the value of each row into another.
     ///
     /// ```
@@ -56,7 +56,7 @@ impl<Q: Key, V: Record> Table<Q, V> {
     fn rows<W, P>(self, kind: &'static str, step: P) -> Table<Q, W>
     where
         P: Step<Change<Q, V>, Out = Change<Q, W>>,
-        W: Record,
+        W: 'static,
     {
         let graph = self.port.graph().clone();
         let spec = stage(kind, vec![self.port.spec()]);

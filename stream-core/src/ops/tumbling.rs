@@ -12,9 +12,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic};
-use super::window::{Assign, Counts, Fold, Frame, Windowed};
+use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use crate::error::Problem;
-use crate::graph::{Key, Record};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
 use crate::state::hash::{by_shard, hash_of};
 use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Size};
@@ -23,6 +23,96 @@ use crate::time::{EventTime, Size};
 #[derive(Clone, Copy, Debug)]
 pub struct TumblingWindows {
     pub(super) size: i64,
+}
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Divides event time into windows of one size that begin at multiples of it since 1970. The
+    /// size is a [`Size`] or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    ///     let counts = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10)).count();
+    ///     counts.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 9, 10]);
+    /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(10), 1)]);
+    /// ```
+    pub fn tumbling(self, size: impl Into<Size>) -> Windows<Q, T, TumblingWindows>
+    where
+        K: EventTimed,
+    {
+        let size = size.into();
+        if size.as_micros() == 0 {
+            self.port.graph().problem(
+                Problem::new("a tumbling window has size 0")
+                    .hint("give it a length: `Size::secs(10)`"),
+            );
+        }
+        let size = size.as_micros().max(1);
+        Windows::new(self.port, TumblingWindows { size })
+    }
+}
+
+/// Tumbling windows.
+impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
+    /// Counts the records of each window.
+    pub fn count(self) -> Timed<Windowed<Q, u64>>
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.counted()
+    }
+
+    /// Folds the records of each window into one value, as [`Keyed::fold`] does for a table.
+    ///
+    /// The result is the same in every mode if the closures are pure and the order of the records
+    /// does not matter to them: first and last are to be told by event time, not by arrival.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    ///     let tens = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10));
+    ///     let sums = tens.fold(|| 0, |sum, second| *sum += second);
+    ///     sums.map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 9, 10]);
+    /// assert_eq!(rows, [(EventTime::secs(0), 10), (EventTime::secs(10), 10)]);
+    /// ```
+    pub fn fold<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+    ) -> Timed<Windowed<Q, A>>
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.fold_with_overtaken(init, step).0
+    }
+
+    /// As [`fold`](Windows::fold), and hands over the records that came after their window had
+    /// been emitted, with their event times and keys.
+    ///
+    /// That happens only to records of a lane that joined the job late, for the watermark never
+    /// passes an on-time record of a lane that it knows. They are counted in the report.
+    pub fn fold_with_overtaken<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
+        let merge = |_: &mut A, _: A| unreachable!("windows of one size never meet");
+        self.folded(Functions { init, step, merge })
+    }
 }
 
 impl Assign for TumblingWindows {

@@ -5,18 +5,15 @@
 //! is complete leaves in pieces, and each window is removed as it leaves.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
-use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{Class, Graph, Handle, Key, Mixed, Record, Stream, Timed};
 use crate::observe::Counter;
-use crate::time::{EventTime, Gap, Size};
-
-use super::session::SessionWindows;
-use super::tumbling::TumblingWindows;
+use crate::time::EventTime;
 
 /// The result of a window: its key, its bounds, its value.
 ///
@@ -34,75 +31,65 @@ pub struct Windowed<Q, V> {
 }
 
 /// Records by key and window, to be counted or folded.
+///
+/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows) or
+/// [`SessionWindows`](super::SessionWindows).
+///
+/// ```
+/// use stream_core::ops::{TumblingWindows, Windows};
+/// use stream_core::prelude::*;
+///
+/// #[pipeline]
+/// fn highest(windows: Windows<u8, u64, TumblingWindows>) -> Timed<u64> {
+///     let highest = windows.fold(|| 0, |highest, n| *highest = n.max(*highest));
+///     highest.map(|window| window.value)
+/// }
+///
+/// #[pipeline]
+/// fn highest_by_ten(numbers: Stream<u64>) -> Timed<u64> {
+///     let (timed, late) = numbers.event_time(|n| EventTime::secs(*n as i64), Lateness::secs(9));
+///     late.discard();
+///     let tens = timed.key_by(|_| 0).tumbling(Size::secs(10));
+///     highest(tens)
+/// }
+///
+/// assert_eq!(highest_by_ten::test().numbers([1, 8, 4, 12]).rows().output, [8, 12]);
+/// ```
 #[must_use = "windows that nobody folds compute nothing"]
 pub struct Windows<Q, T, W> {
     input: Port<EventTime, (Q, T)>,
     assign: W,
 }
 
-impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
-    /// Divides event time into windows of one size that begin at multiples of it since 1970.
-    ///
-    /// ```
-    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
-    ///
-    /// let pipeline = |seconds: Stream<i64>| {
-    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
-    ///     let counts = timed.key_by(|_| "all".to_string()).tumbling(Size::secs(10)).count();
-    ///     counts.map(|window| (window.start, window.value))
-    /// };
-    /// let rows = testing::rows(pipeline, [1, 9, 10]);
-    /// assert_eq!(rows, [(EventTime::secs(0), 2), (EventTime::secs(10), 1)]);
-    /// ```
-    pub fn tumbling(self, size: Size) -> Windows<Q, T, TumblingWindows>
-    where
-        K: EventTimed,
-    {
-        if size.as_micros() == 0 {
-            self.port.graph().problem(
-                Problem::new("a tumbling window has size 0")
-                    .hint("give it a length: `Size::secs(10)`"),
-            );
-        }
+impl<Q, T, W: fmt::Debug> fmt::Debug for Windows<Q, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Windows")
+            .field(&self.input)
+            .field(&self.assign)
+            .finish()
+    }
+}
+
+impl<Q: Clone + 'static, T: Clone + 'static, W: Copy> Clone for Windows<Q, T, W> {
+    fn clone(&self) -> Self {
         Windows {
-            input: self.port,
-            assign: TumblingWindows {
-                size: size.as_micros().max(1),
-            },
+            input: self.input.clone_edge(),
+            assign: self.assign,
         }
     }
+}
 
-    /// Gathers records of a key that lie less than `gap` apart into one window, which ends `gap`
-    /// after its last record. A distance of exactly `gap` begins a new window.
-    ///
-    /// ```
-    /// use stream_core::{EventTime, Gap, Lateness, graph::Stream, testing};
-    ///
-    /// let pipeline = |seconds: Stream<i64>| {
-    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
-    ///     let sessions = timed.key_by(|_| "all".to_string()).session(Gap::secs(5)).count();
-    ///     sessions.map(|window| (window.start, window.value))
-    /// };
-    /// let rows = testing::rows(pipeline, [1, 5, 10]);
-    /// assert_eq!(rows, [(EventTime::secs(1), 2), (EventTime::secs(10), 1)]);
-    /// ```
-    pub fn session(self, gap: Gap) -> Windows<Q, T, SessionWindows>
-    where
-        K: EventTimed,
-    {
-        if gap.as_micros() == 0 {
-            self.port.graph().problem(
-                Problem::new("a session window has gap 0")
-                    .detail("every record would be a session of its own")
-                    .hint("give it a silence that ends a session: `Gap::mins(30)`"),
-            );
-        }
-        Windows {
-            input: self.port,
-            assign: SessionWindows {
-                gap: gap.as_micros().max(1),
-            },
-        }
+impl<Q: Key, T: Record, W: Copy> Windows<Q, T, W> {
+    /// A second handle to the same windows.
+    #[doc(hidden)]
+    pub fn again(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl<Q, T, W> Handle for Windows<Q, T, W> {
+    fn graph(&self) -> &Graph {
+        self.input.graph()
     }
 }
 
@@ -110,44 +97,28 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     private_bounds,
     reason = "how windows are assigned is the engine's own"
 )]
-impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
-    /// Counts the records of each window.
-    pub fn count(self) -> Timed<Windowed<Q, u64>> {
-        let fold = Functions(
-            |()| 1,
-            |count: &mut u64, ()| *count += 1,
-            |count: &mut u64, other| *count += other,
-        );
-        self.render(Class::Exact, "count", |_| (), fold).0
+impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
+    pub(super) fn new(input: Port<EventTime, (Q, T)>, assign: W) -> Self {
+        Windows { input, assign }
     }
 
-    /// Folds the records of each window: `start` makes the value of a window's first record,
-    /// `extend` adds a record, `merge` adds a later window's value when a record joins the two.
-    ///
-    /// The result is the same in every mode if the closures are pure and the order of the records
-    /// does not matter to them: first and last are to be told by event time, not by arrival.
-    pub fn fold<A: Record>(
-        self,
-        start: impl Fn(T) -> A + 'static,
-        extend: impl Fn(&mut A, T) + 'static,
-        merge: impl Fn(&mut A, A) + 'static,
-    ) -> Timed<Windowed<Q, A>> {
-        self.fold_with_overtaken(start, extend, merge).0
+    pub(super) fn counted(self) -> Timed<Windowed<Q, u64>>
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.render(Class::Exact, "count", |_| (), counting()).0
     }
 
-    /// As [`fold`](Windows::fold), and hands over the records that came after their window had
-    /// been emitted, with their event times and keys.
-    ///
-    /// That happens only to records of a lane that joined the job late, for the watermark never
-    /// passes an on-time record of a lane that it knows. They are counted in the report.
-    pub fn fold_with_overtaken<A: Record>(
+    pub(super) fn folded<A: Record>(
         self,
-        start: impl Fn(T) -> A + 'static,
-        extend: impl Fn(&mut A, T) + 'static,
-        merge: impl Fn(&mut A, A) + 'static,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>) {
-        let fold = Functions(start, extend, merge);
-        self.render(Class::ExactIfOrderFree, "fold", |record| record, fold)
+        functions: impl Fold<T, A>,
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
+        self.render(Class::ExactIfOrderFree, "fold", |record| record, functions)
     }
 
     fn render<P: Record, A: Record>(
@@ -156,7 +127,11 @@ impl<Q: Key, T: Record, W: Assign> Windows<Q, T, W> {
         fold: &str,
         project: impl Fn(T) -> P + 'static,
         functions: impl Fold<P, A>,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>) {
+    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>)
+    where
+        Q: Key,
+        T: Record,
+    {
         let graph = self.input.graph().clone();
         let (name, length) = self.assign.parameter();
         let spec = stage(W::KIND, vec![self.input.spec()])
@@ -188,26 +163,41 @@ pub(crate) trait Fold<P, A>: 'static {
     fn merge(&self, value: &mut A, later: A);
 }
 
-struct Functions<S, E, M>(S, E, M);
+/// The closures that a user gives.
+pub(super) struct Functions<I, F, M> {
+    pub(super) init: I,
+    pub(super) step: F,
+    pub(super) merge: M,
+}
 
-impl<P, A, S, E, M> Fold<P, A> for Functions<S, E, M>
+impl<P, A, I, F, M> Fold<P, A> for Functions<I, F, M>
 where
-    S: Fn(P) -> A + 'static,
-    E: Fn(&mut A, P) + 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, P) + 'static,
     M: Fn(&mut A, A) + 'static,
 {
     #[inline]
     fn start(&self, record: P) -> A {
-        (self.0)(record)
+        let mut value = (self.init)();
+        (self.step)(&mut value, record);
+        value
     }
 
     #[inline]
     fn extend(&self, value: &mut A, record: P) {
-        (self.1)(value, record);
+        (self.step)(value, record);
     }
 
     fn merge(&self, value: &mut A, later: A) {
-        (self.2)(value, later);
+        (self.merge)(value, later);
+    }
+}
+
+fn counting() -> impl Fold<(), u64> {
+    Functions {
+        init: || 0,
+        step: |count: &mut u64, ()| *count += 1,
+        merge: |count: &mut u64, other| *count += other,
     }
 }
 
@@ -305,6 +295,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::session::SessionWindows;
+    use super::super::tumbling::TumblingWindows;
     use super::*;
     use crate::observe::Counters;
 
@@ -317,7 +309,7 @@ mod tests {
             open: counter("open"),
             overtaken: counter("overtaken"),
         };
-        let fold = Functions(|()| 1, |n: &mut u64, ()| *n += 1, |n: &mut u64, m| *n += m);
+        let fold = counting();
         let mut logic = assign.logic::<u8, (), u64, _>(fold, counts);
         let mut shard = logic.empty();
         let mut emit = Emit {
@@ -362,7 +354,7 @@ mod tests {
             open: counters.counter("window", "open"),
             overtaken: counters.counter("window", "overtaken"),
         };
-        let fold = Functions(|()| 1, |n: &mut u64, ()| *n += 1, |n: &mut u64, m| *n += m);
+        let fold = counting();
         assign.logic::<u16, (), u64, _>(fold, counts)
     }
 

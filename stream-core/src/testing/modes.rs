@@ -8,6 +8,7 @@
 //! consolidated content of every output and the number of late and bad records must be the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,6 +77,12 @@ pub fn check_modes<I: Inputs, O: Outputs>(
 pub struct ModeCheck<I: Inputs, O: Outputs> {
     inputs: I,
     oracle: Option<Oracle<I, O>>,
+}
+
+impl<I: Inputs, O: Outputs> fmt::Debug for ModeCheck<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModeCheck").finish_non_exhaustive()
+    }
 }
 
 type Oracle<I, O> = Box<dyn Fn(&<I as Inputs>::Partitions) -> <O as Outputs>::Rows>;
@@ -292,6 +299,14 @@ pub struct Interleaving {
     stop_at: AtomicU64,
     stop: Mutex<Option<Stop>>,
     calm: bool,
+}
+
+impl fmt::Debug for Interleaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interleaving")
+            .field("calm", &self.calm)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Interleaving {

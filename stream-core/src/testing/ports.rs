@@ -1,6 +1,6 @@
 //! What a checked pipeline takes and returns: vectors for its streams, rows for its outputs.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -21,6 +21,14 @@ const PARTITIONS_MAX: usize = 4;
 pub struct Input<T> {
     records: Vec<T>,
     key: Option<Box<KeyHash<T>>>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Input<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input")
+            .field("records", &self.records)
+            .finish_non_exhaustive()
+    }
 }
 
 type KeyHash<T> = dyn Fn(&T) -> u64;

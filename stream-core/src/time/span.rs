@@ -1,7 +1,11 @@
 //! Lengths of event time, each named for what it does: [`Gap`], [`Size`], [`Lateness`], [`Leap`].
+//!
+//! A [`Duration`] becomes whichever is asked for, in whole microseconds: what is less is cut off, and
+//! what is more than can be counted is as long as can be.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
@@ -100,6 +104,12 @@ macro_rules! span {
             }
         }
 
+        impl From<Duration> for $name {
+            fn from(length: Duration) -> Self {
+                Self::micros(u64::try_from(length.as_micros()).unwrap_or(u64::MAX))
+            }
+        }
+
         impl From<$name> for String {
             fn from(span: $name) -> String {
                 span.to_string()
@@ -125,6 +135,7 @@ span! {
     ///
     /// assert_eq!("30m".parse(), Ok(Gap::mins(30)));
     /// assert_eq!(Gap::mins(90).to_string(), "1h 30m");
+    /// assert_eq!(Gap::from(std::time::Duration::from_secs(1_800)), Gap::mins(30));
     /// ```
     Gap
 }
@@ -188,7 +199,7 @@ impl Leap {
 }
 
 /// What `event_time` is told about a stream's times: how late a record may be, and how far it may
-/// leap. A [`Lateness`] alone is one, too.
+/// leap. A [`Lateness`] alone is one, too, and so is a [`Duration`], which is a lateness.
 ///
 /// ```
 /// use stream_core::Lateness;
@@ -256,6 +267,12 @@ impl From<Lateness> for TimeBounds {
     }
 }
 
+impl From<Duration> for TimeBounds {
+    fn from(lateness: Duration) -> Self {
+        Lateness::from(lateness).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +285,16 @@ mod tests {
         }
         assert_eq!("1d 2h".parse(), Ok(Gap::hours(26)));
         assert_eq!(Gap::hours(u64::MAX).as_micros(), i64::MAX);
+    }
+
+    #[test]
+    fn a_duration_is_cut_to_microseconds_and_never_wraps() {
+        assert_eq!(Gap::from(Duration::from_nanos(1_999)), Gap::micros(1));
+        assert_eq!(Size::from(Duration::from_nanos(999)), Size::micros(0));
+        assert_eq!(Leap::from(Duration::MAX), Leap::ANY);
+        assert_eq!(Lateness::from(Duration::MAX), Lateness::unbounded());
+        let bounds = TimeBounds::from(Duration::from_secs(3));
+        assert_eq!(bounds, Lateness::secs(3).into());
     }
 
     #[test]

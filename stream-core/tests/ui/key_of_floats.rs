@@ -1,5 +1,5 @@
 //! A key can be compared, hashed and ordered.
-//! Errors: 2
+//! Errors: 1
 
 use serde::{Deserialize, Serialize};
 use stream_core::prelude::*;

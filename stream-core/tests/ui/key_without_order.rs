@@ -1,5 +1,5 @@
 //! A key has an order.
-//! Errors: 2
+//! Errors: 1
 
 use serde::{Deserialize, Serialize};
 use stream_core::prelude::*;

@@ -1,5 +1,5 @@
 //! From `key_by` on, records can be sent and stored.
-//! Errors: 2
+//! Errors: 1
 
 use stream_core::prelude::*;
 

@@ -1,5 +1,6 @@
 //! CSV (RFC 4180): fields separated by commas or another byte, quoted where they hold one.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::num::IntErrorKind;
 use std::ops::Range;
@@ -89,6 +90,14 @@ pub struct CsvRows<T> {
     /// The columns of `T`, once a row with a null has had to be read by the `csv` crate.
     nullable: Option<Option<Columns>>,
     records: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for CsvRows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CsvRows")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {

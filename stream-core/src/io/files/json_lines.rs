@@ -1,5 +1,6 @@
 //! JSON Lines: one JSON value a line.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::str;
@@ -58,6 +59,14 @@ pub struct JsonRows<T> {
     /// The number of the line that was stepped to; the file's first is 1.
     line: u64,
     records: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for JsonRows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonRows")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {

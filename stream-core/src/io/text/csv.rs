@@ -22,7 +22,7 @@ impl OutputFormat for Csv {
 /// Writes one row a record. The names of the fields are the header. Tuples have none, and a header of
 /// their numbers in a file, where a reader would take the first row for one. A struct within a struct has its columns there, a tuple too: so a row of a table, which is a
 /// key and a value, is one of CSV.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct CsvEncoder {
     header: Option<Vec<u8>>,
     /// What the header will be if there is no record, and the columns, where the type tells.

@@ -17,7 +17,7 @@ impl<T: Serialize> FileRow<JsonLines> for T {
 }
 
 /// Writes one JSON value a line.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct JsonEncoder;
 
 impl Encoder for JsonEncoder {
