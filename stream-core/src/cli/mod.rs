@@ -182,7 +182,7 @@ impl Job {
             self = self.workers(workers);
         }
         if let Some(wait) = line.wait {
-            self = self.wait(wait);
+            self = self.idle(wait);
         }
         if let Some(limit) = line.limit {
             self = self.limit(limit);
