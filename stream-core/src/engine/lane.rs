@@ -3,8 +3,9 @@
 //! Every batch on an edge belongs to one lane and carries the lane's [`Progress`] in band, so that
 //! what is known of a lane keeps its place among the lane's records up to the first exchange.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,27 @@ impl LaneName {
     }
 }
 
+/// Something by lane. A name is a hash already.
+pub(crate) type LaneMap<V> = HashMap<LaneName, V, BuildHasherDefault<NameHasher>>;
+
+/// Takes a lane's name as it is.
+#[derive(Default)]
+pub(crate) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash_of(bytes); // a name is one number, so this is never called
+    }
+
+    fn write_u64(&mut self, name: u64) {
+        self.0 = name;
+    }
+}
+
 /// One of the ports of a union, by a hash of the union's id.
 #[derive(Clone, Copy)]
 pub(crate) struct UnionPort(u64);
@@ -87,7 +109,7 @@ pub(crate) enum Progress {
 /// A note costs the logarithm of the number of lanes, and the least is at hand.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lanes {
-    known: BTreeMap<Lane, Progress>,
+    known: LaneMap<Progress>,
     /// How many lanes have come so far.
     counts: BTreeMap<Progress, usize>,
 }
@@ -95,11 +117,11 @@ pub(crate) struct Lanes {
 impl Lanes {
     /// Notes a lane's progress; it never goes back.
     pub(crate) fn note(&mut self, lane: Lane, progress: Progress) {
-        let before = self.known.get(&lane).copied();
+        let before = self.known.get(&lane.name).copied();
         if before.is_some_and(|before| before >= progress) {
             return;
         }
-        self.known.insert(lane, progress);
+        self.known.insert(lane.name, progress);
         *self.counts.entry(progress).or_default() += 1;
         if let Some(Entry::Occupied(mut count)) = before.map(|before| self.counts.entry(before)) {
             *count.get_mut() -= 1;
@@ -127,7 +149,8 @@ mod tests {
             let (mut lanes, mut scanned) = (Lanes::default(), BTreeMap::new());
             assert_eq!(lanes.least(), Progress::Open);
             for _ in 0..200 {
-                let lane = Lane::new(0, "in", rng.usize(0..7), "p");
+                let partition = rng.usize(0..7);
+                let lane = Lane::new(0, "in", partition, &partition.to_string());
                 let progress = match rng.u8(0..20) {
                     0 => Progress::Open,
                     1 => Progress::End,

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::lane::LaneName;
+use super::lane::{LaneMap, LaneName};
 use crate::error::Problem;
 use crate::state::codec;
 use crate::state::snapshot::{Part, Snapshots};
 
 /// State by lane, of an operator that stands before the first exchange.
 pub(crate) struct LaneState<V> {
-    now: BTreeMap<LaneName, V>,
+    now: LaneMap<V>,
     /// What was restored of lanes that have not passed here yet; most of them pass other workers,
     /// which write them.
     restored: BTreeMap<LaneName, V>,
     /// The state at the boundary, once a record from behind it has come.
-    at_boundary: Option<BTreeMap<LaneName, V>>,
+    at_boundary: Option<LaneMap<V>>,
     saved: bool,
     snapshots: Snapshots,
     operator: String,
@@ -44,7 +44,7 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
     pub(crate) fn new(snapshots: &Snapshots, operator: &str, worker: usize) -> Self {
         let (snapshots, operator) = (snapshots.clone(), operator.to_owned());
         LaneState {
-            now: BTreeMap::new(),
+            now: LaneMap::default(),
             restored: BTreeMap::new(),
             at_boundary: None,
             saved: false,
@@ -87,7 +87,8 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
         }
         self.saved = true;
         let state = self.at_boundary.as_ref().unwrap_or(&self.now);
-        let bytes = codec::encode(state)?;
+        let in_order: BTreeMap<_, _> = state.iter().collect();
+        let bytes = codec::encode(&in_order)?;
         self.snapshots
             .write(&self.operator, Part::Worker(self.worker), bytes);
         Ok(())

@@ -235,12 +235,6 @@ impl Job {
         self
     }
 
-    /// The name by which the command line calls [`idle`](Job::idle).
-    #[cfg(feature = "cli")]
-    pub(crate) fn wait(self, wait: Wait) -> Self {
-        self.idle(wait)
-    }
-
     /// Sets the clock, so that a test can drive it by hand.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

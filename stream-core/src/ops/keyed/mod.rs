@@ -33,7 +33,6 @@ mod operator;
 mod shuffle;
 mod typed;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use timely::dataflow::channels::pact::Exchange;
@@ -44,6 +43,7 @@ use self::shuffle::{Pack, Promise, pack, shuffle};
 use self::typed::{Folding, Input, Typed};
 use crate::engine::Emission;
 use crate::engine::flow::{Flow, SegmentOutput, least};
+use crate::engine::lane::LaneMap;
 use crate::engine::parcel::Route;
 use crate::error::Problem;
 use crate::graph::context::Context;
@@ -157,7 +157,7 @@ impl KeyedOperator {
         let (mut builder, guard) = context.operator(self.node);
         let mut input = context.input(&mut builder, flow);
         let (mut ports, mut operator) = self.open(context, &mut builder);
-        let mut told = BTreeMap::new();
+        let mut told = LaneMap::default();
         builder.build(move |_| {
             move |frontiers| {
                 let _entered = guard.enter();
@@ -166,7 +166,7 @@ impl KeyedOperator {
                 operator.advance(frontier.unwrap_or(FOREVER), &mut out);
                 input.for_each(|capability, segment| {
                     let (lane, progress) = (segment.lane, segment.progress);
-                    if told.insert(lane, progress) != Some(progress) {
+                    if told.insert(lane.name, progress) != Some(progress) {
                         operator.hear(capability, [(lane, progress)], &mut out);
                     }
                     if segment.count() > 0 {

@@ -1,6 +1,5 @@
 //! The shuffle: records go to the worker that owns their key's shard, and what lanes promise to all.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
@@ -9,7 +8,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use super::Logic;
 use crate::engine::batch::Segment;
 use crate::engine::flow::Flow;
-use crate::engine::lane::{Lane, Progress};
+use crate::engine::lane::{Lane, LaneMap, Progress};
 use crate::engine::parcel::Parcel;
 use crate::graph::context::Context;
 use crate::state::hash::shard_of;
@@ -63,7 +62,7 @@ pub(super) fn shuffle<'s>(
     let mut records = OutputBuilder::<_, NoopBuilder<Parcel>>::from(records);
     let mut promises = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(promises);
     let workers = context.local.peers;
-    let mut told = BTreeMap::new();
+    let mut told = LaneMap::default();
     builder.build(move |_| {
         move |_| {
             let _entered = guard.enter();
@@ -77,7 +76,7 @@ pub(super) fn shuffle<'s>(
                     });
                 }
                 let (lane, progress) = (segment.lane, segment.progress);
-                if told.insert(lane, progress) != Some(progress) {
+                if told.insert(lane.name, progress) != Some(progress) {
                     let all = (0..workers as u64).map(|worker| (worker, lane, progress));
                     promises.session(capability).give_iterator(all);
                 }
