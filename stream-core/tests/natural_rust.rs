@@ -200,6 +200,21 @@ mod forms {
         (sums,)
     }
 
+    /// Closures in plain Rust may change what they like, and those on records what is theirs.
+    #[pipeline]
+    fn prepared(words: Stream<String>, stops: Vec<String>) -> Stream<usize> {
+        let mut known = std::collections::BTreeSet::new();
+        stops.iter().for_each(|stop| {
+            known.insert(stop.clone());
+        });
+        let sizes = words.filter(|word| !known.contains(word)).map(|word| {
+            let mut known = 0;
+            word.chars().for_each(|_| known += 1);
+            known
+        });
+        sizes
+    }
+
     #[pipeline]
     #[allow(unused_variables, clippy::todo)]
     fn unwritten(clicks: Stream<u64>, gap: Gap) -> (Stream<u64>, Table<u64, u64>) {
@@ -246,6 +261,9 @@ mod forms {
             on_this_machine::test().numbers([1]).more(2).rows().sums,
             [3]
         );
+        let words = ["a", "long"].map(String::from);
+        let test = prepared::test().words(words).stops(vec!["a".to_owned()]);
+        assert_eq!(test.rows().sizes, [4]);
         assert_eq!(unwritten::GRAPH.inputs[0].name, "clicks");
     }
 }

@@ -76,14 +76,33 @@ const CHANGING: [&str; 12] = [
     "retain",
 ];
 
-/// The `let mut` values of a function's body that closures in it change, each once.
-pub(crate) fn changed_in_closures(block: &Block) -> Vec<Ident> {
-    let mut finder = Changes::default();
-    finder.visit_block(block);
+/// The values, of those that may be changed, that the closures in an argument of a stream's method
+/// change, each once. Closures in plain Rust may change what they like.
+pub(crate) fn changed_by(argument: &Expr, values: &Names) -> Vec<Ident> {
+    let mut finder = Changes {
+        values: values.clone(),
+        in_closure: false,
+        found: Vec::new(),
+    };
+    finder.visit_expr(argument);
     finder.found
 }
 
-#[derive(Default)]
+/// Notes which of the names that a `let` binds may be changed.
+pub(crate) fn note_mutable(pat: &Pat, values: &mut Names) {
+    struct Mutable<'n>(&'n mut Names);
+    impl<'a> Visit<'a> for Mutable<'_> {
+        fn visit_pat_ident(&mut self, pat: &'a PatIdent) {
+            match pat.mutability {
+                Some(_) => self.0.insert(text(&pat.ident)),
+                None => self.0.remove(&text(&pat.ident)),
+            };
+            visit::visit_pat_ident(self, pat);
+        }
+    }
+    Mutable(values).visit_pat(pat);
+}
+
 struct Changes {
     values: Names,
     in_closure: bool,
@@ -111,11 +130,7 @@ impl Changes {
 
 impl<'a> Visit<'a> for Changes {
     fn visit_pat_ident(&mut self, pat: &'a PatIdent) {
-        if self.in_closure {
-            self.values.remove(&text(&pat.ident)); // it hides what is outside
-        } else if pat.mutability.is_some() {
-            self.values.insert(text(&pat.ident));
-        }
+        self.values.remove(&text(&pat.ident)); // it hides what is outside
         visit::visit_pat_ident(self, pat);
     }
 

@@ -181,6 +181,9 @@ struct BodyParser<'e> {
     values: Names,
     not_streams: Vec<NotStream>,
     unknown: Vec<Ident>,
+    /// Plain values that may be changed, and those that a closure on a stream does change.
+    mutable: Names,
+    changed: Vec<Ident>,
     /// How many reads and calls there are so far.
     places: usize,
     errors: &'e mut Errors,
@@ -198,6 +201,8 @@ impl<'e> BodyParser<'e> {
             values: named(true),
             not_streams: Vec::new(),
             unknown: Vec::new(),
+            mutable: Names::new(),
+            changed: Vec::new(),
             places: 0,
             errors,
         }
@@ -246,7 +251,7 @@ impl<'e> BodyParser<'e> {
         body.returned = last.map(|last| self.result(last)).unwrap_or_default();
         body.not_streams = self.not_streams;
         body.unknown = self.unknown;
-        body.changed = names::changed_in_closures(block);
+        body.changed = self.changed;
         body
     }
 
@@ -266,6 +271,7 @@ impl<'e> BodyParser<'e> {
                 if let Stmt::Local(local) = plain {
                     let bound = names::bound_by(&local.pat);
                     self.values.extend(bound.iter().map(names::text));
+                    names::note_mutable(&local.pat, &mut self.mutable);
                 }
                 Some(Statement::Plain(Box::new(plain.clone()), reads))
             }
@@ -465,6 +471,13 @@ impl<'e> BodyParser<'e> {
             }
             _ if !streams.is_empty() => Arg::Stream(self.chain(arg)),
             _ => {
+                let changed = names::changed_by(arg, &self.mutable).into_iter();
+                let is_new = |name: &Ident, told: &[Ident]| told.iter().all(|other| other != name);
+                for name in changed {
+                    if is_new(&name, &self.changed) {
+                        self.changed.push(name);
+                    }
+                }
                 let reads = names::read_by(arg, &self.values);
                 let reads = reads.into_iter().map(|read| self.read(read.ident));
                 let reads = reads.collect();
