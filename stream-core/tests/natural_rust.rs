@@ -228,6 +228,13 @@ mod forms {
         numbers.map(|n| n + 1)
     }
 
+    #[pipeline]
+    #[allow(unused_parens)]
+    fn both(numbers: Stream<u64>) -> (Stream<u64>, Stream<u64>) {
+        let (small, large) = numbers.split(|n| *n < 2);
+        ((small, large))
+    }
+
     macro_rules! pipeline_of {
         ($name:ident, $of:ty, $out:ty) => {
             #[pipeline]
@@ -256,6 +263,7 @@ mod forms {
     fn are_those_of_any_function() {
         assert_eq!(with_items::test().numbers([1]).rows().sums, [4]);
         assert_eq!(parenthesized::test().numbers([1]).rows().output, [2]);
+        assert_eq!(both::test().numbers([1, 2]).rows().large, [2]);
         assert_eq!(of_numbers::test().records([1]).rows().kept, [1]);
         assert_eq!(
             on_this_machine::test().numbers([1]).more(2).rows().sums,

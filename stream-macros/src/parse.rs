@@ -231,7 +231,7 @@ impl<'e> BodyParser<'e> {
         }
         match last {
             Some((Expr::Return(last), _)) => refuse::last_return(last, self.errors),
-            Some((last, None)) => body.result = Some(last.clone()),
+            Some((last, None)) => body.result = Some(bare(last).clone()),
             Some((last, Some(semi))) if !self.streams_in(last).is_empty() => {
                 let what = format!("`{function}` ends with a `;` and returns no stream");
                 let help = "leave it out: the last expression says the outputs";
@@ -336,6 +336,7 @@ impl<'e> BodyParser<'e> {
                 outputs.map(|output| self.output_of_tuple(output)).collect()
             }
             Expr::Paren(paren) => self.result(&paren.expr),
+            Expr::Group(group) => self.result(&group.expr),
             last if self.streams_in(last).is_empty() && self.unknown_head(last).is_none() => {
                 vec![self.not_stream(last, false)]
             }
@@ -521,6 +522,15 @@ impl Call {
     /// The arguments; a field has none.
     pub(crate) fn args(&self) -> &[Arg] {
         self.args.as_ref().map_or(&[], |(_, args)| args)
+    }
+}
+
+/// An expression without the parentheses around it, and without the invisible ones of a macro.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => bare(&paren.expr),
+        Expr::Group(group) => bare(&group.expr),
+        bare => bare,
     }
 }
 
