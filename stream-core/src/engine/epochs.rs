@@ -157,9 +157,6 @@ impl Epochs {
         tally.slice.add(records, bytes, now);
         let claimed = self.current();
         self.settle(&mut tally, acknowledged);
-        if self.stop().is_some() {
-            return None;
-        }
         self.cut(&mut tally, epoch::next_batch(claimed));
         Some(claimed)
     }
