@@ -228,13 +228,13 @@ fn an_output_that_is_closed_ends_the_job_cleanly() {
 }
 
 #[test]
-fn an_output_that_is_closed_at_its_commit_ends_the_job_cleanly() {
+fn an_output_that_is_closed_at_its_commit_keeps_nothing_from_the_others() {
     within("closed at commit", || {
         let (numbers, windows) = (Probe::is_closed(At::Commit), Probe::new());
         let source = Script::of(give(0..20));
         let report = job(source, &numbers, &windows).run(Mode::Batch).unwrap();
-        assert_eq!(report.outcome, Outcome::OutputClosed);
-        assert_eq!((numbers.ends(), windows.ends()), ((1, 0), ABORTED));
+        assert_eq!(report.outcome, Outcome::Finished);
+        assert_eq!((numbers.ends(), windows.ends()), ((1, 0), COMMITTED));
     });
 }
 

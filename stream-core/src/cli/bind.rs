@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::line::{FeedLine, PaceLine};
 use crate::error::{Error, Problem};
-use crate::io::{Boundedness, Revision};
+use crate::io::{BadRecords, Boundedness, Revision};
 use crate::job::Job;
 
 /// `PORT=PATH`, as `--input` and `--output` take it.
@@ -144,8 +144,12 @@ pub(super) fn spool(job: &mut Job, records: u64) -> Result<(), Error> {
                 .detail("nothing says how one is copied")
                 .hint("bind it as `io::spoolable(…)`, if its records are `Clone`"))
         };
-        let revised = source.revised(&Revision::Spool(most));
-        let revised = revised
+        let first = Revision::Spool {
+            records: most,
+            skip_bad: !matches!(source.bad_records, BadRecords::Fail),
+        };
+        let revised = source
+            .revised(&first)
             .unwrap_or_else(no_spool)
             .map_err(|problem| Error::Source {
                 port: port.clone(),

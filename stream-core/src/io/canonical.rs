@@ -197,11 +197,17 @@ impl<'a> ser::Serializer for Text<'a> {
         "{}", serialize_u32: u32;
         "{}", serialize_u64: u64;
         "{}", serialize_u128: u128;
-        "{:?}", serialize_f32: f32;
-        "{:?}", serialize_f64: f64;
         "{:?}", serialize_char: char;
         "{:?}", serialize_str: &str;
         "{:?}", serialize_bytes: &[u8];
+    }
+
+    fn serialize_f32(self, value: f32) -> Done {
+        self.put(format_args!("{:?}", value + 0.0)) // a negative zero equals zero
+    }
+
+    fn serialize_f64(self, value: f64) -> Done {
+        self.put(format_args!("{:?}", value + 0.0))
     }
 
     fn serialize_none(self) -> Done {
@@ -391,7 +397,8 @@ mod tests {
     #[test]
     fn what_json_cannot_tell_apart_is_told_apart() {
         let floats = [f64::NAN, f64::INFINITY, 0.0, -0.0, 1.0, 0.1 + 0.2];
-        assert_eq!(text(&floats), "[NaN,inf,0.0,-0.0,1.0,0.30000000000000004]");
+        assert_eq!(text(&floats), "[NaN,inf,0.0,0.0,1.0,0.30000000000000004]");
+        assert_eq!(text(&-0.0_f32), "0.0");
         let nested = [None, Some(None), Some(Some(None)), Some(Some(Some(1)))];
         assert_eq!(text(&nested), "[null,Some(null),Some(Some(null)),1]");
         assert_eq!(text(&(u128::MAX, ())), format!("[{},null]", u128::MAX));

@@ -29,9 +29,13 @@ pub enum Revision {
     /// Event time that goes by so many times as fast. Sources made by
     /// [`replay`](super::SourceExt::replay) know it.
     Replay(f64),
-    /// The first records of each partition, so many, in memory. Sources made by [`spoolable`] know
-    /// it.
-    Spool(usize),
+    /// The first records of each partition, in memory. Sources made by [`spoolable`] know it.
+    Spool {
+        /// How many of each partition at most.
+        records: usize,
+        /// Whether those that cannot be read are left out, or fail it.
+        skip_bad: bool,
+    },
 }
 
 /// The revised form, or `None` where there is none.
@@ -146,7 +150,8 @@ where
 ///
 /// let (sender, source) = io::channel(4);
 /// std::thread::spawn(move || ["a", "b", "c"].map(|record| sender.send(record)));
-/// let kept = io::spoolable(source).revised(&Revision::Spool(2)).unwrap()?;
+/// let first_two = Revision::Spool { records: 2, skip_bad: false };
+/// let kept = io::spoolable(source).revised(&first_two).unwrap()?;
 /// stream_core::testing::contract::source(|| kept.clone(), &[vec!["a", "b"]]);
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
@@ -181,7 +186,7 @@ impl<T: Clone + Send + Sync + 'static, S: Source<T>> Source<T> for Spoolable<S> 
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
         match revision {
-            Revision::Spool(records) => Some(spool(&self.0, *records)),
+            Revision::Spool { records, skip_bad } => Some(spool(&self.0, *records, *skip_bad)),
             _ => Some(
                 self.0
                     .revised(revision)?
@@ -192,14 +197,14 @@ impl<T: Clone + Send + Sync + 'static, S: Source<T>> Source<T> for Spoolable<S> 
 }
 
 /// Reads the first records of every partition, one partition after the other, and waits for them.
-fn spool<T, S>(source: &S, records: usize) -> Result<Arc<dyn Source<T>>, Problem>
+fn spool<T, S>(source: &S, records: usize, skip_bad: bool) -> Result<Arc<dyn Source<T>>, Problem>
 where
     T: Clone + Send + Sync + 'static,
     S: Source<T>,
 {
     let count = source.partitions()?.len();
     let kept: Result<Vec<_>, _> = (0..count)
-        .map(|partition| spool_partition(source, partition, records))
+        .map(|partition| spool_partition(source, partition, records, skip_bad))
         .collect();
     Ok(Arc::new(partitions(kept?)))
 }
@@ -208,8 +213,8 @@ fn spool_partition<T>(
     source: &impl Source<T>,
     partition: usize,
     records: usize,
+    skip_bad: bool,
 ) -> Result<Vec<T>, Problem> {
-    let fails = matches!(source.bad_records(), BadRecords::Fail);
     let clock = Clock::machine();
     let bell = Arc::new(Bell::default());
     let rings = bell.clone();
@@ -224,7 +229,7 @@ fn spool_partition<T>(
     while kept.len() < records {
         chunk.clear();
         let status = reader.read(CHUNK_RECORDS.min(records - kept.len()), &mut chunk)?;
-        if let Some(bad) = chunk.bad.first().filter(|_| fails) {
+        if let Some(bad) = chunk.bad.first().filter(|_| !skip_bad) {
             return Err(Problem::new(bad.to_string()));
         }
         kept.extend(chunk.records.drain(..).map(|((), record)| record));
@@ -276,13 +281,35 @@ mod tests {
             .skip_bad_records()
             .replay(1.0, |_: &u64| EventTime::MIN)
             .rate(1e9);
+        let spool = |records| Revision::Spool {
+            records,
+            skip_bad: true,
+        };
         let revised = |revision| source.revised(&revision).unwrap().unwrap();
         let more = revised(Revision::Path("5".into()));
         assert_eq!(more.info().detail, "5 records");
         assert!(matches!(more.bad_records(), BadRecords::Skip));
-        let fewer = more.revised(&Revision::Spool(2)).unwrap().unwrap();
+        let fewer = more.revised(&spool(2)).unwrap().unwrap();
         assert_eq!(fewer.info().detail, "2 records");
         assert_eq!(revised(Revision::Replay(5.0)).info().detail, "3 records");
-        assert!(io::vec(vec![1]).revised(&Revision::Spool(1)).is_none());
+        assert!(io::vec(vec![1]).revised(&spool(1)).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_follows_the_policy_for_bad_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.jsonl");
+        std::fs::write(&path, "1\nx\n2\n").unwrap();
+        let source = io::spoolable(io::files::json_lines::<u64>(path));
+        let kept = |skip_bad| {
+            let all = Revision::Spool {
+                records: 9,
+                skip_bad,
+            };
+            source.revised(&all).unwrap().map(|source| source.info())
+        };
+        assert_eq!(kept(true).unwrap().detail, "2 records");
+        let refused = kept(false).unwrap_err().to_string();
+        assert!(refused.contains("numbers.jsonl:2"), "{refused}");
     }
 }

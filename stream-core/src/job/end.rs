@@ -34,7 +34,7 @@ pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
     for (index, sink) in sinks.iter().enumerate() {
         if let Err(failed) = sink.commit(&sinks[..index]) {
             sinks[index + 1..].iter().for_each(Ending::abort);
-            return failed.map_or(Ok(Outcome::OutputClosed), Err);
+            return Err(failed);
         }
     }
     // A stop that came when all had been read has stopped nothing.
@@ -130,20 +130,21 @@ fn all_sinks(team: &Team) -> Vec<Ending<'_>> {
 }
 
 impl Ending<'_> {
-    /// Commits the sink. Fails without an error when the reader of the output has closed it.
-    fn commit(&self, committed: &[Ending<'_>]) -> Result<(), Option<Error>> {
+    /// Commits the sink. A reader that has closed the output by now wants no more of it; that keeps
+    /// nothing from the others, which are whole.
+    fn commit(&self, committed: &[Ending<'_>]) -> Result<(), Error> {
         let commit = || match self.sink {
             Bound::Output(sink) => sink.commit(),
             Bound::DeadLetters(sink) => sink.commit(),
         };
         match guard::catch_in(self.stage, commit) {
-            Err(panic) => Err(Some(panic)),
+            Err(panic) => Err(panic),
             Ok(Ok(())) => Ok(()),
-            Ok(Err(problem)) if problem.is_closed() => Err(None),
-            Ok(Err(problem)) => Err(Some(Error::Sink {
+            Ok(Err(problem)) if problem.is_closed() => Ok(()),
+            Ok(Err(problem)) => Err(Error::Sink {
                 port: self.port.clone(),
                 problem: tell_committed(problem, committed),
-            })),
+            }),
         }
     }
 

@@ -57,8 +57,10 @@ fn create_hidden(path: &Path) -> io::Result<(PathBuf, File)> {
 /// How many leftovers of killed jobs are passed over.
 const LEFTOVERS_MAX: u64 = 10_000;
 
-/// What tells the processes that are seen here from all others, if the system says which they are.
+/// What tells the processes that are seen here from all others, if the system says which they are: it
+/// may hide those of other users, and then the first is among them.
 fn place_of_processes() -> Option<String> {
+    fs::metadata("/proc/1").ok()?;
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = fs::read_link("/proc/self/ns/pid").ok()?;
     let space: String = space.display().to_string();
