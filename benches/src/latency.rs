@@ -316,8 +316,8 @@ impl Reader<Ticket> for PlanReader {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.schedule.next)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.schedule.next)
     }
 }
 

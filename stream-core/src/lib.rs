@@ -8,6 +8,7 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+pub(crate) mod codec;
 pub(crate) mod engine;
 pub mod error;
 #[allow(

@@ -62,7 +62,7 @@ fn open<T>(source: &impl Source<T>, from: u64) -> (Box<dyn Reader<T>>, Receiver<
     let (wake, woken) = channel();
     let waker = Waker::new(move || wake.send(()).unwrap_or_default());
     let opening = Opening {
-        from: Position(from),
+        from: Position::of(&from).unwrap(),
         waker,
         clock: Clock::by_hand(),
     };

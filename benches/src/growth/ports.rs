@@ -56,7 +56,7 @@ where
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         Ok(Box::new(MadeReader {
             partition: partition as u64,
-            next: opening.from.0,
+            next: opening.from.read()?,
             end: self.records,
             read_records_max: self.read_records_max,
             make: self.make.clone(),
@@ -86,8 +86,8 @@ impl<T, F: Fn(u64, u64) -> T> Reader<T> for MadeReader<F> {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.next)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }
 

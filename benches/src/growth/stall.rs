@@ -84,7 +84,7 @@ impl Source<u64> for Keys {
 
     fn open(&self, _: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
         Ok(Box::new(KeyReader {
-            next: opening.from.0,
+            next: opening.from.read()?,
             end: self.keys,
             clock: opening.clock,
             last: None,
@@ -130,7 +130,7 @@ impl Reader<u64> for KeyReader {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.next)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }

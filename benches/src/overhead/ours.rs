@@ -131,8 +131,8 @@ impl<T: Copy> Reader<T> for ShareReader<T> {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.next as u64)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }
 

@@ -98,7 +98,8 @@ impl Abort {
         lock(&self.0.workers).push(std::thread::current());
     }
 
-    fn wake(&self) {
+    /// Wakes all workers.
+    pub(crate) fn wake(&self) {
         lock(&self.0.workers).iter().for_each(Thread::unpark);
     }
 }

@@ -47,6 +47,8 @@ struct Shared {
     busy: AtomicBool,
     /// The epoch at which the sources stop; 0 while they go on.
     stop: AtomicU64,
+    /// Whether all sources have ended.
+    ended: AtomicBool,
     tally: Mutex<Tally>,
 }
 
@@ -61,6 +63,8 @@ struct Tally {
     bytes_in_flight: u64,
     slices: u64,
     most_in_flight: usize,
+    /// How many sources have not ended, on all workers.
+    open_sources: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,7 +86,13 @@ impl Sent {
 }
 
 impl Epochs {
-    pub(crate) fn new(mode: Mode, start: u64) -> Self {
+    /// The epochs from one on, for so many sources: an input counts on each worker that has a
+    /// partition of it.
+    pub(crate) fn new(mode: Mode, start: u64, sources: usize) -> Self {
+        let tally = Tally {
+            open_sources: sources,
+            ..Tally::default()
+        };
         let first = start.max(epoch::FIRST);
         Epochs(Arc::new(Shared {
             mode,
@@ -91,7 +101,8 @@ impl Epochs {
             full: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             stop: AtomicU64::new(0),
-            tally: Mutex::default(),
+            ended: AtomicBool::new(sources == 0),
+            tally: Mutex::new(tally),
         }))
     }
 
@@ -168,16 +179,37 @@ impl Epochs {
         }
     }
 
-    /// Moves the epoch to the next checkpoint, where all sources stop; `ask` is told it before
-    /// anything can be sent there.
-    pub(crate) fn cut_to_stop(&self, ask: impl FnOnce(u64)) {
+    /// Notes that a source has ended. Tells whether all have.
+    pub(crate) fn source_ended(&self) -> bool {
         let mut tally = self.tally();
-        if self.stop().is_none() {
+        tally.open_sources = tally.open_sources.saturating_sub(1);
+        let have_all = tally.open_sources == 0;
+        self.0.ended.store(have_all, Ordering::Release);
+        have_all
+    }
+
+    /// Whether all sources have ended. No boundary comes then any more.
+    pub(crate) fn have_all_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
+    }
+
+    /// Moves the epoch to the next checkpoint; `ask` is told the boundary before anything can be sent
+    /// there. Does nothing where all sources have ended or are to stop.
+    pub(crate) fn cut_checkpoint(&self, ask: impl FnOnce(u64)) {
+        let mut tally = self.tally();
+        if self.stop().is_none() && !self.have_all_ended() {
             let boundary = epoch::next_checkpoint(self.current());
             ask(boundary);
-            self.0.stop.store(boundary, Ordering::Release);
             self.cut(&mut tally, boundary);
         }
+    }
+
+    /// The same, and the sources stop there.
+    pub(crate) fn cut_to_stop(&self, ask: impl FnOnce(u64)) {
+        self.cut_checkpoint(|boundary| {
+            ask(boundary);
+            self.0.stop.store(boundary, Ordering::Release);
+        });
     }
 
     /// When the open slice or batch will have to be cut, if it holds anything.
@@ -288,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_empty_epoch_is_never_cut() {
-        let epochs = Epochs::new(Mode::micro_batch(Duration::from_millis(1)), 0);
+        let epochs = Epochs::new(Mode::micro_batch(Duration::from_millis(1)), 0, 1);
         epochs.tick(Duration::from_secs(10), 0);
         assert_eq!(epochs.current(), epoch::FIRST);
         assert_eq!(epochs.deadline(), None);
@@ -296,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_micro_batch_is_cut_at_the_first_condition_that_holds() {
-        let epochs = Epochs::new("micro-batch=10ms,5records".parse().unwrap(), 0);
+        let epochs = Epochs::new("micro-batch=10ms,5records".parse().unwrap(), 0, 1);
         epochs.sent(4, 0, NOW, 0);
         assert_eq!((epochs.current(), epochs.room()), (epoch::FIRST, 1));
         epochs.sent(1, 0, NOW, 0);
@@ -306,7 +338,7 @@ mod tests {
         epochs.tick(Duration::from_millis(10), 0);
         assert_eq!(epochs.current(), epoch::next_batch(second));
 
-        let epochs = Epochs::new("micro-batch=1KiB,5records".parse().unwrap(), 0);
+        let epochs = Epochs::new("micro-batch=1KiB,5records".parse().unwrap(), 0, 1);
         epochs.sent(1, 1_023, NOW, 0);
         assert_eq!(epochs.current(), epoch::FIRST);
         epochs.sent(1, 1, NOW, 0);
@@ -315,7 +347,7 @@ mod tests {
 
     #[test]
     fn batch_mode_cuts_slices_and_no_batches() {
-        let epochs = Epochs::new(Mode::Batch, 0);
+        let epochs = Epochs::new(Mode::Batch, 0, 1);
         epochs.sent(SLICE_RECORDS, 0, NOW, 0);
         assert_eq!(epochs.current(), epoch::FIRST + 1);
         epochs.sent(1, 0, NOW, 0);
@@ -326,7 +358,7 @@ mod tests {
 
     #[test]
     fn per_record_cuts_as_soon_as_what_came_before_is_through() {
-        let epochs = Epochs::new(Mode::PerRecord, 0);
+        let epochs = Epochs::new(Mode::PerRecord, 0, 1);
         epochs.sent(1, 0, NOW, epoch::FIRST);
         let second = epoch::next_batch(epoch::FIRST);
         assert_eq!(epochs.current(), second);
@@ -339,7 +371,7 @@ mod tests {
 
     #[test]
     fn sources_wait_while_too_much_is_in_flight() {
-        let epochs = Epochs::new(Mode::Batch, 0);
+        let epochs = Epochs::new(Mode::Batch, 0, 1);
         for slice in 0..SLICES_IN_FLIGHT as u64 {
             assert!(epochs.has_room(), "before slice {slice}");
             epochs.sent(SLICE_RECORDS, 1, NOW, epoch::FIRST);
@@ -353,13 +385,13 @@ mod tests {
 
     #[test]
     fn small_slices_may_be_many_until_they_hold_many_records() {
-        let epochs = Epochs::new(Mode::PerRecordStrict, 0);
+        let epochs = Epochs::new(Mode::PerRecordStrict, 0, 1);
         for slice in 0..SMALL_SLICES_IN_FLIGHT as u64 {
             assert!(epochs.has_room(), "before slice {slice}");
             epochs.claim(1, 1, NOW, epoch::FIRST);
         }
         assert!(!epochs.has_room());
-        let epochs = Epochs::new("micro-batch=200records".parse().unwrap(), 0);
+        let epochs = Epochs::new("micro-batch=200records".parse().unwrap(), 0, 1);
         for slice in 0..SLICES_IN_FLIGHT as u64 {
             assert!(epochs.has_room(), "before slice {slice}");
             epochs.sent(200, 1, NOW, epoch::FIRST);
@@ -368,8 +400,23 @@ mod tests {
     }
 
     #[test]
+    fn no_boundary_is_cut_once_all_sources_have_ended() {
+        let epochs = Epochs::new(Mode::Batch, 0, 2);
+        let mut asked = Vec::new();
+        epochs.cut_checkpoint(|boundary| asked.push(boundary));
+        assert!(!epochs.source_ended());
+        epochs.cut_checkpoint(|boundary| asked.push(boundary));
+        assert!(epochs.source_ended() && epochs.have_all_ended());
+        epochs.cut_checkpoint(|boundary| asked.push(boundary));
+        epochs.cut_to_stop(|boundary| asked.push(boundary));
+        let first = epoch::next_checkpoint(epoch::FIRST);
+        assert_eq!(asked, [first, epoch::next_checkpoint(first)]);
+        assert_eq!((epochs.current(), epochs.stop()), (asked[1], None));
+    }
+
+    #[test]
     fn stop_moves_to_the_next_checkpoint_once() {
-        let epochs = Epochs::new(Mode::Batch, 0);
+        let epochs = Epochs::new(Mode::Batch, 0, 1);
         epochs.sent(1, 0, NOW, 0);
         let mut asked = Vec::new();
         epochs.cut_to_stop(|boundary| asked.push(boundary));

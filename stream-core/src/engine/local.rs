@@ -19,7 +19,7 @@ use super::tap::Tap;
 use super::timing::Timing;
 use crate::error::BadRecord;
 use crate::observe::{Counter, Counters, Watermarks};
-use crate::state::snapshot::Snapshots;
+use crate::state::checkpoint::Checkpoints;
 use crate::time::epoch::FOREVER;
 use crate::time::{Clock, EventTime, Leap};
 
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) mode: Mode,
     pub(crate) clock: Clock,
     pub(crate) epochs: Epochs,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
     pub(crate) watermarks: Watermarks,

@@ -18,8 +18,8 @@ use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::progress::Stamp;
 
 use super::batch::{Boxed, WRONG};
+use crate::codec;
 use crate::error::Problem;
-use crate::state::codec;
 use crate::state::record::Record;
 
 /// Records on their way to one worker.

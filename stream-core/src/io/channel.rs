@@ -91,14 +91,15 @@ impl<T: Send + 'static> Source<T> for ChannelSource<T> {
         inbox.wake_by(opening.waker);
         Ok(Box::new(ChannelReader {
             inbox,
-            position: opening.from,
+            read: opening.from.read()?,
         }))
     }
 }
 
 struct ChannelReader<T> {
     inbox: Inbox<T>,
-    position: Position,
+    /// How many records have been read.
+    read: u64,
 }
 
 impl<T> Reader<T> for ChannelReader<T> {
@@ -109,13 +110,13 @@ impl<T> Reader<T> for ChannelReader<T> {
                 Err(TryRecvError::Empty) => return Ok(ReadStatus::Waiting),
                 Err(TryRecvError::Disconnected) => return Ok(ReadStatus::Ended),
             }
-            self.position.0 += 1;
+            self.read += 1;
         }
         Ok(ReadStatus::More)
     }
 
-    fn position(&self) -> Position {
-        self.position
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.read)
     }
 }
 

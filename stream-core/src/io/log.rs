@@ -123,7 +123,7 @@ impl<T: Clone + Send + 'static> Source<T> for MemoryLog<T> {
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let mut log = lock(&self.partitions[partition]);
-        let next = index(partition, opening.from, log.records.len())?;
+        let next = index(partition, &opening.from, log.records.len())?;
         let number = log.next_reader;
         log.next_reader += 1;
         log.readers.push((number, opening.waker));
@@ -158,8 +158,8 @@ impl<T: Clone> Reader<T> for Tail<T> {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.next as u64)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }
 

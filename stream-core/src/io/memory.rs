@@ -59,7 +59,7 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Partitions<T> {
     }
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
-        let next = index(partition, opening.from, self.partitions[partition].len())?;
+        let next = index(partition, &opening.from, self.partitions[partition].len())?;
         Ok(Box::new(Cursor {
             partitions: self.partitions.clone(),
             partition,
@@ -78,14 +78,14 @@ pub(super) fn numbered(count: usize) -> Result<Vec<String>, Problem> {
 }
 
 /// The index of a position in a partition that holds so many records.
-pub(super) fn index(partition: usize, from: Position, held: usize) -> Result<usize, Problem> {
-    usize::try_from(from.0)
+pub(super) fn index(partition: usize, from: &Position, held: usize) -> Result<usize, Problem> {
+    let from: u64 = from.read()?;
+    usize::try_from(from)
         .ok()
         .filter(|index| *index <= held)
         .ok_or_else(|| {
             Problem::new(format!(
-                "cannot go on at record {} of partition {partition}",
-                from.0
+                "cannot go on at record {from} of partition {partition}"
             ))
             .detail(format!(
                 "it holds only {held}; its records have changed since"
@@ -113,8 +113,8 @@ impl<T: Clone> Reader<T> for Cursor<T> {
         })
     }
 
-    fn position(&self) -> Position {
-        Position(self.next as u64)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_position_beyond_the_records_is_a_problem() {
         let opening = Opening {
-            from: Position(2),
+            from: Position::of(&2_u64).unwrap(),
             ..contract::opening()
         };
         let problem = vec(vec![1]).open(0, opening).err().unwrap().to_string();

@@ -219,7 +219,7 @@ fn spool_partition<T>(
     let bell = Arc::new(Bell::default());
     let rings = bell.clone();
     let opening = Opening {
-        from: Position(0),
+        from: Position::START,
         waker: Waker::new(move || rings.ring()),
         clock: clock.clone(),
     };

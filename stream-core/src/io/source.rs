@@ -17,11 +17,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bad::BadRecords;
 use super::place::Place;
 use super::revise::{Revised, Revision};
+use crate::codec;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::Clock;
@@ -37,11 +39,47 @@ pub enum Boundedness {
     Unbounded,
 }
 
-/// The place of a record in its partition, as the source counts: the next record to read.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Position(pub u64);
+/// A place in a partition: of the record that is read next. What it is made of is the source's own
+/// affair: a number, a file and an offset in it.
+///
+/// ```
+/// use stream_core::io::Position;
+///
+/// let position = Position::of(&("clicks.csv", 1_234_u64))?;
+/// assert_eq!(position.read::<(String, u64)>()?, ("clicks.csv".to_owned(), 1_234));
+/// assert_eq!(Position::START.read::<(String, u64)>()?, (String::new(), 0));
+/// # Ok::<(), stream_core::Problem>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Position(Vec<u8>);
+
+impl Position {
+    /// Before the first record.
+    pub const START: Position = Position(Vec::new());
+
+    /// Makes a position of what the source knows it by.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn of(place: &(impl Serialize + ?Sized)) -> Result<Self, Problem> {
+        codec::encode(place).map(Position)
+    }
+
+    /// What the source knows it by; of [`START`](Position::START) the default.
+    ///
+    /// # Errors
+    /// When it is the position of another kind of source.
+    pub fn read<P: DeserializeOwned + Default>(&self) -> Result<P, Problem> {
+        if *self == Position::START {
+            return Ok(P::default());
+        }
+        codec::decode(&self.0).map_err(|problem| {
+            Problem::new("the position in a partition is not one of this source")
+                .because(problem)
+                .hint("read what was read before, or start afresh")
+        })
+    }
+}
 
 /// What a source says of itself.
 #[derive(Clone, Debug)]
@@ -76,7 +114,7 @@ pub struct SourceInfo {
 ///         Ok(vec!["0".into()])
 ///     }
 ///     fn open(&self, _: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
-///         Ok(Box::new(TenReader(opening.from.0)))
+///         Ok(Box::new(TenReader(opening.from.read()?)))
 ///     }
 /// }
 ///
@@ -87,8 +125,8 @@ pub struct SourceInfo {
 ///         self.0 = end;
 ///         Ok(if end == 10 { ReadStatus::Ended } else { ReadStatus::More })
 ///     }
-///     fn position(&self) -> Position {
-///         Position(self.0)
+///     fn position(&self) -> Result<Position, Problem> {
+///         Position::of(&self.0)
 ///     }
 /// }
 ///
@@ -152,7 +190,7 @@ pub trait Reader<T> {
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem>;
 
     /// The position of the record that the next [`read`](Reader::read) begins with.
-    fn position(&self) -> Position;
+    fn position(&self) -> Result<Position, Problem>;
 }
 
 /// How a reader stands after a call.

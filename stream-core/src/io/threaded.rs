@@ -37,7 +37,7 @@ pub trait Decoder<T> {
     fn decode(&mut self, max: usize, into: &mut Chunk<T>) -> Result<(), Problem>;
 
     /// The position of the record that comes next.
-    fn position(&self) -> Position;
+    fn position(&self) -> Result<Position, Problem>;
 
     /// Called when the thread has sent everything and it has been decoded.
     ///
@@ -143,7 +143,7 @@ impl<T, D: Decoder<T>> Reader<T> for Threaded<D, D::Raw> {
         Ok(ReadStatus::More)
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> Result<Position, Problem> {
         self.decoder.position()
     }
 }
@@ -180,8 +180,8 @@ mod tests {
             Ok(())
         }
 
-        fn position(&self) -> Position {
-            Position(self.position)
+        fn position(&self) -> Result<Position, Problem> {
+            Position::of(&self.position)
         }
     }
 

@@ -51,9 +51,9 @@ fn nothing_read(team: &Team) -> Option<Error> {
     if abort.has_unread() || abort.is_output_closed() {
         return None;
     }
-    let snapshots = &team.shared.snapshots;
+    let checkpoints = &team.shared.checkpoints;
     let goes_on = |port: &str| {
-        let mut read = snapshots.start().partitions.keys();
+        let mut read = checkpoints.start().partitions.keys();
         read.any(|(other, _)| other == port)
     };
     for (index, node) in spec.nodes.iter().enumerate() {

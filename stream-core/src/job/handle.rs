@@ -142,7 +142,7 @@ impl Handle {
         } = self.running.take().expect("waited for once");
         join(guards, &team.shared.abort);
         let outcome = conclude(&team)?;
-        let snapshot = team.shared.snapshots.take();
+        let snapshot = team.shared.checkpoints.take_last();
         // A limit ends inputs that have not ended, and state behind an end cannot be gone on from.
         let has_state = outcome == Outcome::Stopped && team.shared.limit.is_none();
         let snapshot = snapshot.filter(|_| has_state);

@@ -33,7 +33,7 @@ use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::Snapshot;
-use crate::state::snapshot::Snapshots;
+use crate::state::checkpoint::Checkpoints;
 use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
@@ -460,12 +460,15 @@ impl Job {
         }
         self.bindings.check_sources().map_err(Error::Plan)?;
         start::prepare(&mut self.start, &plan.spec, &self.bindings).map_err(Error::Plan)?;
+        let sources = self.bindings.sources();
+        let on_workers = |source: &BoundSource| source.partitions().len().min(self.workers);
+        let sources: usize = sources.map(|(_, source)| on_workers(source)).sum();
         let shared = Shared {
             bindings: Arc::new(self.bindings),
             mode,
             clock: self.clock,
-            epochs: Epochs::new(mode, self.start.epoch),
-            snapshots: Snapshots::new(self.start),
+            epochs: Epochs::new(mode, self.start.epoch, sources),
+            checkpoints: Checkpoints::new(self.start),
             abort: Abort::default(),
             counters: Counters::default(),
             watermarks: Watermarks::default(),

@@ -7,12 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::codec;
 use crate::engine::bindings::Bindings;
 use crate::engine::lane::{LaneName, UnionPort};
 use crate::error::Problem;
 use crate::graph::{GraphSpec, NodeSpec};
-use crate::state::snapshot::Part;
-use crate::state::{Snapshot, codec};
+use crate::state::Snapshot;
+use crate::state::checkpoint::Part;
 use crate::time::EventTime;
 
 /// The highest event time of each lane: what `event_time` keeps.

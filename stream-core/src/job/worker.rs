@@ -82,6 +82,7 @@ struct Moved {
     /// Another worker may make room, which moves nothing else here.
     has_room: bool,
     is_draining: bool,
+    have_all_ended: bool,
 }
 
 /// Steps until the end. Tells whether it was a good one.
@@ -97,7 +98,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
         if team.shared.abort.is_stopping() {
             team.shared
                 .epochs
-                .cut_to_stop(|boundary| team.shared.snapshots.ask(boundary));
+                .cut_to_stop(|boundary| team.shared.checkpoints.ask(boundary));
         }
 
         let now = team.shared.clock.elapsed();
@@ -123,6 +124,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             acknowledged,
             has_room: team.shared.epochs.has_room(),
             is_draining: team.shared.abort.is_draining(),
+            have_all_ended: team.shared.epochs.have_all_ended(),
         };
         let alarm = local.alarm.get().is_some_and(|alarm| alarm <= now);
         if moved != seen || alarm {

@@ -223,11 +223,10 @@ impl Render for AssignTime {
         let (mut late, late_edge) = context.output(&mut builder, node, 1);
         let late_read = context.is_read(node, 1);
         let local = context.local.clone();
-        let highs = LaneState::restore(&local.snapshots, context.id(node), local.index);
-        let highs = highs.unwrap_or_else(|problem| {
+        let mut highs = LaneState::new(&local.checkpoints, context.id(node), local.index);
+        if let Err(problem) = highs.restore(&local.checkpoints) {
             local.abort.fail(Error::Engine(problem));
-            LaneState::new(&local.snapshots, context.id(node), local.index)
-        });
+        }
         let mut times = LaneTimes {
             divide: self.divide,
             lateness: self.bounds.lateness,

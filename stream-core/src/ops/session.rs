@@ -21,10 +21,11 @@ use super::keyed::{Emit, FULL, Logic};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
+use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::state::WriteShard;
 use crate::state::hash::{by_shard, hash_of};
-use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Gap};
 
 /// How many buckets of timers a gap is divided into, at least.

@@ -184,7 +184,7 @@ fn first_from<A>(sessions: &[Session<A>], moment: EventTime) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::codec;
+    use crate::codec;
 
     fn session(first: i64, last: i64) -> Session<()> {
         Session {

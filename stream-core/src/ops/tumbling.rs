@@ -13,10 +13,11 @@ use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic};
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
+use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::state::WriteShard;
 use crate::state::hash::{by_shard, hash_of};
-use crate::state::{WriteShard, codec};
 use crate::time::{EventTime, Size};
 
 /// Windows of one size, one after the other; made by [`Keyed::tumbling`](crate::graph::Keyed::tumbling).

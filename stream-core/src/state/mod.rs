@@ -1,14 +1,13 @@
 //! State by shard: how a key finds its shard, how rows are kept, written and read.
 
-pub(crate) mod codec;
+pub(crate) mod checkpoint;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
 pub(crate) mod record;
 pub(crate) mod rows;
-pub(crate) mod snapshot;
 
+pub use checkpoint::Snapshot;
 pub use fingerprint::Fingerprint;
-pub use snapshot::Snapshot;
 
 use crate::error::Problem;
 

@@ -16,7 +16,8 @@ use hashbrown::HashTable;
 
 use super::hash::{hash_of, shard_of};
 use super::record::{Key, Record};
-use super::{SHARDS, WriteShard, codec};
+use super::{SHARDS, WriteShard};
+use crate::codec;
 use crate::error::Problem;
 
 /// The number of buckets that a segment has when it is split. To move its rows takes about a

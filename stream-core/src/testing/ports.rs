@@ -266,15 +266,11 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Drawn<T> {
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let (partitions, how) = (self.partitions.clone(), self.how.clone());
-        let Opening {
-            from: Position(next),
-            waker,
-            ..
-        } = opening;
+        let Opening { from, waker, .. } = opening;
         Ok(Box::new(DrawnReader {
             partitions,
             partition,
-            next: next as usize,
+            next: from.read()?,
             how,
             waker,
         }))
@@ -306,7 +302,7 @@ impl<T: Clone> Reader<T> for DrawnReader<T> {
         Ok(ReadStatus::More)
     }
 
-    fn position(&self) -> Position {
-        Position(self.next as u64)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }

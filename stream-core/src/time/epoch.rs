@@ -61,12 +61,17 @@ impl Align {
         }
     }
 
+    /// The first epoch of a run.
+    pub(crate) const fn begin(self, run: u64) -> u64 {
+        match self {
+            Align::Batch => run << SLICE_BITS,
+            Align::Checkpoint => run << (SLICE_BITS + BATCH_BITS),
+        }
+    }
+
     /// The first epoch after a run.
     pub(crate) const fn end(self, run: u64) -> u64 {
-        match self {
-            Align::Batch => (run + 1) << SLICE_BITS,
-            Align::Checkpoint => (run + 1) << (SLICE_BITS + BATCH_BITS),
-        }
+        self.begin(run + 1)
     }
 }
 

@@ -142,7 +142,7 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Script<T> {
         Ok(Box::new(ScriptReader {
             partitions: self.partitions.clone(),
             partition,
-            next: opening.from.0 as usize,
+            next: opening.from.read()?,
             chunk: self.chunk,
             bytes: self.bytes,
             opening,
@@ -192,7 +192,7 @@ impl<T: Clone> Reader<T> for ScriptReader<T> {
         Ok(ReadStatus::More)
     }
 
-    fn position(&self) -> Position {
-        Position(self.next as u64)
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.next)
     }
 }

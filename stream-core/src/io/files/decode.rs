@@ -71,13 +71,13 @@ pub(super) struct FileDecoder<R> {
 }
 
 impl<R> FileDecoder<R> {
-    pub(super) fn new(rows: R, from: Position) -> Self {
+    pub(super) fn new(rows: R, from: u64) -> Self {
         FileDecoder {
             rows,
             file: Arc::default(),
             rows_in_file: 0,
             stepped: 0,
-            from: from.0,
+            from,
         }
     }
 
@@ -135,8 +135,8 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
         Ok(())
     }
 
-    fn position(&self) -> Position {
-        Position(self.stepped.max(self.from))
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.stepped.max(self.from))
     }
 
     fn finish(&mut self) -> Result<(), Problem> {

@@ -140,7 +140,7 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         } else {
             partition..partition + 1
         };
-        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from);
+        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from.read()?);
         let format = self.format.clone();
         threaded::reader("read-files", opening.waker, decoder, move |feed| {
             send_files(&files[range], &format, feed)

@@ -110,7 +110,7 @@ impl<T> Reader<T> for RateReader<T> {
         Ok(status)
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> Result<Position, Problem> {
         self.source.position()
     }
 }

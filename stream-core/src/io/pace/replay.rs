@@ -120,7 +120,7 @@ struct Held<T> {
 impl<T, F: Fn(&T) -> EventTime> ReplayReader<T, F> {
     /// Reads one record ahead; a bad one has no time to wait for.
     fn read_ahead(&mut self, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
-        let position = self.source.position();
+        let position = self.source.position()?;
         let status = self.source.read(1, &mut self.one)?;
         self.ended = status == ReadStatus::Ended;
         into.add_bytes(self.one.bytes);
@@ -170,10 +170,11 @@ impl<T, F: Fn(&T) -> EventTime> Reader<T> for ReplayReader<T, F> {
         })
     }
 
-    fn position(&self) -> Position {
-        self.held
-            .as_ref()
-            .map_or_else(|| self.source.position(), |held| held.position)
+    fn position(&self) -> Result<Position, Problem> {
+        match &self.held {
+            Some(held) => Ok(held.position.clone()),
+            None => self.source.position(),
+        }
     }
 }
 
@@ -207,7 +208,7 @@ mod tests {
             (
                 chunk.records().copied().collect::<Vec<_>>(),
                 status,
-                readers[number].position().0,
+                readers[number].position().unwrap().read::<u64>().unwrap(),
             )
         };
         let until = |secs| ReadStatus::Until(Duration::from_secs(secs));

@@ -31,7 +31,7 @@ use crate::graph::node::{Render, stage};
 use crate::graph::{Graph, Stream};
 use crate::io::{BadRecord, Chunk, Opening, Planned, Position, ReadStatus, Reader, Waker};
 use crate::observe::Counter;
-use crate::state::snapshot::PartitionEnd;
+use crate::state::checkpoint::{Participant, PartitionEnd};
 
 /// How many records are read at once; so many fit the nearest caches all the way down.
 const CHUNK_RECORDS: u64 = 1_024;
@@ -80,7 +80,7 @@ fn open_typed<T: 'static>(
 /// A reader with the type of its records erased.
 trait Reads {
     fn read(&mut self, max: usize) -> Result<(ReadStatus, Got), Problem>;
-    fn position(&self) -> Position;
+    fn position(&self) -> Result<Position, Problem>;
 }
 
 /// What one call of a reader has brought.
@@ -126,7 +126,7 @@ impl<T: 'static> Reads for TypedReader<T> {
         Ok((status, got))
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> Result<Position, Problem> {
         self.reader.position()
     }
 }
@@ -156,7 +156,8 @@ impl Render for InputStep {
             alarms: BTreeSet::new(),
             activation: 0,
             is_announced: false,
-            is_recorded: false,
+            has_ended: false,
+            participant: None,
             local: local.clone(),
         };
         let wake = context
@@ -208,7 +209,10 @@ struct Input {
     alarms: BTreeSet<(Duration, usize)>,
     activation: u64,
     is_announced: bool,
-    is_recorded: bool,
+    /// Whether it was said that all lanes have ended.
+    has_ended: bool,
+    /// What it leaves at boundaries: how far its lanes have been read. None where it has no lanes.
+    participant: Option<Participant>,
     local: Rc<Local>,
 }
 
@@ -223,7 +227,50 @@ struct OpenLane {
     is_woken: Arc<AtomicBool>,
     /// Whether it stands among the alarms.
     waits_for_clock: bool,
+    /// How far it had been read before what was read last, while that has no epoch yet.
+    before: Option<Position>,
+    /// Where it has ended, or is to begin.
     end: PartitionEnd,
+}
+
+impl OpenLane {
+    /// Reads once, if it has not ended. A partition whose quota is used up ends for this run, and for
+    /// no other.
+    fn read(&mut self, max: u64, is_strict: bool) -> Result<Option<(ReadStatus, Got)>, Problem> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        if is_strict {
+            self.before = Some(reader.position()?);
+        }
+        let max = max.min(self.quota.unwrap_or(u64::MAX));
+        let (status, got) = reader.read(max as usize)?;
+        if let Some(quota) = &mut self.quota {
+            *quota = quota.saturating_sub(got.all());
+        }
+        let ended = status == ReadStatus::Ended;
+        if ended || self.quota == Some(0) {
+            self.end = PartitionEnd {
+                position: reader.position()?,
+                ended,
+            };
+            self.reader = None;
+        }
+        Ok(Some((status, got)))
+    }
+
+    /// How far it has been read, of what has been sent.
+    fn sent(&self) -> Result<PartitionEnd, Problem> {
+        let position = match (&self.before, &self.reader) {
+            (Some(before), _) => before.clone(),
+            (None, Some(reader)) => reader.position()?,
+            (None, None) => return Ok(self.end.clone()),
+        };
+        Ok(PartitionEnd {
+            position,
+            ended: false,
+        })
+    }
 }
 
 /// The lanes whose wakers were called.
@@ -253,8 +300,10 @@ impl Input {
         name: &str,
         wake: Wake,
     ) {
-        let start = self.local.snapshots.read_partition(&self.port, name);
-        let end = start.unwrap_or_default();
+        let checkpoints = &self.local.checkpoints;
+        self.participant.get_or_insert_with(|| checkpoints.join());
+        let end = checkpoints.read_partition(&self.port, name);
+        let end = end.cloned().unwrap_or_default();
         let number = self.lanes.len();
         let is_woken = Arc::new(AtomicBool::new(false));
         let (flag, woken) = (is_woken.clone(), self.woken.clone());
@@ -266,7 +315,7 @@ impl Input {
             let _ = lock(&wake).activate();
         });
         let opening = Opening {
-            from: end.position,
+            from: end.position.clone(),
             waker,
             clock: self.local.clock.clone(),
         };
@@ -292,8 +341,31 @@ impl Input {
             quota,
             is_woken,
             waits_for_clock: false,
+            before: None,
             end,
         });
+    }
+
+    /// Lowers the capability to an epoch. At each boundary on the way it leaves how far the lanes have
+    /// been read: all that has been sent was sent before it.
+    fn move_to(&mut self, capability: &mut Capability<u64>, epoch: u64) {
+        if let Err(problem) = self.leave_positions(epoch) {
+            return self.fail(problem);
+        }
+        capability.downgrade(&epoch);
+    }
+
+    fn leave_positions(&mut self, until: u64) -> Result<(), Problem> {
+        let Some(participant) = &mut self.participant else {
+            return Ok(());
+        };
+        while let Some(boundary) = participant.due(until) {
+            for lane in &self.lanes {
+                participant.write_partition(boundary, &self.port, &lane.name, lane.sent()?);
+            }
+            participant.leave(boundary);
+        }
+        Ok(())
     }
 
     /// One activation. Tells whether the source has ended.
@@ -303,12 +375,14 @@ impl Input {
             return false;
         }
         if !self.is_announced {
-            capability.downgrade(&local.epochs.first());
+            self.move_to(capability, local.epochs.first());
             self.announce(capability, output);
         }
-        capability.downgrade(&local.epochs.current());
+        self.move_to(capability, local.epochs.current());
         if local.epochs.stop().is_some() {
-            self.record_positions();
+            if self.open > 0 {
+                local.abort.note_unread();
+            }
             return false; // the capability stays at the boundary, so nothing looks ended
         }
         if local.abort.is_draining() {
@@ -329,12 +403,8 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
-        let has_ended = self.open == 0;
-        if has_ended || local.epochs.stop().is_some() {
-            self.record_positions(); // a stop that comes later will not find it running
-        }
-        if has_ended {
-            return true;
+        if self.open == 0 {
+            return self.follow_to_the_end(capability);
         }
         if local.epochs.has_room() && !self.ready.is_empty() {
             self.activator.activate();
@@ -344,6 +414,23 @@ impl Input {
             local.wake_at(*time);
         }
         false
+    }
+
+    /// Follows the epoch until the other sources have ended, too: what stands behind this one has still
+    /// to leave its state at the boundaries until then. Tells whether they have.
+    fn follow_to_the_end(&mut self, capability: &mut Capability<u64>) -> bool {
+        let local = self.local.clone();
+        if self.lanes.is_empty() {
+            return true; // another worker has some
+        }
+        if !std::mem::replace(&mut self.has_ended, true) && local.epochs.source_ended() {
+            local.abort.wake();
+        }
+        let have_all = local.epochs.have_all_ended();
+        if have_all {
+            self.move_to(capability, local.epochs.current()); // no boundary will come any more
+        }
+        have_all
     }
 
     /// Finds out which lanes have something to say since the last look.
@@ -382,11 +469,16 @@ impl Input {
 
     /// Ends all lanes where they stand.
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
-        for lane in &mut self.lanes {
-            if lane.reader.take().is_some() {
-                self.open -= 1;
-                self.local.abort.note_unread();
-                send(output, capability, Segment::new(lane.lane, Progress::End));
+        let local = self.local.clone();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.reader.is_some()) {
+            let sent = lane.sent();
+            lane.reader = None;
+            self.open -= 1;
+            local.abort.note_unread();
+            send(output, capability, Segment::new(lane.lane, Progress::End));
+            match sent {
+                Ok(sent) => lane.end = sent,
+                Err(problem) => return self.fail(problem),
             }
         }
     }
@@ -406,32 +498,19 @@ impl Input {
         let lane = &mut self.lanes[number];
         // An exchange, no mere store: what was there before a call that this one forgets is read now.
         lane.is_woken.swap(false, Ordering::AcqRel);
-        let Some(reader) = &mut lane.reader else {
-            return Some((0, 0)); // it was ended meanwhile
-        };
-        let max = room.min(lane.quota.unwrap_or(u64::MAX));
-        let (status, got) = match reader.read(max as usize) {
-            Ok(read) => read,
+        let is_strict = self.local.mode == Mode::PerRecordStrict;
+        let (status, got) = match lane.read(room, is_strict) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Some((0, 0)), // it was ended meanwhile
             Err(problem) => {
                 self.fail(problem);
                 return None;
             }
         };
         let read = (got.all(), got.bytes);
-        lane.end = PartitionEnd {
-            position: reader.position(),
-            ended: status == ReadStatus::Ended,
-        };
-        if let Some(quota) = &mut lane.quota {
-            *quota = quota.saturating_sub(got.all());
-        }
-        // A partition whose quota is used up ends for this run, and for no other.
-        let has_ended = lane.end.ended || lane.quota == Some(0);
+        let has_ended = lane.reader.is_none();
         match status {
-            _ if has_ended => {
-                lane.reader = None;
-                self.open -= 1;
-            }
+            _ if has_ended => self.open -= 1,
             ReadStatus::Until(time) => {
                 lane.waits_for_clock = true;
                 self.alarms.insert((time, number));
@@ -439,8 +518,7 @@ impl Input {
             ReadStatus::More => self.ready.put(number),
             ReadStatus::Waiting | ReadStatus::Ended => {}
         }
-        let lane = lane.lane;
-        self.send_chunk(lane, has_ended, got, capability, output);
+        self.send_chunk(number, has_ended, got, capability, output);
         Some(read)
     }
 
@@ -448,29 +526,35 @@ impl Input {
     /// out of the same bounds.
     fn send_chunk(
         &mut self,
-        lane: Lane,
+        number: usize,
         has_ended: bool,
         got: Got,
         capability: &mut Capability<u64>,
         output: &mut Output<'_>,
     ) {
-        let local = &self.local;
+        let local = self.local.clone();
         let (epochs, acknowledged) = (&local.epochs, local.acknowledged());
         let (all, now) = (got.all(), local.clock.elapsed());
+        let is_news = all > 0 || has_ended;
+        // An end is news, too: its epoch is cut even if nothing else is sent there.
+        let count = all.max(1);
+        let strict = local.mode == Mode::PerRecordStrict;
+        if is_news
+            && strict
+            && let Some(epoch) = epochs.claim(count, got.bytes, now, acknowledged)
+        {
+            self.move_to(capability, epoch);
+        }
+        self.lanes[number].before = None;
+        let lane = self.lanes[number].lane;
         self.records.add(got.count);
         self.unread.add(got.bad.len());
         self.bytes.add(got.bytes as usize);
         for record in got.bad {
             local.bad_record(lane, record);
         }
-        if all == 0 && !has_ended {
+        if !is_news {
             return;
-        }
-        // An end is news, too: its epoch is cut even if nothing else is sent there.
-        let all = all.max(1);
-        let strict = local.mode == Mode::PerRecordStrict;
-        if strict && let Some(epoch) = epochs.claim(all, got.bytes, now, acknowledged) {
-            capability.downgrade(&epoch);
         }
         if let (Some(timing), Some(planned)) = (&local.timing, got.planned) {
             timing.sent(*capability.time(), planned);
@@ -484,22 +568,9 @@ impl Input {
             send(output, capability, segment);
         }
         if !strict {
-            epochs.sent(all, got.bytes, now, acknowledged);
+            epochs.sent(count, got.bytes, now, acknowledged);
         }
-        capability.downgrade(&epochs.current());
-    }
-
-    fn record_positions(&mut self) {
-        if !std::mem::replace(&mut self.is_recorded, true) {
-            for lane in &self.lanes {
-                if lane.reader.is_some() {
-                    self.local.abort.note_unread();
-                }
-                self.local
-                    .snapshots
-                    .write_partition(&self.port, &lane.name, lane.end);
-            }
-        }
+        self.move_to(capability, epochs.current());
     }
 
     fn fail(&self, problem: Problem) {

@@ -9,6 +9,7 @@ use timely::scheduling::Activator;
 
 use super::KeyedOperator;
 use super::typed::{Folding, Input};
+use crate::codec;
 use crate::engine::Emission;
 use crate::engine::abort::Abort;
 use crate::engine::batch::Segment;
@@ -17,8 +18,8 @@ use crate::engine::lane::{Lane, Lanes, Progress};
 use crate::engine::parcel::Parcel;
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
-use crate::state::snapshot::{Part, Snapshots};
-use crate::state::{SHARDS, codec, owner};
+use crate::state::checkpoint::{Checkpoints, Part, Participant};
+use crate::state::{SHARDS, owner};
 use crate::time::EventTime;
 use crate::time::epoch::Align;
 
@@ -118,9 +119,8 @@ pub(super) struct Operator {
     /// Whether the state was restored from a mode that had not emitted it, as this one would have.
     owes: bool,
     id: String,
-    snapshots: Snapshots,
+    participant: Participant,
     abort: Abort,
-    saved: bool,
 }
 
 /// What every worker knows alike, as it stands in a snapshot.
@@ -166,11 +166,10 @@ impl Operator {
             is_announced: false,
             owes: false,
             id: context.id(node).to_owned(),
-            snapshots: local.snapshots.clone(),
+            participant: local.checkpoints.join(),
             abort: local.abort.clone(),
-            saved: false,
         };
-        if let Err(problem) = operator.restore(local.index, local.peers) {
+        if let Err(problem) = operator.restore(&local.checkpoints, local.index, local.peers) {
             operator.fail(problem);
         }
         operator
@@ -280,7 +279,7 @@ impl Operator {
             }
             let next = self.waiting.keys().next().copied();
             let next = next.unwrap_or(reached).min(reached);
-            self.save_if_between(self.run, next);
+            self.save_before(next);
             self.run = next;
             return Some(0);
         }
@@ -428,36 +427,38 @@ impl Operator {
         out.emitted.send(capability, &mut segment);
     }
 
-    /// Writes the state if the boundary lies where one run ends and another begins.
-    fn save_if_between(&mut self, run: u64, next: u64) {
-        let Some(boundary) = self.snapshots.boundary() else {
-            return;
-        };
-        let boundary = self.align.run(boundary);
-        if self.saved || !(run < boundary && boundary <= next) {
-            return;
-        }
-        self.saved = true;
-        if let Err(problem) = self.save() {
-            self.fail(problem);
+    /// Writes the state at the boundaries up to a run that is about to begin. A boundary begins a run,
+    /// and no record of this one has been folded yet.
+    fn save_before(&mut self, run: u64) {
+        while let Some(boundary) = self.participant.due(self.align.begin(run)) {
+            if let Err(problem) = self.save(boundary) {
+                return self.fail(problem);
+            }
+            self.participant.leave(boundary);
         }
     }
 
-    fn save(&self) -> Result<(), Problem> {
+    fn save(&self, boundary: u64) -> Result<(), Problem> {
+        let write = |part, bytes| self.participant.write(boundary, &self.id, part, bytes);
         self.folding.save(&mut |shard, bytes| {
-            self.snapshots.write(&self.id, Part::Shard(shard), bytes);
+            write(Part::Shard(shard), bytes);
             Ok(())
         })?;
         let common = codec::encode(&Common {
             applied: self.applied,
             is_withheld: self.emission == Emission::End && self.applied != Progress::End,
         })?;
-        self.snapshots.write(&self.id, Part::Common, common);
+        write(Part::Common, common);
         Ok(())
     }
 
-    fn restore(&mut self, worker: usize, workers: usize) -> Result<(), Problem> {
-        if let Some(bytes) = self.snapshots.read(&self.id, Part::Common) {
+    fn restore(
+        &mut self,
+        checkpoints: &Checkpoints,
+        worker: usize,
+        workers: usize,
+    ) -> Result<(), Problem> {
+        if let Some(bytes) = checkpoints.read(&self.id, Part::Common) {
             let common: Common = codec::decode(bytes)?;
             self.applied = common.applied;
             self.owes = common.is_withheld && self.emission != Emission::End;
@@ -466,7 +467,7 @@ impl Operator {
             }
         }
         for index in (0..SHARDS).filter(|shard| owner(*shard, workers) == worker) {
-            if let Some(bytes) = self.snapshots.read(&self.id, Part::Shard(index)) {
+            if let Some(bytes) = checkpoints.read(&self.id, Part::Shard(index)) {
                 self.folding.load(bytes)?;
             }
         }
