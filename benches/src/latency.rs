@@ -18,8 +18,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use stream_core::graph::Graph;
 use stream_core::io::{
-    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Source, SourceInfo,
-    Writer,
+    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Slot, Source,
+    SourceInfo, Staged, Writer,
 };
 use stream_core::ops::Change;
 use stream_core::run::Wait;
@@ -333,7 +333,7 @@ impl Sink<Change<u64, Count>> for Clocked {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<Change<u64, Count>>>, Problem> {
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<Change<u64, Count>>>, Problem> {
         let plan = self.0.lock().unwrap_or_else(PoisonError::into_inner).plan;
         Ok(Box::new(ClockedWriter {
             arrivals: Arrivals::new(plan),
@@ -356,9 +356,9 @@ impl Writer<Change<u64, Count>> for ClockedWriter {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    fn prepare(&mut self, _: u64) -> Result<Staged, Problem> {
         let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
         total.merge(&self.arrivals);
-        Ok(())
+        Ok(Staged::nothing())
     }
 }

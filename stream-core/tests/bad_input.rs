@@ -123,7 +123,7 @@ fn dead_letters_are_all_written_and_committed_with_the_rest() {
 #[test]
 fn dead_letters_are_aborted_with_the_rest() {
     everywhere(&[1, 2], |mode, workers| {
-        let (sink, letters) = (Probe::breaks(At::Close), Probe::new());
+        let (sink, letters) = (Probe::breaks(At::Prepare), Probe::new());
         let policy = BadRecords::DeadLetter(Arc::new(letters.clone()));
         pass(mixed(policy), &sink, workers).run(mode).unwrap_err();
         assert_eq!((sink.ends(), letters.ends()), (ABORTED, ABORTED));
@@ -133,7 +133,7 @@ fn dead_letters_are_aborted_with_the_rest() {
 #[test]
 fn dead_letters_that_cannot_be_written_fail_the_job() {
     everywhere(&[1, 2], |mode, workers| {
-        for at in [At::Open, At::Write, At::Close] {
+        for at in [At::Open, At::Write, At::Prepare] {
             let (sink, letters) = (Probe::new(), Probe::breaks(at));
             let policy = BadRecords::DeadLetter(Arc::new(letters.clone()));
             let error = pass(mixed(policy), &sink, workers).run(mode).unwrap_err();

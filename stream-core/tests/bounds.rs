@@ -124,7 +124,7 @@ impl Sink<u64> for Slow {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<u64>>, Problem> {
+    fn open(&self, _: io::Slot) -> Result<Box<dyn Writer<u64>>, Problem> {
         Ok(Box::new(Slow {
             given: self.given.clone(),
             written: self.written.clone(),

@@ -133,7 +133,7 @@ fn a_source_that_breaks_while_the_other_worker_is_busy_fails_the_job() {
 #[test]
 fn a_sink_that_breaks_before_its_commit_fails_the_job_and_both_are_aborted() {
     everywhere(&[1, 2], |mode, workers| {
-        for at in [At::Open, At::Write, At::Flush, At::Close] {
+        for at in [At::Open, At::Write, At::Flush, At::Prepare] {
             for worker in 0..workers {
                 let (numbers, windows) = (Probe::breaks_on(worker, at), Probe::new());
                 let source = Script::new(vec![give(0..20), give(20..40)]).chunk(4);
@@ -207,7 +207,7 @@ fn a_commit_that_fails_says_which_sinks_are_committed_already() {
 #[test]
 fn an_output_that_is_closed_ends_the_job_cleanly() {
     everywhere(&[1, 2], |mode, workers| {
-        for at in [At::Open, At::Write, At::Flush, At::Close] {
+        for at in [At::Open, At::Write, At::Flush, At::Prepare] {
             let (numbers, windows) = (Probe::is_closed(at), Probe::new());
             let source = Script::new(vec![give(0..20), give(20..40)]).chunk(4);
             let report = job(source, &numbers, &windows)

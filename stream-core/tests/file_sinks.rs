@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use stream_core::io::{self, Sink, files};
+use stream_core::io::{self, Commit, Sink, Slot, files};
 use stream_core::ops::Entry;
 use stream_core::testing::contract;
 use stream_core::{Job, Mode};
@@ -28,13 +28,21 @@ fn counts(number: u64) -> Vec<Count> {
         .collect()
 }
 
-/// Writes the counts with two workers, and leaves the rest to the caller.
-fn write(sink: &impl Sink<Count>, counts: &[Count]) {
-    for (worker, counts) in counts.chunks(counts.len().div_ceil(2).max(1)).enumerate() {
-        let mut writer = sink.open(worker, 2).unwrap();
-        writer.write(&mut counts.to_vec()).unwrap();
-        writer.close().unwrap();
+/// Writes records with two writers, and leaves the rest to the caller.
+fn write<T: Clone>(sink: &impl Sink<T>, halves: [&[T]; 2]) -> Commit {
+    let mut writers = [0, 1].map(|index| sink.open(Slot::new(index, 2)).unwrap());
+    for (writer, records) in writers.iter_mut().zip(halves) {
+        writer.write(&mut records.to_vec()).unwrap();
     }
+    let staged = writers.map(|mut writer| writer.prepare(1).unwrap().finish().unwrap());
+    Commit::new(1, staged.to_vec()).last()
+}
+
+/// The same of counts, half of them with each.
+fn write_counts(sink: &impl Sink<Count>, number: u64) -> Commit {
+    let counts = counts(number);
+    let (first, second) = counts.split_at(counts.len().div_ceil(2));
+    write(sink, [first, second])
 }
 
 /// The names in a folder, hidden ones too.
@@ -94,8 +102,8 @@ fn what_was_written_as_csv_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("counts.csv.gz");
     let sink = files::to_csv(&path);
-    write(&sink, &counts(1_000));
-    Sink::<Count>::commit(&sink).unwrap();
+    let commit = write_counts(&sink, 1_000);
+    Sink::<Count>::commit(&sink, &commit).unwrap();
     contract::source(|| files::csv::<Count>(&path), &[counts(1_000)]);
 }
 
@@ -117,8 +125,8 @@ fn one_file_has_one_header_and_each_part_has_its_own() {
             ],
         ),
     ] {
-        write(&sink, &counts(2));
-        Sink::<Count>::commit(&sink).unwrap();
+        let commit = write_counts(&sink, 2);
+        Sink::<Count>::commit(&sink, &commit).unwrap();
         for (name, expected) in expected {
             assert_eq!(text(&folder.path().join(name)), expected);
         }
@@ -132,7 +140,7 @@ fn nothing_hidden_is_left_behind_and_an_older_file_stays_until_the_commit() {
     fs::write(&path, "old").unwrap();
 
     let aborted = files::to_json_lines(&path);
-    write(&aborted, &counts(2));
+    write_counts(&aborted, 2);
     assert_eq!(
         names(folder.path()).len(),
         2,
@@ -145,7 +153,7 @@ fn nothing_hidden_is_left_behind_and_an_older_file_stays_until_the_commit() {
     );
 
     let dropped = files::to_json_lines(&path);
-    write(&dropped, &counts(2));
+    write_counts(&dropped, 2);
     drop(dropped);
     assert_eq!(
         (names(folder.path()), text(&path)),
@@ -153,8 +161,8 @@ fn nothing_hidden_is_left_behind_and_an_older_file_stays_until_the_commit() {
     );
 
     let committed = files::to_json_lines(&path);
-    write(&committed, &counts(2));
-    Sink::<Count>::commit(&committed).unwrap();
+    let commit = write_counts(&committed, 2);
+    Sink::<Count>::commit(&committed, &commit).unwrap();
     assert_eq!(
         (names(folder.path()), seen(folder.path())),
         (vec!["a.jsonl".to_owned()], counts(2))
@@ -163,7 +171,7 @@ fn nothing_hidden_is_left_behind_and_an_older_file_stays_until_the_commit() {
 
 fn problem(path: PathBuf) -> String {
     let sink = files::to_csv(path);
-    let opened: Result<Box<dyn stream_core::io::Writer<Count>>, _> = sink.open(0, 2);
+    let opened: Result<Box<dyn stream_core::io::Writer<Count>>, _> = sink.open(Slot::new(0, 2));
     opened.err().expect("a problem").to_string()
 }
 
@@ -248,12 +256,8 @@ fn csv<T: Clone + Serialize + serde::de::DeserializeOwned + 'static>(records: &[
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
     let sink = files::to_csv(&path);
-    for records in [&[], records] {
-        let mut writer = sink.open(0, 2).unwrap();
-        writer.write(&mut records.to_vec()).unwrap();
-        writer.close().unwrap();
-    }
-    Sink::<T>::commit(&sink).unwrap();
+    let commit = write(&sink, [&[], records]);
+    Sink::<T>::commit(&sink, &commit).unwrap();
     text(&path)
 }
 
@@ -323,7 +327,7 @@ fn what_is_not_there_leaves_its_cells_empty() {
 fn a_list_within_a_table_is_refused_by_its_field() {
     let folder = tempfile::tempdir().unwrap();
     let sink = files::to_csv(folder.path().join("a.csv"));
-    let mut writer = sink.open(0, 1).unwrap();
+    let mut writer = sink.open(Slot::new(0, 1)).unwrap();
     let entry = Entry {
         key: 1_u8,
         value: vec![1_u8],
@@ -344,4 +348,28 @@ fn tuples_have_their_numbers_for_a_header_and_are_read_back() {
     let path = folder.path().join("a.csv");
     fs::write(&path, csv(&rows)).unwrap();
     contract::source(|| files::csv(&path), &[rows.to_vec()]);
+}
+
+#[test]
+fn files_give_every_row_once_through_crashes() {
+    for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", ""] {
+        contract::sink_recovers(
+            || tempfile::tempdir().unwrap(),
+            |folder| files::to_json_lines(format!("{}/{name}", folder.path().display())),
+            |folder| seen(folder.path()),
+            &counts(40),
+        );
+    }
+    contract::sink_recovers(
+        || tempfile::tempdir().unwrap(),
+        |folder| files::to_csv(folder.path().join("a.csv")),
+        |folder| {
+            let file = fs::read(folder.path().join("a.csv")).unwrap_or_default();
+            csv::Reader::from_reader(&file[..])
+                .deserialize()
+                .map(Result::unwrap)
+                .collect()
+        },
+        &counts(40),
+    );
 }

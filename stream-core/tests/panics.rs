@@ -175,7 +175,7 @@ fn a_panic_in_a_reader_names_the_input() {
 #[test]
 fn a_panic_in_a_sink_names_the_output_whatever_it_was_doing() {
     everywhere(&[2], |mode, workers| {
-        for at in [At::Open, At::Write, At::Flush, At::Close, At::Commit] {
+        for at in [At::Open, At::Write, At::Flush, At::Prepare, At::Commit] {
             let (slips, other) = (Probe::<u64>::panics(at), Probe::<u64>::new());
             let job = Job::new("job", |graph| {
                 let numbers = graph.input::<u64>("numbers");

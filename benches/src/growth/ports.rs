@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use stream_core::Problem;
 use stream_core::io::{
-    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Source, SourceInfo,
-    Writer,
+    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Slot, Source,
+    SourceInfo, Staged, Writer,
 };
 
 use crate::measure::Digest;
@@ -139,8 +139,8 @@ impl<T: 'static> Sink<T> for Tally<T> {
         }
     }
 
-    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
-        let is_last = worker + 1 == workers;
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        let is_last = slot.index + 1 == slot.count;
         Ok(Box::new(TallyWriter {
             digest: Digest::default(),
             pause: is_last.then_some(self.pause),
@@ -167,10 +167,10 @@ impl<T> Writer<T> for TallyWriter<T> {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    fn prepare(&mut self, _: u64) -> Result<Staged, Problem> {
         let total = &self.sink.total;
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
         total.merge(std::mem::take(&mut self.digest));
-        Ok(())
+        Ok(Staged::nothing())
     }
 }

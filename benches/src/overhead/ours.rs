@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stream_core::graph::Graph;
 use stream_core::io::{
-    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Source, SourceInfo,
-    Writer,
+    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Slot, Source,
+    SourceInfo, Staged, Writer,
 };
 use stream_core::ops::{Change, Windowed};
 use stream_core::{EventTime, Gap, Job, Lateness, Mode, Problem};
@@ -156,7 +156,7 @@ impl<T: Row> Sink<T> for Total {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         Ok(Box::new(Digester {
             digest: Digest::default(),
             total: self.clone(),
@@ -178,9 +178,9 @@ impl<T: Row> Writer<T> for Digester {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    fn prepare(&mut self, _: u64) -> Result<Staged, Problem> {
         let mut total = self.total.0.lock().unwrap_or_else(PoisonError::into_inner);
         total.merge(std::mem::take(&mut self.digest));
-        Ok(())
+        Ok(Staged::nothing())
     }
 }

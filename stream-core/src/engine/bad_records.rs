@@ -5,8 +5,9 @@ use super::bindings::BoundSource;
 use super::guard::Guard;
 use super::local::Local;
 use crate::error::{Error, Problem};
-use crate::io::{BadRecord, BadRecords, Writer};
+use crate::io::{BadRecord, BadRecords, Slot, Writer};
 use crate::observe::{Counter, Examples};
+use crate::state::checkpoint::{Boundary, Participant};
 
 /// What to do about the record that fails a job, where there is nothing better to say. It is no part
 /// of a dead letter, which is kept apart already.
@@ -26,7 +27,46 @@ pub(crate) struct BadRecordPolicy {
 enum Action {
     Fail,
     Skip,
-    Write(Box<dyn Writer<BadRecord>>),
+    Write(Box<Letters>),
+}
+
+/// The writer of dead letters, which takes those from behind a boundary only once all from before it
+/// are prepared.
+struct Letters {
+    writer: Box<dyn Writer<BadRecord>>,
+    /// By epoch: what lies behind a boundary that is still to be prepared.
+    waiting: Vec<(u64, BadRecord)>,
+    participant: Participant,
+    slot: usize,
+}
+
+impl Letters {
+    fn take(&mut self, epoch: u64, record: BadRecord) -> Result<(), Problem> {
+        match self.participant.due(epoch) {
+            None => self.writer.write(&mut vec![record]),
+            Some(_) => {
+                self.waiting.push((epoch, record));
+                Ok(())
+            }
+        }
+    }
+
+    fn prepare_before(&mut self, until: u64, sink: &str) -> Result<(), Problem> {
+        while let Some(boundary) = self.participant.due(until) {
+            self.prepare(boundary, sink)?;
+            self.participant.leave(boundary);
+            for (epoch, record) in std::mem::take(&mut self.waiting) {
+                self.take(epoch, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, boundary: Boundary, sink: &str) -> Result<(), Problem> {
+        let staged = self.writer.prepare(boundary.number)?;
+        self.participant.stage(boundary, sink, self.slot, staged);
+        Ok(())
+    }
 }
 
 impl BadRecordPolicy {
@@ -34,8 +74,13 @@ impl BadRecordPolicy {
         let action = match &bound.bad_records {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
-            BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
-                Ok(writer) => Action::Write(writer),
+            BadRecords::DeadLetter(sink) => match sink.open(Slot::new(local.index, local.peers)) {
+                Ok(writer) => Action::Write(Box::new(Letters {
+                    writer,
+                    waiting: Vec::new(),
+                    participant: local.checkpoints.join(),
+                    slot: local.index,
+                })),
                 Err(problem) => {
                     local.abort.fail_sink(&dead_letters_of(port), problem);
                     Action::Skip
@@ -58,7 +103,13 @@ impl BadRecordPolicy {
     }
 
     /// Treats one record.
-    pub(crate) fn treat(&mut self, partition: usize, mut record: BadRecord, abort: &Abort) {
+    pub(crate) fn treat(
+        &mut self,
+        epoch: u64,
+        partition: usize,
+        mut record: BadRecord,
+        abort: &Abort,
+    ) {
         if record.place.is_empty() {
             record.place = self.place(partition);
         }
@@ -71,29 +122,35 @@ impl BadRecordPolicy {
                 record: Box::new(record),
             });
         }
-        self.attempt(abort, |writer| writer.write(&mut vec![record]));
+        self.attempt(abort, |letters| letters.take(epoch, record));
     }
 
-    /// Hands on what the writer has, if there is one.
+    /// Hands on what is buffered.
     pub(crate) fn flush(&mut self, abort: &Abort) {
-        self.attempt(abort, |writer| writer.flush());
+        self.attempt(abort, |letters| letters.writer.flush());
     }
 
-    /// Closes the writer, if there is one.
-    pub(crate) fn close(&mut self, abort: &Abort) {
-        self.attempt(abort, |writer| writer.close());
+    /// Prepares the checkpoints up to an epoch, of which no bad record from before will come.
+    pub(crate) fn prepare_before(&mut self, epoch: u64, abort: &Abort) {
+        let sink = dead_letters_of(&self.port);
+        self.attempt(abort, |letters| letters.prepare_before(epoch, &sink));
     }
 
-    fn attempt(
-        &mut self,
-        abort: &Abort,
-        step: impl FnOnce(&mut dyn Writer<BadRecord>) -> Result<(), Problem>,
-    ) {
-        let Action::Write(writer) = &mut self.action else {
+    /// The last call; at the end of all input it prepares what is left.
+    pub(crate) fn close(&mut self, end: Option<Boundary>, abort: &Abort) {
+        if let Some(end) = end {
+            let sink = dead_letters_of(&self.port);
+            self.attempt(abort, |letters| letters.prepare(end, &sink));
+        }
+        self.action = Action::Skip;
+    }
+
+    fn attempt(&mut self, abort: &Abort, step: impl FnOnce(&mut Letters) -> Result<(), Problem>) {
+        let Action::Write(letters) = &mut self.action else {
             return;
         };
         let _entered = self.guard.enter();
-        if let Err(problem) = step(&mut **writer) {
+        if let Err(problem) = step(letters) {
             abort.fail_sink(&dead_letters_of(&self.port), problem);
             self.action = Action::Skip; // a writer that has failed is not called again
         }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bad_records::dead_letters_of;
-use crate::error::Problem;
-use crate::io::{BadRecords, Place, Rate, Revision, Sink, SinkInfo, Source, SourceInfo};
+use crate::error::{BadRecord, Error, Problem};
+use crate::io::{BadRecords, Commit, Place, Rate, Revision, Sink, SinkInfo, Source, SourceInfo};
+use crate::state::Snapshot;
 
 /// What is bound to the ports.
 #[derive(Clone, Default)]
@@ -41,14 +42,37 @@ impl Bindings {
         self.sinks.iter().map(|(port, bound)| (&**port, bound))
     }
 
+    /// Brings every sink to where a checkpoint left it.
+    pub(crate) fn recover(&self, last: &Snapshot) -> Result<(), Error> {
+        let failed = |port: &str| {
+            let port = port.to_owned();
+            move |problem| Error::Sink { port, problem }
+        };
+        for (port, sink) in self.sinks() {
+            let commit = last.commit(port);
+            sink.recover(Some(&commit)).map_err(failed(port))?;
+        }
+        for (port, sink) in self.dead_letters() {
+            let commit = last.commit(&port);
+            sink.recover(Some(&commit)).map_err(failed(&port))?;
+        }
+        Ok(())
+    }
+
+    /// The sinks of dead letters, by what they are called.
+    pub(crate) fn dead_letters(&self) -> impl Iterator<Item = (String, &Arc<dyn Sink<BadRecord>>)> {
+        self.sources
+            .iter()
+            .filter_map(|(port, source)| match &source.bad_records {
+                BadRecords::DeadLetter(sink) => Some((dead_letters_of(port), sink)),
+                BadRecords::Fail | BadRecords::Skip => None,
+            })
+    }
+
     /// The places that sinks write to, by port; those of dead letters too.
     fn places(&self) -> Vec<(String, Place)> {
-        let dead_letters = self.sources.iter().filter_map(|(port, source)| {
-            let BadRecords::DeadLetter(sink) = &source.bad_records else {
-                return None;
-            };
-            Some((dead_letters_of(port), sink.exclusive()?))
-        });
+        let dead_letters = self.dead_letters();
+        let dead_letters = dead_letters.filter_map(|(port, sink)| Some((port, sink.exclusive()?)));
         let outputs = self.sinks.iter();
         let outputs = outputs.filter_map(|(port, sink)| Some((port.clone(), sink.exclusive()?)));
         outputs.chain(dead_letters).collect()
@@ -173,7 +197,8 @@ pub(crate) struct BoundSink {
     exclusive: fn(&BoundSink) -> Option<Place>,
     info: fn(&BoundSink) -> SinkInfo,
     revise: fn(&BoundSink, &Revision) -> Option<Result<BoundSink, Problem>>,
-    commit: fn(&BoundSink) -> Result<(), Problem>,
+    recover: fn(&BoundSink, Option<&Commit>) -> Result<(), Problem>,
+    commit: fn(&BoundSink, &Commit) -> Result<(), Problem>,
     abort: fn(&BoundSink),
 }
 
@@ -188,7 +213,8 @@ impl BoundSink {
                 Some(revised.map(BoundSink::new::<T>))
             },
             sink: Arc::new(sink),
-            commit: |bound| bound.typed::<T>().commit(),
+            recover: |bound, last| bound.typed::<T>().recover(last),
+            commit: |bound, commit| bound.typed::<T>().commit(commit),
             abort: |bound| bound.typed::<T>().abort(),
         }
     }
@@ -220,8 +246,12 @@ impl BoundSink {
         (self.exclusive)(self)
     }
 
-    pub(crate) fn commit(&self) -> Result<(), Problem> {
-        (self.commit)(self)
+    pub(crate) fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        (self.recover)(self, last)
+    }
+
+    pub(crate) fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        (self.commit)(self, commit)
     }
 
     pub(crate) fn abort(&self) {

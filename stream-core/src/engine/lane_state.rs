@@ -57,7 +57,7 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
     /// Sets the state of a lane, in an epoch. Epochs increase within a lane, and only there.
     pub(crate) fn set(&mut self, epoch: u64, lane: LaneName, value: V) {
         for boundary in self.participant.open(epoch) {
-            let before = self.before.entry(boundary).or_default();
+            let before = self.before.entry(boundary.epoch).or_default();
             let now = || self.now.get(&lane).cloned();
             before.entry(lane).or_insert_with(now);
         }
@@ -67,7 +67,7 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
     /// Writes the state at every boundary that the frontier has passed.
     pub(crate) fn passed(&mut self, frontier: u64) -> Result<(), Problem> {
         while let Some(boundary) = self.participant.due(frontier) {
-            let before = self.before.remove(&boundary).unwrap_or_default();
+            let before = self.before.remove(&boundary.epoch).unwrap_or_default();
             let unchanged = self
                 .now
                 .iter()

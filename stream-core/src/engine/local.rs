@@ -19,7 +19,7 @@ use super::tap::Tap;
 use super::timing::Timing;
 use crate::error::BadRecord;
 use crate::observe::{Counter, Counters, Watermarks};
-use crate::state::checkpoint::Checkpoints;
+use crate::state::checkpoint::{Boundary, Checkpoints};
 use crate::time::epoch::FOREVER;
 use crate::time::{Clock, EventTime, Leap};
 
@@ -63,8 +63,9 @@ pub(crate) struct Local {
     pub(crate) alarm: Cell<Option<Duration>>,
 }
 
-/// Closes a sink's writer. What goes wrong ends the job.
-type Closer = Box<dyn FnOnce()>;
+/// Closes a sink's writer; at the end of all input it prepares first what is left. What goes wrong
+/// ends the job.
+type Closer = Box<dyn FnOnce(Option<Boundary>)>;
 
 impl Deref for Local {
     type Target = Shared;
@@ -101,10 +102,10 @@ impl Local {
         self.policies.borrow_mut().insert(node as u32, policy);
     }
 
-    /// Treats a record of a lane that cannot be read as the lane's source says.
-    pub(crate) fn bad_record(&self, lane: Lane, record: BadRecord) {
+    /// Treats a record of a lane that cannot be read as the lane's source says. It came in an epoch.
+    pub(crate) fn bad_record(&self, epoch: u64, lane: Lane, record: BadRecord) {
         if let Some(policy) = self.policies.borrow_mut().get_mut(&lane.origin) {
-            policy.treat(lane.partition as usize, record, &self.abort);
+            policy.treat(epoch, lane.partition as usize, record, &self.abort);
             self.has_bad_records.set(true);
         }
     }
@@ -186,13 +187,22 @@ impl Local {
         }
     }
 
-    pub(crate) fn close_writers(&self) {
+    /// Prepares the dead letters of checkpoints that all sinks have passed: no bad record from before
+    /// them will come.
+    pub(crate) fn prepare_dead_letters(&self, acknowledged: u64) {
         for policy in self.policies.borrow_mut().values_mut() {
-            policy.close(&self.abort);
+            policy.prepare_before(acknowledged, &self.abort);
+        }
+    }
+
+    /// Closes the writers; at the end of all input they prepare first what is left.
+    pub(crate) fn close_writers(&self, end: Option<Boundary>) {
+        for policy in self.policies.borrow_mut().values_mut() {
+            policy.close(end, &self.abort);
         }
         for close in self.closers.take() {
             if !self.abort.is_failed() {
-                close();
+                close(end);
             }
         }
     }

@@ -13,7 +13,7 @@ use serde::ser::{self, Serialize};
 
 use super::place::Place;
 use super::revise::{Revised, Revision};
-use super::sink::{Sink, SinkInfo, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use crate::error::Problem;
 
 /// Appends the canonical text of a record; see [`Sink::canonical`](super::Sink::canonical).
@@ -67,16 +67,20 @@ impl<T: Serialize + 'static, S: Sink<T>> Sink<T> for Comparable<S> {
         self.0.info()
     }
 
-    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
-        self.0.open(worker, workers)
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        self.0.recover(last)
+    }
+
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        self.0.open(slot)
     }
 
     fn exclusive(&self) -> Option<Place> {
         self.0.exclusive()
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        self.0.commit()
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        self.0.commit(commit)
     }
 
     fn abort(&self) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use super::lock;
-use super::sink::{Sink, SinkInfo, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use super::source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
 };
@@ -127,13 +127,12 @@ impl<T> Reader<T> for ChannelReader<T> {
 /// the job.
 ///
 /// ```
-/// use stream_core::io::{Sink, to_channel};
+/// use stream_core::io::{Sink, Slot, to_channel};
 ///
 /// let (sink, receiver) = to_channel(8);
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec!["a", "b"])?;
-/// writer.close()?;
-/// sink.commit()?;
+/// drop((writer, sink));
 /// assert_eq!(receiver.iter().collect::<Vec<_>>(), ["a", "b"]);
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
@@ -160,16 +159,18 @@ impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         match &*lock(&self.0) {
-            Some(sender) => Ok(Box::new(ChannelWriter(Some(sender.clone())))),
+            Some(sender) => Ok(Box::new(ChannelWriter(sender.clone()))),
             None => Err(Problem::new("the channel has been written by a job before")
                 .hint("make a channel for each run")),
         }
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        *lock(&self.0) = None;
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        if commit.is_last {
+            *lock(&self.0) = None;
+        }
         Ok(())
     }
 
@@ -178,24 +179,15 @@ impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
     }
 }
 
-/// Gives its sender up on closing, so that the receiver ends however long the writer is kept.
-struct ChannelWriter<T>(Option<SyncSender<T>>);
+struct ChannelWriter<T>(SyncSender<T>);
 
 impl<T> Writer<T> for ChannelWriter<T> {
     fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
-        let Some(sender) = &self.0 else {
-            return Err(Problem::new("the channel's writer has been closed"));
-        };
         let closed = |_| Problem::closed("the receiver of the channel has been dropped");
         records
             .drain(..)
-            .try_for_each(|record| sender.send(record))
+            .try_for_each(|record| self.0.send(record))
             .map_err(closed)
-    }
-
-    fn close(&mut self) -> Result<(), Problem> {
-        self.0 = None;
-        Ok(())
     }
 }
 
@@ -262,7 +254,7 @@ mod tests {
     #[test]
     fn writing_fails_as_closed_when_the_receiver_has_gone() {
         let (sink, receiver) = to_channel(1);
-        let mut writer = sink.open(0, 1).unwrap();
+        let mut writer = sink.open(Slot::new(0, 1)).unwrap();
         drop(receiver);
         assert!(writer.write(&mut vec![1]).unwrap_err().is_closed());
     }

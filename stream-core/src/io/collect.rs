@@ -1,33 +1,35 @@
 //! Sinks for tests and experiments: [`collect()`] keeps every record, [`discard()`] none.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use super::sink::{Sink, SinkInfo, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Staged, Writer};
 use crate::error::Problem;
 
 /// Makes a sink that keeps its records in memory, and the handle that gives them out.
 ///
-/// The rows are seen all at once when the job has succeeded, worker by worker, each worker's in
-/// the order of writing; after a failure there are none.
+/// The rows are seen all at once when the job has succeeded, or what was written until then at each of
+/// its checkpoints; worker by worker, each worker's in the order of writing. After a failure there are
+/// no others.
 ///
 /// ```
-/// use stream_core::io::{Sink, collect};
+/// use stream_core::io::{Commit, Sink, Slot, collect};
 ///
 /// let (sink, rows) = collect();
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![1, 2, 3])?;
-/// writer.close()?;
+/// writer.prepare(1)?;
 /// assert!(rows.to_vec().is_empty());
-/// sink.commit()?;
+/// sink.commit(&Commit::new(1, vec![]))?;
 /// assert_eq!(rows.take(), [1, 2, 3]);
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn collect<T: Send + 'static>() -> (Collect<T>, Rows<T>) {
     let sink = Collect {
-        closed: Arc::default(),
+        prepared: Arc::default(),
         rows: Rows(Arc::default()),
     };
     let rows = Rows(sink.rows.0.clone());
@@ -60,12 +62,12 @@ impl<T> fmt::Debug for Rows<T> {
 
 /// The sink that [`collect()`] makes.
 pub struct Collect<T> {
-    closed: Closed<T>,
+    prepared: Prepared<T>,
     rows: Rows<T>,
 }
 
-/// What the writers that have closed have brought, with their worker's number.
-type Closed<T> = Arc<Mutex<Vec<(usize, Vec<T>)>>>;
+/// By checkpoint and slot: what is to be committed.
+type Prepared<T> = Arc<Mutex<BTreeMap<(u64, usize), Vec<T>>>>;
 
 impl<T> fmt::Debug for Collect<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,30 +84,39 @@ impl<T: Send + 'static> Sink<T> for Collect<T> {
         }
     }
 
-    fn open(&self, worker: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        if let Some(last) = last {
+            Sink::commit(self, last)?;
+        }
+        self.abort();
+        Ok(())
+    }
+
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         Ok(Box::new(Collector {
-            worker,
+            slot: slot.index,
             rows: Vec::new(),
-            closed: self.closed.clone(),
+            prepared: self.prepared.clone(),
         }))
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        let mut closed = mem::take(&mut *lock(&self.closed));
-        closed.sort_by_key(|(worker, _)| *worker);
-        lock(&self.rows.0).extend(closed.into_iter().flat_map(|(_, rows)| rows));
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        let mut prepared = lock(&self.prepared);
+        let behind = prepared.split_off(&(commit.checkpoint + 1, 0));
+        let committed = mem::replace(&mut *prepared, behind);
+        lock(&self.rows.0).extend(committed.into_values().flatten());
         Ok(())
     }
 
     fn abort(&self) {
-        lock(&self.closed).clear();
+        lock(&self.prepared).clear();
     }
 }
 
 struct Collector<T> {
-    worker: usize,
+    slot: usize,
     rows: Vec<T>,
-    closed: Closed<T>,
+    prepared: Prepared<T>,
 }
 
 impl<T> Writer<T> for Collector<T> {
@@ -114,18 +125,19 @@ impl<T> Writer<T> for Collector<T> {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
-        lock(&self.closed).push((self.worker, mem::take(&mut self.rows)));
-        Ok(())
+    fn prepare(&mut self, checkpoint: u64) -> Result<Staged, Problem> {
+        let rows = mem::take(&mut self.rows);
+        lock(&self.prepared).insert((checkpoint, self.slot), rows);
+        Ok(Staged::nothing())
     }
 }
 
 /// Makes a sink that takes records and forgets them.
 ///
 /// ```
-/// use stream_core::io::{Sink, discard};
+/// use stream_core::io::{Sink, Slot, discard};
 ///
-/// discard().open(0, 1)?.write(&mut vec!["gone"])?;
+/// discard().open(Slot::new(0, 1))?.write(&mut vec!["gone"])?;
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn discard() -> Discard {
@@ -145,7 +157,7 @@ impl<T> Sink<T> for Discard {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         Ok(Box::new(Discard))
     }
 }
@@ -175,13 +187,13 @@ mod tests {
     fn rows_come_in_the_order_of_the_workers() {
         let (sink, rows) = collect();
         for worker in [1, 0] {
-            let mut writer = sink.open(worker, 2).unwrap();
+            let mut writer = sink.open(Slot::new(worker, 2)).unwrap();
             writer
                 .write(&mut vec![(worker, 'a'), (worker, 'b')])
                 .unwrap();
-            writer.close().unwrap();
+            writer.prepare(1).unwrap();
         }
-        sink.commit().unwrap();
+        sink.commit(&Commit::new(1, vec![])).unwrap();
         assert_eq!(rows.take(), [(0, 'a'), (0, 'b'), (1, 'a'), (1, 'b')]);
         assert_eq!(rows.take(), []);
     }

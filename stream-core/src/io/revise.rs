@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::memory::partitions;
 use super::place::Place;
-use super::sink::{Sink, SinkInfo, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use super::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker};
 use super::{BadRecords, Canonical, lock};
 use crate::error::Problem;
@@ -114,16 +114,20 @@ where
         self.here.info()
     }
 
-    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
-        self.here.open(worker, workers)
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        self.here.recover(last)
+    }
+
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        self.here.open(slot)
     }
 
     fn exclusive(&self) -> Option<Place> {
         self.here.exclusive()
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        self.here.commit()
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        self.here.commit(commit)
     }
 
     fn abort(&self) {

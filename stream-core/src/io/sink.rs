@@ -1,15 +1,23 @@
 //! The contract of a sink.
 //!
 //! ```text
-//! open(worker) ──► write, flush, write, … ──► close ──┐   on every worker
-//!                                                      ├──► commit, once, when all have closed
-//!                           any failure ──► drop ──────┴──► abort, once, otherwise
+//! recover ──► open(slot) ──► write, flush, … ──► prepare(1) ──► write, … ──► prepare(2) ──► …   workers
+//!  once, of a                                       │ all slots, then all that is staged
+//!  job that goes on                                 └──────► commit(1) ──────────► commit(2) ──► …   no worker
+//! any failure ──► abort, once, in place of what was still to come
 //! ```
 //!
-//! What is written counts only after [`Sink::commit`]. A sink whose readers see records before
-//! that (stdout, a channel) says so by [`SinkInfo::atomic`]; one that can hide them (a file under a
-//! temporary name) does.
+//! What is written counts once [`Sink::commit`] has been called for a checkpoint behind it; a job that
+//! keeps no state has one, its end. A sink whose readers see records before that (stdout, a channel)
+//! says so by [`SinkInfo::atomic`]; one that can hide them (files under hidden names) does.
+//!
+//! A sink gives each record exactly once, through crashes too, if it is atomic and
+//! * [`Writer::prepare`] brings records to where they survive a crash of the process, unseen;
+//! * [`Sink::commit`] for a checkpoint changes nothing when it has been done before;
+//! * [`Sink::recover`] completes the commit of the checkpoint that it is given, and removes what was
+//!   prepared or written behind it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::canonical::Canonical;
@@ -46,7 +54,7 @@ pub struct SinkInfo {
 ///     fn info(&self) -> SinkInfo {
 ///         SinkInfo { kind: "sum", detail: String::new(), atomic: false }
 ///     }
-///     fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<u64>>, Problem> {
+///     fn open(&self, _: Slot) -> Result<Box<dyn Writer<u64>>, Problem> {
 ///         Ok(Box::new(Adder(self.0.clone())))
 ///     }
 /// }
@@ -68,11 +76,21 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// Says what this sink is.
     fn info(&self) -> SinkInfo;
 
-    /// Opens the writer of one of `workers` workers.
+    /// Brings what is there to where a checkpoint left it, for a job that goes on from that: completes
+    /// its commit, and removes what stands behind it. Called once a job, before any writer is opened,
+    /// with what the writers had staged; without a checkpoint by a job that keeps state and had none.
+    ///
+    /// # Errors
+    /// When what was committed is not there any more, with what to do about it.
+    fn recover(&self, _last: Option<&Commit>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Opens the writer of one of the slots, on a worker.
     ///
     /// # Errors
     /// When nothing can be written there, with what to do about it.
-    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem>;
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem>;
 
     /// Names the place that is this sink's alone, where there is such a place: a file, a folder that
     /// it fills, stdout. Asked when a job starts, before anything is opened.
@@ -84,19 +102,21 @@ pub trait Sink<T>: Send + Sync + 'static {
         None
     }
 
-    /// Makes everything that was written final. Called once, after every writer has closed.
+    /// Makes what was prepared for a checkpoint final. Called once a checkpoint, in their order, when
+    /// every writer has prepared it and what that staged is done; on a thread that is no worker.
     ///
     /// The sinks of a job are committed one by one, in the order of their ports.
     ///
     /// # Errors
     /// When that fails; the job fails with it. This sink is then left to itself, for it alone knows
     /// how far it came; sinks that are committed stay so, and the others are aborted.
-    fn commit(&self) -> Result<(), Problem> {
+    fn commit(&self, _commit: &Commit) -> Result<(), Problem> {
         Ok(())
     }
 
-    /// Removes what was written, as far as the sink can. Called once, in place of `commit`, after
-    /// every writer has been closed or dropped. A job that cannot be started calls neither.
+    /// Removes what was written and not committed, as far as the sink can. Called once, in place of
+    /// the commits that were still to come, after every writer has been dropped. A job that cannot be
+    /// started calls neither.
     fn abort(&self) {}
 
     /// How a record is told as text when runs are compared row by row, if this sink can tell.
@@ -115,7 +135,53 @@ pub trait Sink<T>: Send + Sync + 'static {
     }
 }
 
-/// Writes the records of one worker.
+/// One of the writers of a sink: each worker has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Slot {
+    /// One of so many.
+    pub fn new(index: usize, count: usize) -> Self {
+        Slot { index, count }
+    }
+}
+
+/// What is committed at a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// The checkpoint's number. They increase, from one run of a job to the next one too.
+    pub checkpoint: u64,
+    /// By slot: what the writers have staged.
+    pub staged: Vec<Vec<u8>>,
+    /// Whether nothing more is written in this run.
+    pub is_last: bool,
+}
+
+impl Commit {
+    /// That of a checkpoint, in the middle of a run.
+    pub fn new(checkpoint: u64, staged: Vec<Vec<u8>>) -> Self {
+        Commit {
+            checkpoint,
+            staged,
+            is_last: false,
+        }
+    }
+
+    /// The same at the end of a run.
+    #[must_use]
+    pub fn last(mut self) -> Self {
+        self.is_last = true;
+        self
+    }
+}
+
+/// Writes the records of one slot.
 pub trait Writer<T> {
     /// Takes all records out of the vector. The vector's allocation stays with the caller.
     ///
@@ -132,12 +198,62 @@ pub trait Writer<T> {
         Ok(())
     }
 
-    /// Brings everything to where [`Sink::commit`] can make it final. The last call.
+    /// Brings what was written since the last checkpoint to where nothing but
+    /// [`Sink::commit`] is missing. What is written afterwards belongs to the next one. A writer that
+    /// writes nothing more is dropped after its last call.
+    ///
+    /// What takes time, such as waiting for a disk, belongs into what is [staged](Staged::by), for
+    /// meanwhile nothing else is done on the worker.
     ///
     /// # Errors
     /// As [`write`](Writer::write).
-    fn close(&mut self) -> Result<(), Problem> {
-        self.flush()
+    fn prepare(&mut self, _checkpoint: u64) -> Result<Staged, Problem> {
+        self.flush()?;
+        Ok(Staged::nothing())
+    }
+}
+
+/// What a writer has prepared for a checkpoint: bytes for [`Commit::staged`], which are kept with the
+/// checkpoint, and perhaps something that is still to be done before.
+///
+/// ```
+/// use stream_core::io::Staged;
+///
+/// let staged = Staged::by(|| Ok("part-0-7.csv".into())); // and waits for the disk
+/// assert_eq!(staged.finish()?, b"part-0-7.csv");
+/// assert_eq!(Staged::nothing().finish()?, b"");
+/// # Ok::<(), stream_core::Problem>(())
+/// ```
+pub struct Staged(Box<dyn FnOnce() -> Result<Vec<u8>, Problem> + Send>);
+
+impl Staged {
+    /// Nothing that a commit would need.
+    pub fn nothing() -> Self {
+        Staged::bytes(Vec::new())
+    }
+
+    /// What a commit needs, with nothing left to be done.
+    pub fn bytes(bytes: Vec<u8>) -> Self {
+        Staged::by(|| Ok(bytes))
+    }
+
+    /// Work that is done on a thread that is no worker, and gives what a commit needs.
+    pub fn by(work: impl FnOnce() -> Result<Vec<u8>, Problem> + Send + 'static) -> Self {
+        Staged(Box::new(work))
+    }
+
+    /// Does what is still to be done.
+    ///
+    /// # Errors
+    /// When that fails: then the checkpoint fails, and the job with it.
+    pub fn finish(self) -> Result<Vec<u8>, Problem> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Staged")
     }
 }
 
@@ -147,16 +263,20 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
         (**self).info()
     }
 
-    fn open(&self, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Problem> {
-        (**self).open(worker, workers)
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        (**self).recover(last)
+    }
+
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        (**self).open(slot)
     }
 
     fn exclusive(&self) -> Option<Place> {
         (**self).exclusive()
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        (**self).commit()
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        (**self).commit(commit)
     }
 
     fn abort(&self) {

@@ -15,19 +15,19 @@ use super::files::{self, Csv, JsonLines};
 use super::lock;
 use super::place::Place;
 use super::revise::{Revised, Revision};
-use super::sink::{Sink, SinkInfo, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use super::text::{OutputFormat, Sequence, Table, Target, TextWriter, cannot_write};
 use crate::error::Problem;
 
 /// Prints each record as a line of JSON.
 ///
 /// ```
-/// use stream_core::io::{Sink, stdout};
+/// use stream_core::io::{Sink, Slot, stdout};
 ///
 /// let sink = stdout::json();
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![("a", 1), ("b", 2)])?;
-/// writer.close()?; // prints ["a",1] and ["b",2]
+/// writer.flush()?; // prints ["a",1] and ["b",2]
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn json() -> Stdout<JsonLines> {
@@ -37,15 +37,15 @@ pub fn json() -> Stdout<JsonLines> {
 /// Prints each record as a row of CSV, behind a header with the names of the fields.
 ///
 /// ```
-/// use stream_core::io::{Sink, stdout};
+/// use stream_core::io::{Sink, Slot, stdout};
 ///
 /// #[derive(serde::Serialize)]
 /// struct Count { word: &'static str, count: u64 }
 ///
 /// let sink = stdout::csv();
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![Count { word: "a", count: 1 }])?;
-/// writer.close()?; // prints word,count and a,1
+/// writer.flush()?; // prints word,count and a,1
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn csv() -> Stdout<Csv> {
@@ -56,13 +56,13 @@ pub fn csv() -> Stdout<Csv> {
 /// than a few megabytes of them. Its cells are those of [`csv()`].
 ///
 /// ```
-/// use stream_core::io::{Sink, stdout};
+/// use stream_core::io::{Commit, Sink, Slot, stdout};
 ///
 /// let sink = stdout::table();
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![("a", 1), ("b", 22)])?;
-/// writer.close()?;
-/// Sink::<(&str, i32)>::commit(&sink)?; // prints the table
+/// writer.flush()?;
+/// Sink::<(&str, i32)>::commit(&sink, &Commit::default().last())?; // prints the table
 /// # Ok::<(), stream_core::Problem>(())
 /// ```
 pub fn table() -> Stdout<Csv> {
@@ -105,17 +105,20 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
         Some(Place::named("stdout"))
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         Ok(Box::new(TextWriter::<F::Encoder>::new(
+            slot,
             self.target.clone(),
             "stdout".to_owned(),
         )))
     }
 
-    fn commit(&self) -> Result<(), Problem> {
-        lock(&self.target)
-            .finish()
-            .map_err(|error| cannot_write("stdout", error))
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        match commit.is_last {
+            true => lock(&self.target).finish(),
+            false => Ok(()),
+        }
+        .map_err(|error| cannot_write("stdout", error))
     }
 
     fn canonical(&self) -> Option<Canonical<T>> {
@@ -193,11 +196,11 @@ mod tests {
         let screen = Screen::default();
         let sink = sink(screen.clone());
         for (worker, counts) in COUNTS.chunks(2).enumerate() {
-            let mut writer = sink.open(worker, 2).unwrap();
+            let mut writer = sink.open(Slot::new(worker, 2)).unwrap();
             writer.write(&mut counts.to_vec()).unwrap();
-            writer.close().unwrap();
+            writer.flush().unwrap();
         }
-        Sink::<Count>::commit(&sink).unwrap();
+        Sink::<Count>::commit(&sink, &Commit::default().last()).unwrap();
         screen.text()
     }
 
@@ -234,7 +237,7 @@ mod tests {
     fn a_table_without_rows_prints_nothing() {
         let screen = Screen::default();
         let sink = Stdout::<Csv>::new("table", Table::new(screen.clone()));
-        Sink::<Count>::commit(&sink).unwrap();
+        Sink::<Count>::commit(&sink, &Commit::default().last()).unwrap();
         assert_eq!(screen.text(), "");
     }
 
@@ -267,7 +270,7 @@ mod tests {
             }
         }
         let sink = Stdout::<JsonLines>::new("json", Sequence::new(Closed));
-        let mut writer = sink.open(0, 1).unwrap();
+        let mut writer = sink.open(Slot::new(0, 1)).unwrap();
         writer.write(&mut vec![1]).unwrap();
         let problem = writer.flush().unwrap_err();
         assert!(problem.is_closed());

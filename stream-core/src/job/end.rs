@@ -15,9 +15,10 @@ use crate::engine::guard;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};
 use crate::observe::grouped;
+use crate::state::Snapshot;
 
-/// Commits every sink, if all went well, or else aborts every one.
-pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
+/// Commits every sink, if all went well, or else aborts every one. Gives the state at the end, too.
+pub(crate) fn conclude(team: &Team) -> Result<(Outcome, Snapshot), Error> {
     let sinks = all_sinks(team);
     if let Some(error) = team.shared.abort.take() {
         sinks.iter().for_each(Ending::abort);
@@ -29,19 +30,26 @@ pub(crate) fn conclude(team: &Team) -> Result<Outcome, Error> {
     }
     if team.shared.abort.is_output_closed() {
         sinks.iter().for_each(Ending::abort);
-        return Ok(Outcome::OutputClosed);
+        return Ok((Outcome::OutputClosed, Snapshot::default()));
+    }
+    let mut left = team.shared.checkpoints.take_last().unwrap_or_default();
+    left.snapshot.is_last = true;
+    if let Err((port, problem)) = left.finish() {
+        sinks.iter().for_each(Ending::abort);
+        return Err(Error::Sink { port, problem });
     }
     for (index, sink) in sinks.iter().enumerate() {
-        if let Err(failed) = sink.commit(&sinks[..index]) {
+        if let Err(failed) = sink.commit(&left.snapshot, &sinks[..index]) {
             sinks[index + 1..].iter().for_each(Ending::abort);
             return Err(failed);
         }
     }
     // A stop that came when all had been read has stopped nothing.
-    Ok(match team.shared.abort.has_unread() {
+    let outcome = match team.shared.abort.has_unread() {
         true => Outcome::Stopped,
         false => Outcome::Finished,
-    })
+    };
+    Ok((outcome, left.snapshot))
 }
 
 /// Says which input was read to its end without one good record, if one was: whatever is made of it
@@ -132,10 +140,11 @@ fn all_sinks(team: &Team) -> Vec<Ending<'_>> {
 impl Ending<'_> {
     /// Commits the sink. A reader that has closed the output by now wants no more of it; that keeps
     /// nothing from the others, which are whole.
-    fn commit(&self, committed: &[Ending<'_>]) -> Result<(), Error> {
+    fn commit(&self, snapshot: &Snapshot, committed: &[Ending<'_>]) -> Result<(), Error> {
+        let last = snapshot.commit(&self.port);
         let commit = || match self.sink {
-            Bound::Output(sink) => sink.commit(),
-            Bound::DeadLetters(sink) => sink.commit(),
+            Bound::Output(sink) => sink.commit(&last),
+            Bound::DeadLetters(sink) => sink.commit(&last),
         };
         match guard::catch_in(self.stage, commit) {
             Err(panic) => Err(panic),

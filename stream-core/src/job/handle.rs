@@ -14,6 +14,7 @@ use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
 #[cfg(feature = "cli")]
 use crate::time::EventTime;
+use crate::time::epoch::FOREVER;
 
 /// A job that runs.
 ///
@@ -141,11 +142,12 @@ impl Handle {
             started,
         } = self.running.take().expect("waited for once");
         join(guards, &team.shared.abort);
-        let outcome = conclude(&team)?;
-        let snapshot = team.shared.checkpoints.take_last();
-        // A limit ends inputs that have not ended, and state behind an end cannot be gone on from.
-        let has_state = outcome == Outcome::Stopped && team.shared.limit.is_none();
-        let snapshot = snapshot.filter(|_| has_state);
+        let (outcome, mut snapshot) = conclude(&team)?;
+        // A limit ends inputs that have not ended, and state behind an end cannot be gone on from; and
+        // what was drained has ended.
+        let has_state = snapshot.epoch != FOREVER && team.shared.limit.is_none();
+        let has_state = has_state && outcome == Outcome::Stopped;
+        snapshot.fingerprints = team.plan.spec.fingerprints();
         let report = Report {
             outcome,
             mode: team.shared.mode,
@@ -155,10 +157,7 @@ impl Handle {
             slices: 0,
             slices_in_flight_max: 0,
             warnings: warnings::of(&team),
-            snapshot: snapshot.map(|mut snapshot| {
-                snapshot.fingerprints = team.plan.spec.fingerprints();
-                snapshot
-            }),
+            snapshot: has_state.then_some(snapshot),
         };
         Ok(report.slices(&team.shared.epochs))
     }

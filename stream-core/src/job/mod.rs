@@ -460,6 +460,9 @@ impl Job {
         }
         self.bindings.check_sources().map_err(Error::Plan)?;
         start::prepare(&mut self.start, &plan.spec, &self.bindings).map_err(Error::Plan)?;
+        if self.start.number > 0 {
+            self.bindings.recover(&self.start)?;
+        }
         let sources = self.bindings.sources();
         let on_workers = |source: &BoundSource| source.partitions().len().min(self.workers);
         let sources: usize = sources.map(|(_, source)| on_workers(source)).sum();

@@ -69,7 +69,8 @@ fn drive(worker: &mut Worker, team: &Team) -> Result<(), Error> {
     }
     worker.dataflow(|scope| context::render(scope, &graph, &local));
     if run(worker, team, &local)? {
-        local.close_writers();
+        let is_end = team.shared.epochs.stop().is_none();
+        local.close_writers(is_end.then(|| team.shared.checkpoints.end()));
     }
     Ok(())
 }
@@ -109,6 +110,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             passed = acknowledged;
             timing.passed(acknowledged, now);
         }
+        local.prepare_dead_letters(acknowledged);
         if acknowledged >= team.shared.epochs.stop().unwrap_or(FOREVER) {
             return Ok(true);
         }

@@ -299,7 +299,7 @@ impl LaneTimes {
             },
             late: &mut self.notes,
             place: &|| local.place_of(lane),
-            bad: &mut |record| local.bad_record(lane, record),
+            bad: &mut |record| local.bad_record(epoch, lane, record),
         };
         (self.divide)(segment, &mut on_time, &mut behind, &mut state);
         let high = state.high;

@@ -5,7 +5,7 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -22,7 +22,9 @@ use crate::graph::node::{Port, Render, stage};
 use crate::graph::{
     Change, Changes, Entry, Graph, Key, Kind, Output, PortSpec, Record, Stream, Table,
 };
-use crate::io::{self, Writer};
+use crate::io::{self, Slot, Staged, Writer};
+use crate::observe::Counter;
+use crate::state::checkpoint::{Boundary, Participant};
 use crate::state::record::Stamp;
 use crate::time::epoch::FOREVER;
 
@@ -111,6 +113,12 @@ pub(crate) trait End {
     /// Hands on what is buffered.
     fn flush(&mut self);
 
+    /// Prepares what was written since the last checkpoint.
+    fn prepare(&mut self, _checkpoint: u64) -> Staged {
+        self.flush();
+        Staged::nothing()
+    }
+
     /// The last call.
     fn close(&mut self);
 }
@@ -121,33 +129,87 @@ impl Render for OutputStep {
         let (mut builder, guard) = context.operator(node);
         let flow = context.take(self.input);
         let mut input = context.input(&mut builder, flow);
-        let count = local.counter(&self.port, "out");
-        let end = (self.open)(&self.port, &local);
-        let end = Rc::new(RefCell::new(end));
-        let closing = end.clone();
+        let aligned = Aligned {
+            end: (self.open)(&self.port, &local),
+            count: local.counter(&self.port, "out"),
+            waiting: VecDeque::new(),
+            participant: local.checkpoints.join(),
+            slot: local.index,
+            port: self.port,
+        };
+        let aligned = Rc::new(RefCell::new(aligned));
+        let closing = aligned.clone();
         let name = guard.clone();
-        let acknowledged = local.add_sink(Box::new(move || {
+        let acknowledged = local.add_sink(Box::new(move |end| {
             let _entered = name.enter();
-            closing.borrow_mut().close();
+            closing.borrow_mut().close(end);
         }));
         builder.build(move |_| {
             move |frontiers| {
                 let _entered = guard.enter();
-                let mut end = end.borrow_mut();
+                let mut aligned = aligned.borrow_mut();
                 let mut written = false;
                 input.for_each(|capability, segment| {
                     written |= segment.count() > 0;
-                    count.add(end.take(epoch_of(capability), segment));
+                    aligned.take(epoch_of(capability), segment);
                 });
+                let frontier = frontiers.iter().map(least).min().unwrap_or(FOREVER);
+                aligned.prepare_before(frontier);
                 if written {
-                    end.flush();
+                    aligned.end.flush();
                 }
                 // A sink that has failed acknowledges nothing more.
                 if !local.abort.is_failed() {
-                    acknowledged.set(frontiers.iter().map(least).min().unwrap_or(FOREVER));
+                    acknowledged.set(frontier);
                 }
             }
         });
+    }
+}
+
+/// The end of a stream, which takes records from behind a boundary only once all from before it are
+/// prepared.
+struct Aligned {
+    end: Box<dyn End>,
+    count: Counter,
+    /// What lies behind a boundary that is still to be prepared.
+    waiting: VecDeque<(u64, Segment)>,
+    participant: Participant,
+    port: String,
+    slot: usize,
+}
+
+impl Aligned {
+    fn take(&mut self, epoch: u64, segment: &mut Segment) {
+        match self.participant.due(epoch) {
+            None => self.count.add(self.end.take(epoch, segment)),
+            Some(_) => self.waiting.push_back((epoch, std::mem::take(segment))),
+        }
+    }
+
+    /// Prepares the checkpoints whose boundaries the frontier has reached.
+    fn prepare_before(&mut self, frontier: u64) {
+        while let Some(boundary) = self.participant.due(frontier) {
+            self.prepare(boundary);
+            self.participant.leave(boundary);
+            for (epoch, mut segment) in std::mem::take(&mut self.waiting) {
+                self.take(epoch, &mut segment);
+            }
+        }
+    }
+
+    fn prepare(&mut self, boundary: Boundary) {
+        let staged = self.end.prepare(boundary.number);
+        self.participant
+            .stage(boundary, &self.port, self.slot, staged);
+    }
+
+    /// Ends it; at the end of all input there is something left to be prepared.
+    fn close(&mut self, end: Option<Boundary>) {
+        if let Some(end) = end {
+            self.prepare(end);
+        }
+        self.end.close();
     }
 }
 
@@ -170,7 +232,7 @@ impl<S: Stamp, T: 'static> PortWriter<S, T> {
             writer: None,
             abort: local.abort.clone(),
         };
-        match sink.open(local.index, local.peers) {
+        match sink.open(Slot::new(local.index, local.peers)) {
             Ok(opened) => writer.writer = Some(opened),
             Err(problem) => writer.fail(problem),
         }
@@ -212,8 +274,16 @@ impl<S: Stamp, T: 'static> End for PortWriter<S, T> {
         self.attempt(|writer, _| writer.flush());
     }
 
+    fn prepare(&mut self, checkpoint: u64) -> Staged {
+        let mut staged = Staged::nothing();
+        self.attempt(|writer, _| {
+            staged = writer.prepare(checkpoint)?;
+            Ok(())
+        });
+        staged
+    }
+
     fn close(&mut self) {
-        self.attempt(|writer, _| writer.close());
         self.writer = None;
     }
 }

@@ -7,18 +7,21 @@
 //! participants of all workers have left theirs.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fingerprint::Fingerprint;
-use crate::io::Position;
+use crate::error::Problem;
+use crate::io::{Commit, Position, Staged};
+use crate::time::epoch::FOREVER;
 
 /// The state of a job at one boundary: what a stopped job hands out and another one starts from,
 /// on any number of workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The boundary; 0 in a snapshot of nothing.
+    /// The checkpoint's number; 0 in a snapshot of nothing.
+    pub(crate) number: u64,
+    /// The boundary.
     pub(crate) epoch: u64,
     /// By port and partition: how far it has been read.
     pub(crate) partitions: BTreeMap<(String, String), PartitionEnd>,
@@ -26,6 +29,22 @@ pub struct Snapshot {
     pub(crate) parts: BTreeMap<(String, Part), Vec<u8>>,
     /// By operator: what its state is, so that another operator does not take it for its own.
     pub(crate) fingerprints: BTreeMap<String, Fingerprint>,
+    /// By sink: what its slots have staged.
+    pub(crate) staged: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Whether the job stopped or ended there.
+    pub(crate) is_last: bool,
+}
+
+impl Snapshot {
+    /// What is committed of a sink, or was.
+    pub(crate) fn commit(&self, sink: &str) -> Commit {
+        let staged = self.staged.get(sink).cloned().unwrap_or_default();
+        let commit = Commit::new(self.number, staged);
+        match self.is_last {
+            true => commit.last(),
+            false => commit,
+        }
+    }
 }
 
 /// How far a partition has been read.
@@ -46,6 +65,13 @@ pub(crate) enum Part {
     Worker(usize),
 }
 
+/// A boundary, and the number of the checkpoint that was asked for there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Boundary {
+    pub(crate) epoch: u64,
+    pub(crate) number: u64,
+}
+
 /// Where the operators of all workers read the state to start from, and leave theirs.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints(Arc<Shared>);
@@ -61,15 +87,45 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Gathering {
     participants: usize,
+    /// How many checkpoints were asked for.
+    asked: u64,
     /// By boundary: what has been left there.
     under_way: BTreeMap<u64, Left>,
 }
 
+impl Gathering {
+    /// The boundary at an epoch, a new one if nobody has asked for it before.
+    fn boundary(&mut self, epoch: u64, start: &Snapshot) -> Boundary {
+        let left = self.under_way.entry(epoch).or_insert_with(|| {
+            self.asked += 1;
+            let mut left = Left::default();
+            left.snapshot.epoch = epoch;
+            left.snapshot.number = start.number + self.asked;
+            left
+        });
+        let number = left.snapshot.number;
+        Boundary { epoch, number }
+    }
+}
+
 /// What participants have left at a boundary.
 #[derive(Debug, Default)]
-struct Left {
-    snapshot: Snapshot,
+pub(crate) struct Left {
+    pub(crate) snapshot: Snapshot,
+    /// By sink and slot.
+    staged: BTreeMap<(String, usize), Staged>,
     participants: usize,
+}
+
+impl Left {
+    /// Does what the sinks have left to be done.
+    pub(crate) fn finish(&mut self) -> Result<(), (String, Problem)> {
+        for ((sink, _), staged) in std::mem::take(&mut self.staged) {
+            let bytes = staged.finish().map_err(|problem| (sink.clone(), problem))?;
+            self.snapshot.staged.entry(sink).or_default().push(bytes);
+        }
+        Ok(())
+    }
 }
 
 impl Checkpoints {
@@ -110,18 +166,18 @@ impl Checkpoints {
     /// Asks for a checkpoint at a boundary behind all others. To be called before any worker can send
     /// in its epoch.
     pub(crate) fn ask(&self, boundary: u64) {
-        let mut gathering = self.gathering();
-        let left = gathering.under_way.entry(boundary).or_default();
-        left.snapshot.epoch = boundary;
+        self.gathering().boundary(boundary, self.start());
         self.0.last.store(boundary, Ordering::Release);
     }
 
-    /// Takes the checkpoint at the last boundary, if one was asked for and everybody has left its part.
-    pub(crate) fn take_last(&self) -> Option<Snapshot> {
-        let mut gathering = self.gathering();
-        let participants = gathering.participants;
-        let last = gathering.under_way.last_entry()?;
-        (last.get().participants == participants).then(|| last.remove().snapshot)
+    /// The end of all input, where every sink is committed and no operator has anything to leave.
+    pub(crate) fn end(&self) -> Boundary {
+        self.gathering().boundary(FOREVER, self.start())
+    }
+
+    /// Takes what was left at the last boundary.
+    pub(crate) fn take_last(&self) -> Option<Left> {
+        self.gathering().under_way.pop_last().map(|(_, left)| left)
     }
 
     fn gathering(&self) -> MutexGuard<'_, Gathering> {
@@ -142,45 +198,42 @@ pub(crate) struct Participant {
 impl Participant {
     /// The first boundary that it has still to leave its state at, up to an epoch.
     #[inline]
-    pub(crate) fn due(&self, until: u64) -> Option<u64> {
+    pub(crate) fn due(&self, until: u64) -> Option<Boundary> {
         self.open(until).next()
     }
 
     /// All boundaries that it has still to leave its state at, up to an epoch.
     #[inline]
-    pub(crate) fn open(&self, until: u64) -> impl Iterator<Item = u64> + use<> {
-        let has_some = self.checkpoints.0.last.load(Ordering::Acquire) > self.left;
-        let open = has_some.then(|| self.asked(until));
+    pub(crate) fn open(&self, until: u64) -> impl Iterator<Item = Boundary> + use<> {
+        let last = self.checkpoints.0.last.load(Ordering::Acquire);
+        let open = (last > self.left).then(|| self.asked(until.min(last)));
         open.into_iter().flatten()
     }
 
     #[cold]
-    fn asked(&self, until: u64) -> Vec<u64> {
-        let behind = (
-            Bound::Excluded(self.left),
-            Bound::Included(until.max(self.left + 1)),
-        );
+    fn asked(&self, until: u64) -> Vec<Boundary> {
         let gathering = self.checkpoints.gathering();
-        let asked = gathering
-            .under_way
-            .range(behind)
-            .map(|(boundary, _)| *boundary);
-        asked.filter(|boundary| *boundary <= until).collect()
+        let behind = gathering.under_way.range(self.left.saturating_add(1)..);
+        let open = behind.take_while(|(epoch, _)| **epoch <= until);
+        let open = open.map(|(epoch, left)| Boundary {
+            epoch: *epoch,
+            number: left.snapshot.number,
+        });
+        open.collect()
     }
 
     /// Leaves a part of an operator's state.
-    pub(crate) fn write(&self, boundary: u64, operator: &str, part: Part, bytes: Vec<u8>) {
+    pub(crate) fn write(&self, boundary: Boundary, operator: &str, part: Part, bytes: Vec<u8>) {
         self.with(boundary, |left| {
-            left.snapshot
-                .parts
-                .insert((operator.to_owned(), part), bytes);
+            let key = (operator.to_owned(), part);
+            left.snapshot.parts.insert(key, bytes);
         });
     }
 
     /// Leaves how far a partition has been read.
     pub(crate) fn write_partition(
         &self,
-        boundary: u64,
+        boundary: Boundary,
         port: &str,
         partition: &str,
         end: PartitionEnd,
@@ -191,14 +244,26 @@ impl Participant {
         });
     }
 
+    /// Leaves what a slot of a sink has staged.
+    pub(crate) fn stage(&self, boundary: Boundary, sink: &str, slot: usize, staged: Staged) {
+        self.with(boundary, |left| {
+            left.staged.insert((sink.to_owned(), slot), staged);
+        });
+    }
+
     /// Says that all is left at a boundary.
-    pub(crate) fn leave(&mut self, boundary: u64) {
-        self.left = boundary;
+    pub(crate) fn leave(&mut self, boundary: Boundary) {
+        self.left = boundary.epoch;
         self.with(boundary, |left| left.participants += 1);
     }
 
-    fn with(&self, boundary: u64, change: impl FnOnce(&mut Left)) {
-        if let Some(left) = self.checkpoints.gathering().under_way.get_mut(&boundary) {
+    fn with(&self, boundary: Boundary, change: impl FnOnce(&mut Left)) {
+        if let Some(left) = self
+            .checkpoints
+            .gathering()
+            .under_way
+            .get_mut(&boundary.epoch)
+        {
             change(left);
         }
     }

@@ -7,7 +7,9 @@ use std::fmt::Debug;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::io::{Chunk, Opening, Position, ReadStatus, Reader, Sink, Source, Waker, Writer};
+use crate::io::{
+    Chunk, Commit, Opening, Position, ReadStatus, Reader, Sink, Slot, Source, Waker, Writer,
+};
 use crate::time::Clock;
 
 /// How long a reader that says [`ReadStatus::Waiting`] may leave its waker uncalled.
@@ -225,10 +227,11 @@ impl<T> Session<T> {
 /// Checks a sink with the given records, which must differ from each other.
 ///
 /// `make` makes a sink anew and a function that tells what its reader sees at that moment.
-/// * All records of two writers are seen after the commit; none is lost, none comes twice.
+/// * All records of two writers are seen after the commit, or after those of two checkpoints where the
+///   job keeps state; none is lost, none comes twice.
 /// * Writing nothing and flushing have no effect.
 /// * An [atomic](crate::io::SinkInfo::atomic) sink shows nothing before the commit, and nothing
-///   after an abort, whether its writers were closed or dropped.
+///   after an abort, whether its writers have prepared or were dropped.
 ///
 /// # Panics
 /// When the sink breaks its contract.
@@ -248,54 +251,215 @@ where
     S: Sink<T>,
     R: FnMut() -> Vec<T>,
 {
-    committed_is_seen_once(make(), records);
-    committed_is_seen_once(make(), &[]);
-    for close in [true, false] {
-        aborted_is_never_seen(make(), records, close);
+    for parts in [&[records][..], &[&[]]] {
+        committed_is_seen_once(make(), parts);
+    }
+    for cut in [0, records.len() / 2, records.len()] {
+        let (first, second) = records.split_at(cut);
+        let (sink, seen) = make();
+        must(sink.recover(None), "recover");
+        committed_is_seen_once((sink, seen), &[first, second]);
+    }
+    for prepares in [true, false] {
+        aborted_is_never_seen(make(), records, prepares);
     }
 }
 
+/// Writes the parts, and commits each.
 fn committed_is_seen_once<T: Clone + Debug + Ord>(
     (sink, mut seen): (impl Sink<T>, impl FnMut() -> Vec<T>),
-    records: &[T],
+    parts: &[&[T]],
 ) {
-    for writer in &mut write(&sink, records) {
-        must(writer.close(), "close");
+    let mut writers = open(&sink, 2);
+    let mut committed = Vec::new();
+    for (number, part) in (1..).zip(parts) {
+        write(&mut writers, part);
+        let staged = prepare(&mut writers, number);
+        if sink.info().atomic {
+            let early = seen()
+                .into_iter()
+                .find(|record| !committed.contains(record));
+            assert_eq!(
+                early, None,
+                "an atomic sink shows records before the commit"
+            );
+        }
+        let mut commit = Commit::new(number, staged);
+        if number == parts.len() as u64 {
+            commit = commit.last();
+            writers.clear();
+        }
+        must(sink.commit(&commit), "commit");
+        committed.extend_from_slice(part);
     }
-    if sink.info().atomic {
-        assert_eq!(seen(), [], "an atomic sink shows records before the commit");
-    }
-    must(sink.commit(), "commit");
-    let (mut seen, mut expected) = (seen(), records.to_vec());
+    is_seen(seen(), committed, "after the commit");
+}
+
+fn is_seen<T: Debug + Ord>(mut seen: Vec<T>, mut expected: Vec<T>, when: &str) {
     seen.sort();
     expected.sort();
-    assert_eq!(seen, expected, "what is seen after the commit");
+    if seen != expected {
+        let lost = expected.iter().find(|record| !seen.contains(record));
+        let twice = seen
+            .windows(2)
+            .find(|two| two[0] == two[1])
+            .map(|two| &two[0]);
+        panic!(
+            "what is seen {when}: {} records of {}; lost: {lost:?}; twice: {twice:?}",
+            seen.len(),
+            expected.len(),
+        );
+    }
 }
 
 fn aborted_is_never_seen<T: Clone + Debug + Ord>(
     (sink, mut seen): (impl Sink<T>, impl FnMut() -> Vec<T>),
     records: &[T],
-    close: bool,
+    prepares: bool,
 ) {
-    let mut writers = write(&sink, records);
-    if close {
-        writers
-            .iter_mut()
-            .for_each(|writer| must(writer.close(), "close"));
+    let mut writers = open(&sink, 2);
+    write(&mut writers, records);
+    if prepares {
+        prepare(&mut writers, 1);
     }
     drop(writers);
     sink.abort();
     if sink.info().atomic {
-        assert_eq!(seen(), [], "an atomic sink shows records after an abort");
+        is_seen(seen(), Vec::new(), "of an atomic sink after an abort");
     }
 }
 
-/// Spreads the records over two writers, with empty writes and flushes between.
-fn write<T: Clone>(sink: &impl Sink<T>, records: &[T]) -> Vec<Box<dyn Writer<T>>> {
-    let open = |worker| must(sink.open(worker, 2), "open");
-    let mut writers = vec![open(0), open(1)];
+/// Checks that a sink gives each record exactly once through crashes: it is left alone after each step
+/// that it can be left after, and another one goes on from the checkpoint that was last complete, with
+/// another number of writers. Records differ from each other.
+///
+/// `place` makes a place to write to, `make` a sink at such a place, and `seen` tells what a reader
+/// sees there.
+///
+/// # Panics
+/// When a record is lost or comes twice.
+///
+/// ```
+/// use stream_core::io::files;
+/// use stream_core::testing::contract::sink_recovers;
+///
+/// let seen = |folder: &tempfile::TempDir| {
+///     let rows = std::fs::read_to_string(folder.path().join("rows.jsonl"));
+///     let rows = rows.unwrap_or_default();
+///     rows.lines().map(|line| line.parse().expect("a number")).collect()
+/// };
+/// sink_recovers(
+///     || tempfile::tempdir().expect("a folder"),
+///     |folder| files::to_json_lines(folder.path().join("rows.jsonl")),
+///     seen,
+///     &(0..20_u64).collect::<Vec<_>>(),
+/// );
+/// ```
+pub fn sink_recovers<T, S, P>(
+    place: impl Fn() -> P,
+    make: impl Fn(&P) -> S,
+    seen: impl Fn(&P) -> Vec<T>,
+    records: &[T],
+) where
+    T: Clone + Debug + Ord,
+    S: Sink<T>,
+{
+    let third = records.len().div_ceil(3).max(1);
+    let parts: Vec<&[T]> = records.chunks(third).collect();
+    for crash in Crash::all(parts.len()) {
+        for slots in [1, 3] {
+            let place = place();
+            let last = run_until(&make(&place), &parts, crash);
+            // Another crash while it recovers.
+            must_recover(make(&place), last.as_ref());
+            let sink = must_recover(make(&place), last.as_ref());
+            let done = last.as_ref().map_or(0, |last| last.checkpoint);
+            let mut writers = open(&*sink, slots);
+            write(&mut writers, &parts[done as usize..].concat());
+            let commit = Commit::new(done + 1, prepare(&mut writers, done + 1)).last();
+            must(sink.commit(&commit), "commit");
+            let when = format!("when it was left {crash:?}, and {slots} writers went on");
+            is_seen(seen(&place), records.to_vec(), &when);
+        }
+    }
+}
+
+/// When a sink is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crash {
+    /// After what belongs to a checkpoint was written.
+    Written(u64),
+    /// After the first writer has prepared it.
+    HalfPrepared(u64),
+    /// After all have, and what they have staged is done, but it is not known to be.
+    Prepared(u64),
+    /// When that is known, and the checkpoint is complete.
+    Complete(u64),
+    Committed(u64),
+}
+
+impl Crash {
+    fn all(checkpoints: usize) -> impl Iterator<Item = Crash> {
+        use Crash::*;
+        let steps = [Written, HalfPrepared, Prepared, Complete, Committed];
+        let all = (1..=checkpoints as u64).map(move |number| steps.map(|step| step(number)));
+        all.flatten()
+    }
+}
+
+/// Writes the parts, each before a checkpoint, until the sink is left alone. Gives the checkpoint that
+/// was last complete.
+fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Option<Commit> {
+    must(sink.recover(None), "recover");
+    let mut writers = open(sink, 2);
+    let mut last = None;
+    for (number, part) in (1..).zip(parts) {
+        write(&mut writers, part);
+        if crash == Crash::Written(number) {
+            break;
+        }
+        if crash == Crash::HalfPrepared(number) {
+            prepare(&mut writers[..1], number);
+            break;
+        }
+        let commit = Commit::new(number, prepare(&mut writers, number));
+        let commit = match number == parts.len() as u64 {
+            true => commit.last(),
+            false => commit,
+        };
+        if crash == Crash::Prepared(number) {
+            break;
+        }
+        last = Some(commit.clone());
+        if crash == Crash::Complete(number) {
+            break;
+        }
+        must(sink.commit(&commit), "commit");
+        if crash == Crash::Committed(number) {
+            break;
+        }
+    }
+    std::mem::forget(writers); // a process that is killed cleans up nothing
+    last
+}
+
+/// Recovers a sink that is never dropped.
+fn must_recover<T, S: Sink<T>>(sink: S, last: Option<&Commit>) -> std::mem::ManuallyDrop<S> {
+    must(sink.recover(last), "recover");
+    std::mem::ManuallyDrop::new(sink)
+}
+
+/// Opens all writers.
+fn open<T>(sink: &impl Sink<T>, slots: usize) -> Vec<Box<dyn Writer<T>>> {
+    let open = |index| must(sink.open(Slot::new(index, slots)), "open");
+    (0..slots).map(open).collect()
+}
+
+/// Spreads the records over the writers, with empty writes and flushes between.
+fn write<T: Clone>(writers: &mut [Box<dyn Writer<T>>], records: &[T]) {
+    let count = writers.len();
     for (number, records) in records.chunks(3).enumerate() {
-        let writer = &mut writers[number % 2];
+        let writer = &mut writers[number % count];
         let mut batch = records.to_vec();
         must(writer.write(&mut batch), "write");
         assert!(
@@ -305,7 +469,16 @@ fn write<T: Clone>(sink: &impl Sink<T>, records: &[T]) -> Vec<Box<dyn Writer<T>>
         must(writer.write(&mut batch), "write nothing");
         must(writer.flush(), "flush");
     }
-    writers
+}
+
+/// Prepares a checkpoint, and does what is staged.
+fn prepare<T>(writers: &mut [Box<dyn Writer<T>>], checkpoint: u64) -> Vec<Vec<u8>> {
+    let prepare = |writer: &mut Box<dyn Writer<T>>| must(writer.prepare(checkpoint), "prepare");
+    let staged: Vec<_> = writers.iter_mut().map(prepare).collect();
+    staged
+        .into_iter()
+        .map(|staged| must(staged.finish(), "finish"))
+        .collect()
 }
 
 fn must<V>(result: Result<V, crate::Problem>, step: &str) -> V {

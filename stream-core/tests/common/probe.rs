@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stream_core::Problem;
-use stream_core::io::{Sink, SinkInfo, Writer};
+use stream_core::io::{Commit, Sink, SinkInfo, Slot, Staged, Writer};
 
 use super::{Gate, lock};
 
@@ -14,7 +14,7 @@ pub(crate) enum At {
     Open,
     Write,
     Flush,
-    Close,
+    Prepare,
     Commit,
 }
 
@@ -151,14 +151,15 @@ impl<T: Send + 'static> Sink<T> for Probe<T> {
         }
     }
 
-    fn open(&self, worker: usize, _: usize) -> Result<Box<dyn Writer<T>>, Problem> {
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        let worker = slot.index;
         self.0.step(At::Open, worker)?;
         self.0.open_writers.fetch_add(1, Ordering::SeqCst);
         let account = self.0.clone();
         Ok(Box::new(ProbeWriter { account, worker }))
     }
 
-    fn commit(&self) -> Result<(), Problem> {
+    fn commit(&self, _: &Commit) -> Result<(), Problem> {
         self.0.note_end(&self.0.commits);
         self.0.step(At::Commit, 0)
     }
@@ -192,8 +193,9 @@ impl<T> Writer<T> for ProbeWriter<T> {
         self.account.step(At::Flush, self.worker)
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
-        self.account.step(At::Close, self.worker)
+    fn prepare(&mut self, _: u64) -> Result<Staged, Problem> {
+        self.account.step(At::Prepare, self.worker)?;
+        Ok(Staged::nothing())
     }
 }
 

@@ -163,10 +163,10 @@ fn sinks_are_neither_opened_nor_committed() {
         fn info(&self) -> io::SinkInfo {
             panic!("asked")
         }
-        fn open(&self, _: usize, _: usize) -> Result<Box<dyn io::Writer<u64>>, Problem> {
+        fn open(&self, _: io::Slot) -> Result<Box<dyn io::Writer<u64>>, Problem> {
             panic!("opened")
         }
-        fn commit(&self) -> Result<(), Problem> {
+        fn commit(&self, _: &io::Commit) -> Result<(), Problem> {
             panic!("committed")
         }
         fn abort(&self) {

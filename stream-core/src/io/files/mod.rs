@@ -25,6 +25,7 @@ mod row;
 mod sink;
 mod source;
 mod staged;
+mod target;
 
 use std::path::Path;
 
@@ -91,7 +92,7 @@ pub fn json_lines<T: DeserializeOwned + 'static>(
 /// the type tells how it is read; so records are `Deserialize`, too.
 ///
 /// ```
-/// use stream_core::io::{Sink, files};
+/// use stream_core::io::{Commit, Sink, Slot, files};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Count { word: String, count: u64 }
@@ -99,11 +100,12 @@ pub fn json_lines<T: DeserializeOwned + 'static>(
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("counts.csv");
 /// let sink = files::to_csv(&path);
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![Count { word: "a".to_owned(), count: 1 }])?;
-/// writer.close()?;
+/// let staged = writer.prepare(1)?;
 /// assert!(!path.exists());
-/// Sink::<Count>::commit(&sink)?;
+/// let staged = vec![staged.finish()?];
+/// Sink::<Count>::commit(&sink, &Commit::new(1, staged).last())?;
 /// assert_eq!(std::fs::read_to_string(path)?, "word,count\na,1\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -118,16 +120,17 @@ pub fn to_csv(path: impl AsRef<Path>) -> FileSink<Csv> {
 /// file: `part-0.jsonl`, `part-1.jsonl`, …
 ///
 /// ```
-/// use stream_core::io::{Sink, files};
+/// use stream_core::io::{Commit, Sink, Slot, files};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("counts.jsonl");
 /// let sink = files::to_json_lines(&path);
-/// let mut writer = sink.open(0, 1)?;
+/// let mut writer = sink.open(Slot::new(0, 1))?;
 /// writer.write(&mut vec![("a", 1_u64)])?;
-/// writer.close()?;
+/// let staged = writer.prepare(1)?;
 /// assert!(!path.exists());
-/// Sink::<(&str, u64)>::commit(&sink)?;
+/// let staged = vec![staged.finish()?];
+/// Sink::<(&str, u64)>::commit(&sink, &Commit::new(1, staged).last())?;
 /// assert_eq!(std::fs::read_to_string(path)?, "[\"a\",1]\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

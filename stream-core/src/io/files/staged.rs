@@ -1,4 +1,4 @@
-//! A file under a hidden name, until it is whole.
+//! Files under hidden names, until they are whole.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -11,21 +11,89 @@ use flate2::write::GzEncoder;
 
 use crate::error::Problem;
 
-/// A file that is written under a hidden name in its folder and gets its own by
-/// [`publish`](StagedFile::publish); dropped before that, it is removed.
-pub(super) struct StagedFile {
-    path: PathBuf,
-    hidden: PathBuf,
-    /// Taken when the file is complete.
-    out: Option<Packer>,
-    published: bool,
-}
-
-/// Compresses as the file's name says.
-enum Packer {
+/// Compresses as a file's name says.
+pub(super) enum Packer {
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),
     Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
+}
+
+impl Packer {
+    /// Writes to a file from where it stands, for it to be given a name.
+    pub(super) fn new(file: File, name: &Path) -> io::Result<Self> {
+        let file = BufWriter::new(file);
+        Ok(match name.extension().and_then(|end| end.to_str()) {
+            Some("gz") => Packer::Gzip(GzEncoder::new(file, Compression::default())),
+            Some("zst") => Packer::Zstd(zstd::stream::write::Encoder::new(file, 0)?),
+            _ => Packer::Plain(file),
+        })
+    }
+
+    /// Writes what is left. What is written behind it later can be read as one with it.
+    pub(super) fn finish(self) -> io::Result<File> {
+        let file = match self {
+            Packer::Plain(file) => file,
+            Packer::Gzip(packer) => packer.finish()?,
+            Packer::Zstd(packer) => packer.finish()?,
+        };
+        file.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+}
+
+impl Write for Packer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Packer::Plain(file) => file.write(bytes),
+            Packer::Gzip(packer) => packer.write(bytes),
+            Packer::Zstd(packer) => packer.write(bytes),
+        }
+    }
+
+    /// Does nothing: nobody sees the file yet, and flushing would spoil its compression.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A hidden file; removed when it is dropped, unless it was handed on.
+pub(super) struct Hidden {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Hidden {
+    /// Creates one beside the file that it is to be.
+    pub(super) fn create(name: &Path) -> io::Result<(Self, File)> {
+        let (path, file) = create_hidden(name)?;
+        let is_kept = false;
+        Ok((Hidden { path, is_kept }, file))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the file where it is.
+    pub(super) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            fs::remove_file(&self.path).unwrap_or_default(); // hidden, so it harms nobody
+        }
+    }
+}
+
+/// Gives a complete file its name, in place of a file that had it before.
+pub(super) fn publish(hidden: &Path, name: &Path) -> io::Result<()> {
+    fs::rename(hidden, name)?;
+    if cfg!(unix) {
+        File::open(folder_of(name))?.sync_all()?; // the name survives as well
+    }
+    Ok(())
 }
 
 /// Creates a hidden file beside the one that is to be: `.name.tmp-where-process-number`. Where says
@@ -82,85 +150,6 @@ fn remove_leftovers(path: &Path, begin: &str) {
         let has_gone = |process: u32| !Path::new(&format!("/proc/{process}")).exists();
         if process.is_some_and(has_gone) {
             fs::remove_file(entry.path()).unwrap_or_default();
-        }
-    }
-}
-
-impl StagedFile {
-    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let (hidden, file) = create_hidden(&path)?;
-        let file = BufWriter::new(file);
-        let mut staged = StagedFile {
-            path,
-            hidden,
-            out: None,
-            published: false,
-        };
-        staged.out = Some(
-            match staged
-                .path
-                .extension()
-                .and_then(|extension| extension.to_str())
-            {
-                Some("gz") => Packer::Gzip(GzEncoder::new(file, Compression::default())),
-                Some("zst") => Packer::Zstd(zstd::stream::write::Encoder::new(file, 0)?),
-                _ => Packer::Plain(file),
-            },
-        );
-        Ok(staged)
-    }
-
-    /// The name that the file will get.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes what is left, so that the file survives a loss of power.
-    pub(super) fn complete(&mut self) -> io::Result<()> {
-        let file = match self.out.take() {
-            None => return Ok(()),
-            Some(Packer::Plain(file)) => file,
-            Some(Packer::Gzip(packer)) => packer.finish()?,
-            Some(Packer::Zstd(packer)) => packer.finish()?,
-        };
-        file.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()
-    }
-
-    /// Gives the complete file its name, in place of a file that had it before.
-    pub(super) fn publish(&mut self) -> io::Result<()> {
-        assert!(self.out.is_none(), "a file is complete before it is seen");
-        fs::rename(&self.hidden, &self.path)?;
-        self.published = true;
-        if cfg!(unix) {
-            File::open(folder_of(&self.path))?.sync_all()?; // the name survives as well
-        }
-        Ok(())
-    }
-}
-
-impl Write for StagedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.out {
-            Some(Packer::Plain(file)) => file.write(bytes),
-            Some(Packer::Gzip(packer)) => packer.write(bytes),
-            Some(Packer::Zstd(packer)) => packer.write(bytes),
-            None => Err(io::Error::other("the file has been completed")),
-        }
-    }
-
-    /// Does nothing: nobody sees the file yet, and flushing would spoil its compression.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for StagedFile {
-    fn drop(&mut self) {
-        if !self.published {
-            self.out = None;
-            fs::remove_file(&self.hidden).unwrap_or_default(); // hidden, so it harms nobody
         }
     }
 }
@@ -260,7 +249,7 @@ mod tests {
         for name in others.iter().chain([&name("a.csv", gone)]) {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        drop(StagedFile::create(path).unwrap());
+        drop(Hidden::create(&path).unwrap());
         let left = fs::read_dir(folder.path()).unwrap();
         let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let (mut left, mut others): (Vec<_>, _) = (left.collect(), others.to_vec());

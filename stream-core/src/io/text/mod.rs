@@ -22,7 +22,7 @@ use serde::Serialize;
 pub(super) use table::Table;
 
 use super::lock;
-use super::sink::Writer;
+use super::sink::{Slot, Staged, Writer};
 use crate::error::Problem;
 
 /// How much a worker encodes before it hands its rows over, if nobody asks for them sooner.
@@ -70,8 +70,8 @@ pub trait FileRow<F: OutputFormat>: Serialize {
 
 /// Where the rows of all workers go.
 pub(super) trait Target: Send {
-    /// Takes whole rows.
-    fn put(&mut self, header: &[u8], rows: &[u8]) -> io::Result<()>;
+    /// Takes whole rows of a slot.
+    fn put(&mut self, slot: usize, header: &[u8], rows: &[u8]) -> io::Result<()>;
 
     /// Takes the header that stands alone if there are no rows.
     fn expect(&mut self, _header: &[u8]) {}
@@ -79,30 +79,35 @@ pub(super) trait Target: Send {
     /// Shows what there is to whoever reads along.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// Brings the rest out. Called once, when all workers have closed.
-    fn finish(&mut self) -> io::Result<()>;
+    /// Brings what a slot has put since the last checkpoint to where it can be committed.
+    fn prepare(&mut self, _slot: usize, _checkpoint: u64) -> io::Result<Staged> {
+        self.flush()?;
+        Ok(Staged::nothing())
+    }
+
+    /// Brings the rest out, where that waits for the end of a run.
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
 }
 
 /// A target that is written to in the order of coming, behind one header.
 pub(super) struct Sequence<W> {
     has_header: bool,
-    /// The header that stands alone if there are no rows.
-    expected: Vec<u8>,
-    pub(super) out: W,
+    out: W,
 }
 
 impl<W> Sequence<W> {
     pub(super) fn new(out: W) -> Self {
         Sequence {
             has_header: false,
-            expected: Vec::new(),
             out,
         }
     }
 }
 
 impl<W: Write + Send> Target for Sequence<W> {
-    fn put(&mut self, header: &[u8], rows: &[u8]) -> io::Result<()> {
+    fn put(&mut self, _: usize, header: &[u8], rows: &[u8]) -> io::Result<()> {
         if !mem::replace(&mut self.has_header, true) {
             self.out.write_all(header)?;
         }
@@ -112,22 +117,11 @@ impl<W: Write + Send> Target for Sequence<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-
-    fn expect(&mut self, header: &[u8]) {
-        if self.expected.is_empty() {
-            self.expected = header.to_owned();
-        }
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        let expected = mem::take(&mut self.expected);
-        self.put(&expected, &[])?;
-        self.out.flush()
-    }
 }
 
 /// One worker's writer.
 pub(super) struct TextWriter<E> {
+    slot: usize,
     encoder: E,
     rows: Vec<u8>,
     target: Arc<Mutex<dyn Target>>,
@@ -136,8 +130,9 @@ pub(super) struct TextWriter<E> {
 }
 
 impl<E: Encoder> TextWriter<E> {
-    pub(super) fn new(target: Arc<Mutex<dyn Target>>, name: String) -> Self {
+    pub(super) fn new(slot: Slot, target: Arc<Mutex<dyn Target>>, name: String) -> Self {
         TextWriter {
+            slot: slot.index,
             encoder: E::default(),
             rows: Vec::new(),
             target,
@@ -147,10 +142,11 @@ impl<E: Encoder> TextWriter<E> {
 
     /// The same for a file of a format, whose header is there even if there are no rows.
     pub(super) fn of_rows<T: FileRow<F>, F: OutputFormat<Encoder = E>>(
+        slot: Slot,
         target: Arc<Mutex<dyn Target>>,
         name: String,
     ) -> Self {
-        let mut writer = Self::new(target, name);
+        let mut writer = Self::new(slot, target, name);
         T::tell(&mut writer.encoder);
         lock(&writer.target).expect(writer.encoder.header_of_type());
         writer
@@ -161,7 +157,7 @@ impl<E: Encoder> TextWriter<E> {
             return Ok(());
         }
         let mut target = lock(&self.target);
-        let result = target.put(self.encoder.header(), &self.rows);
+        let result = target.put(self.slot, self.encoder.header(), &self.rows);
         let result = result.and_then(|()| if flush { target.flush() } else { Ok(()) });
         drop(target);
         self.rows.clear();
@@ -187,6 +183,12 @@ impl<T: Serialize, E: Encoder> Writer<T> for TextWriter<E> {
 
     fn flush(&mut self) -> Result<(), Problem> {
         self.hand_over(true)
+    }
+
+    fn prepare(&mut self, checkpoint: u64) -> Result<Staged, Problem> {
+        self.hand_over(false)?;
+        let staged = lock(&self.target).prepare(self.slot, checkpoint);
+        staged.map_err(|error| cannot_write(&self.name, error))
     }
 }
 

@@ -30,7 +30,7 @@ impl<W> Table<W> {
 }
 
 impl<W: Write + Send> Target for Table<W> {
-    fn put(&mut self, header: &[u8], rows: &[u8]) -> io::Result<()> {
+    fn put(&mut self, _: usize, header: &[u8], rows: &[u8]) -> io::Result<()> {
         if self.header.is_empty() {
             self.header = header.to_owned();
         }

@@ -551,7 +551,7 @@ impl Input {
         self.unread.add(got.bad.len());
         self.bytes.add(got.bytes as usize);
         for record in got.bad {
-            local.bad_record(lane, record);
+            local.bad_record(*capability.time(), lane, record);
         }
         if !is_news {
             return;

@@ -18,7 +18,7 @@ use crate::engine::lane::{Lane, Lanes, Progress};
 use crate::engine::parcel::Parcel;
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
-use crate::state::checkpoint::{Checkpoints, Part, Participant};
+use crate::state::checkpoint::{Boundary, Checkpoints, Part, Participant};
 use crate::state::{SHARDS, owner};
 use crate::time::EventTime;
 use crate::time::epoch::Align;
@@ -438,7 +438,7 @@ impl Operator {
         }
     }
 
-    fn save(&self, boundary: u64) -> Result<(), Problem> {
+    fn save(&self, boundary: Boundary) -> Result<(), Problem> {
         let write = |part, bytes| self.participant.write(boundary, &self.id, part, bytes);
         self.folding.save(&mut |shard, bytes| {
             write(Part::Shard(shard), bytes);

@@ -101,7 +101,7 @@ impl Sink<u8> for Open {
         }
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Box<dyn Writer<u8>>, Problem> {
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<u8>>, Problem> {
         Ok(Box::new(Forward(self.0.clone(), self.1)))
     }
 }
