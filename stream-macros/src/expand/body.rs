@@ -81,7 +81,7 @@ impl Model {
                 _ => self.definition.ident.span(),
             };
             let chain = self.chain_tokens(chain);
-            let output = Ident::new("output", span);
+            let output = Ident::new("output", at(span));
             return quote!(#said let #output = #chain; #output);
         }
         let outputs = returned.iter().map(|chain| self.chain_tokens(chain));
@@ -107,11 +107,12 @@ impl Model {
                 function,
                 paren,
                 args,
+                ..
             } => {
                 let args = self.args_tokens(paren, args);
                 quote!(#function #args)
             }
-            Head::Plain(expr) => expr.to_token_stream(),
+            Head::Plain(expr, _) => expr.to_token_stream(),
             Head::Broken(_) => quote!(::core::unreachable!()),
         };
         let calls = chain.calls.iter();
@@ -163,7 +164,8 @@ impl Model {
         }
     }
 
-    /// An argument. Settings are moved into it, or clones of them when they are read again.
+    /// An argument. Settings and plain values are moved into it, or clones of them when they are read
+    /// again.
     fn arg(&self, arg: &Arg) -> TokenStream {
         let (expr, reads) = match arg {
             Arg::Stream(chain) => return self.chain_tokens(chain),
@@ -174,26 +176,21 @@ impl Model {
             let span = closure.inputs_begin.span();
             closure.capture.get_or_insert(syn::Token![move](span));
         }
-        // The last read of each setting in here tells whether another place reads it after.
-        let mut last = Vec::<&Read>::new();
-        for read in reads {
-            last.retain(|other| other.ident != read.ident);
-            last.push(read);
-        }
-        let cloned: Vec<_> = last
-            .iter()
-            .filter(|read| self.again.contains(&read.place))
-            .map(|read| &read.ident)
-            .collect();
+        let cloned = reads.iter().filter(|read| self.again.contains(&read.place));
+        let cloned: Vec<_> = cloned.collect();
         if cloned.is_empty() {
             return expr.to_token_stream();
         }
-        if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
+        if let (Expr::Path(_), [read]) = (&expr, &cloned[..]) {
+            let name = &read.ident;
             return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
         }
-        let clones = cloned.iter().map(
-        |name| quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);),
-    );
+        let clones = cloned.iter().map(|Read { ident, is_perhaps, .. }| {
+            // What is perhaps not read is read here, so that no lint tells of it.
+            let read = is_perhaps.then(|| quote!(let _ = &#ident;));
+            let span = at(ident.span());
+            quote_spanned!(span=> let #ident = ::core::clone::Clone::clone(&#ident); #read)
+        });
         quote!({ #(#clones)* #expr })
     }
 }

@@ -26,7 +26,7 @@ fn mermaid(model: &Model) -> String {
             let name = names::text(&parameter.ident);
             let number = numbers.len();
             let _ = writeln!(text, "  n{number}([{name}])");
-            numbers.insert(format!("{}/{name}", model.definition.name), number);
+            numbers.insert(model.origins[&name].clone(), number);
         }
     }
     let mut next = numbers.len();
