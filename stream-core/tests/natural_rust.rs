@@ -114,7 +114,10 @@ mod plain_values {
     fn may_say_which_function_is_called() {
         let words = ["a"].map(String::from);
         let rows = made::test().words(words).tag("-".into()).rows();
-        assert_eq!((rows.first, rows.second), (vec!["-a".into()], vec!["-a".into()]));
+        assert_eq!(
+            (rows.first, rows.second),
+            (vec!["-a".into()], vec!["-a".into()])
+        );
         let test = chosen::test().numbers([1]).parts(vec![|numbers| numbers]);
         assert_eq!(test.rows().counts, [1]);
     }

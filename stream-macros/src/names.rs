@@ -269,10 +269,13 @@ impl<'n> Finder<'n> {
 
     fn meet_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<_> = tokens.into_iter().collect();
-        let arguments = tokens.iter().enumerate().filter_map(|(at, token)| match token {
-            TokenTree::Ident(ident) if is_argument(&tokens, at) => Some(text(ident)),
-            _ => None,
-        });
+        let arguments = tokens
+            .iter()
+            .enumerate()
+            .filter_map(|(at, token)| match token {
+                TokenTree::Ident(ident) if is_argument(&tokens, at) => Some(text(ident)),
+                _ => None,
+            });
         let outside = std::mem::replace(&mut self.arguments, arguments.collect());
         for (at, token) in tokens.iter().enumerate() {
             match token {
@@ -488,8 +491,10 @@ mod tests {
         };
         let expr = parse_quote!(|kind| (matches!(kind, Line(late)), late));
         assert_eq!(perhaps(&expr), [Some("matches".to_owned()), None]);
-        let expr = parse_quote!(|order| format!("{late}", order.late, late::of(), late = 1));
+        let expr = parse_quote!(|order| format!("{late}", order.late, late::of()));
         assert_eq!(perhaps(&expr), [Some("format".to_owned())]);
+        let expr = parse_quote!(|order| format!("{late}", late = order.at));
+        assert_eq!(perhaps(&expr), []);
         let expr = parse_quote!(|order| assert!(late == 1 && ..late, late != 2));
         assert_eq!(perhaps(&expr).len(), 3);
     }

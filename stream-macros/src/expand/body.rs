@@ -185,12 +185,16 @@ impl Model {
             let name = &read.ident;
             return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
         }
-        let clones = cloned.iter().map(|Read { ident, is_perhaps, .. }| {
-            // What is perhaps not read is read here, so that no lint tells of it.
-            let read = is_perhaps.then(|| quote!(let _ = &#ident;));
-            let span = at(ident.span());
-            quote_spanned!(span=> let #ident = ::core::clone::Clone::clone(&#ident); #read)
-        });
+        let clones = cloned.iter().map(
+            |Read {
+                 ident, is_perhaps, ..
+             }| {
+                // What is perhaps not read is read here, so that no lint tells of it.
+                let read = is_perhaps.then(|| quote!(let _ = &#ident;));
+                let span = at(ident.span());
+                quote_spanned!(span=> let #ident = ::core::clone::Clone::clone(&#ident); #read)
+            },
+        );
         quote!({ #(#clones)* #expr })
     }
 }
