@@ -234,7 +234,7 @@ impl Fusion {
         let mut fusion = Fusion::default();
         // The stages of a chain that a binding leaves open, by the binding's name.
         let mut open = BTreeMap::new();
-        let mut foreign = Names::new();
+        let mut foreign: Names = body.unknown.iter().map(text).collect();
         each_chain(body, &mut |chain, bind| {
             let inherited = match &chain.head {
                 Head::Read(read) => open.remove(&text(&read.ident)).unwrap_or(0),

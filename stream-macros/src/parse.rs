@@ -73,7 +73,7 @@ pub(crate) struct Body {
     /// What is returned and reads no stream.
     pub(crate) not_streams: Vec<NotStream>,
     /// Names that chains begin with and that the function does not bind: typos, most likely, which
-    /// the compiler tells of. They are taken for streams.
+    /// the compiler tells of. They are taken for streams, and the compiler is asked whether they are.
     pub(crate) unknown: Vec<Ident>,
     /// Values that a closure changes.
     pub(crate) changed: Vec<Ident>,

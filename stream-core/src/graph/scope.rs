@@ -123,6 +123,9 @@ impl Scope {
         Scope(graph)
     }
 
+    /// Looks whether what was taken for a handle is one.
+    pub fn reads(_: &impl Handle) {}
+
     /// Says which binding the stages to come are written in.
     pub fn binding(&self, name: &str) {
         self.0.scopes_mut(|scopes| scopes.bind(name, None));
@@ -149,6 +152,11 @@ impl Graph {
 
 /// What knows the graph that it belongs to.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no stream, and is read like one",
+    label = "a method that streams have is called on this",
+    note = "if it is meant to be plain Rust, bind it by a `let` of the function: `let value = name;`"
+)]
 pub trait Handle {
     /// The graph.
     fn graph(&self) -> &Graph;

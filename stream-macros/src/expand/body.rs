@@ -56,15 +56,26 @@ impl Model {
                     Some(was) => renamed_binding(&name, was),
                     None => binding(&name),
                 };
-                let chain = self.chain_tokens(chain);
-                quote!(#said #(#attrs)* let #pat = #chain;)
+                let (reads, chain) = (self.reads(chain), self.chain_tokens(chain));
+                quote!(#reads #said #(#attrs)* let #pat = #chain;)
             }
             Statement::End(chain) => {
                 let said = binding(&end_name(chain));
-                let chain = self.chain_tokens(chain);
-                quote!(#said #chain;)
+                let (reads, chain) = (self.reads(chain), self.chain_tokens(chain));
+                quote!(#reads #said #chain;)
             }
         }
+    }
+
+    /// Looks whether a name that the function does not bind is a stream.
+    fn reads(&self, chain: &Chain) -> Option<TokenStream> {
+        let Head::Read(Read { ident, .. }) = &chain.head else {
+            return None;
+        };
+        let (body, library) = (&self.definition.body, &self.definition.library);
+        let is_unknown = body.unknown.iter().any(|unknown| unknown == ident);
+        let span = ident.span();
+        is_unknown.then(|| quote_spanned!(span=> #library::__private::Scope::reads(&#ident);))
     }
 
     /// The last expression. A chain is bound first, so that a wrong type is told of its last method.
