@@ -117,7 +117,7 @@ pub(crate) enum Head {
     Read(Read),
     /// Another pipeline, or any function that is given streams.
     Function {
-        function: Expr,
+        function: Box<Expr>,
         /// The settings and plain values that say which function it is.
         reads: Vec<Ident>,
         paren: Paren,
@@ -125,7 +125,7 @@ pub(crate) enum Head {
     },
     /// Plain Rust that a method with streams is called on, with the settings and plain values that it
     /// reads.
-    Plain(Expr, Vec<Ident>),
+    Plain(Box<Expr>, Vec<Ident>),
     /// What was not understood, with the streams that it names.
     Broken(Vec<Ident>),
 }
@@ -465,7 +465,7 @@ impl<'e> BodyParser<'e> {
                 chain
             }
             Expr::Call(call) => Chain::from(Head::Function {
-                function: (*call.func).clone(),
+                function: call.func.clone(),
                 reads: self.values_in(&call.func),
                 paren: call.paren_token,
                 args: self.args(&call.args),
@@ -496,7 +496,7 @@ impl<'e> BodyParser<'e> {
     }
 
     fn plain(&self, expr: &Expr) -> Head {
-        Head::Plain(expr.clone(), self.values_in(expr))
+        Head::Plain(Box::new(expr.clone()), self.values_in(expr))
     }
 
     /// The settings and plain values that an expression reads.
