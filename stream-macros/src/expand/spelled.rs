@@ -11,9 +11,8 @@ const OPERATORS: [&str; 13] = [
     "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "..", "..=", "<<", ">>",
 ];
 /// Words that something follows.
-const KEYWORDS: [&str; 13] = [
+const KEYWORDS: [&str; 12] = [
     "as", "const", "dyn", "else", "if", "impl", "in", "let", "match", "move", "mut", "return",
-    "for",
 ];
 
 /// A type or an expression as people write it.
@@ -111,7 +110,7 @@ impl Line {
     fn opens_generics(&self) -> bool {
         let is_type = self.last.starts_with(char::is_uppercase)
             && (self.last.len() == 1 || self.last.contains(char::is_lowercase));
-        is_type || !self.is_operand
+        is_type || self.last == "for" || !self.is_operand
     }
 }
 
@@ -126,6 +125,7 @@ mod tests {
             "Vec<Vec<&'static str>>",
             "fn(&str, usize) -> bool",
             "Arc<dyn Fn(&str) -> bool + Send + Sync>",
+            "Arc<dyn for<'a> Fn(&'a str) -> &'a str>",
             "[u8; 4]",
             "(u64,)",
             "<S as Shape>::In",
