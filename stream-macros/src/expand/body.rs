@@ -56,19 +56,19 @@ impl Model {
                     Some(was) => renamed_binding(&name, was),
                     None => binding(&name),
                 };
-                let (reads, chain) = (self.reads(chain), self.chain_tokens(chain));
-                quote!(#reads #said #(#attrs)* let #pat = #chain;)
+                let (look, chain) = (self.look_at(chain), self.chain_tokens(chain));
+                quote!(#look #said #(#attrs)* let #pat = #chain;)
             }
             Statement::End(chain) => {
                 let said = binding(&end_name(chain));
-                let (reads, chain) = (self.reads(chain), self.chain_tokens(chain));
-                quote!(#reads #said #chain;)
+                let (look, chain) = (self.look_at(chain), self.chain_tokens(chain));
+                quote!(#look #said #chain;)
             }
         }
     }
 
     /// Looks whether a name that the function does not bind is a stream.
-    fn reads(&self, chain: &Chain) -> Option<TokenStream> {
+    fn look_at(&self, chain: &Chain) -> Option<TokenStream> {
         let Head::Read(Read { ident, .. }) = &chain.head else {
             return None;
         };
@@ -196,16 +196,12 @@ impl Model {
             let name = &read.ident;
             return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
         }
-        let clones = cloned.iter().map(
-            |Read {
-                 ident, is_perhaps, ..
-             }| {
-                // What is perhaps not read is read here, so that no lint tells of it.
-                let read = is_perhaps.then(|| quote!(let _ = &#ident;));
-                let span = at(ident.span());
-                quote_spanned!(span=> let #ident = ::core::clone::Clone::clone(&#ident); #read)
-            },
-        );
+        let clones = cloned.iter().map(|read| {
+            let (name, span) = (&read.ident, at(read.ident.span()));
+            // What is perhaps not read is read here, so that no lint tells of it.
+            let read = read.is_perhaps.then(|| quote!(let _ = &#name;));
+            quote_spanned!(span=> let #name = ::core::clone::Clone::clone(&#name); #read)
+        });
         quote!({ #(#clones)* #expr })
     }
 }
