@@ -30,8 +30,7 @@ enum Kind {
 fn seeming(texts: Stream<String>, #[default(3)] min: usize) -> Stream<usize> {
     let words = texts.map(Kind::Word);
     let kept = words.filter(|word| matches!(word, Kind::Word(min) if !min.is_empty()));
-    let lens = kept.map(|Kind::Word(word)| word.len().max(min));
-    lens
+    kept.map(|Kind::Word(word)| word.len().max(min))
 }
 
 #[test]
@@ -40,7 +39,7 @@ fn its_pipelines_run() {
     let rows = private::test().words(words()).rows();
     assert_eq!(rows.lens, [1, 4]);
     let rows = seeming::test().texts(words()).rows();
-    assert_eq!(rows.lens, [3, 4]);
+    assert_eq!(rows.output, [3, 4]);
     let rows = long::test().words(words()).rows();
     assert_eq!(rows.short, ["a"]);
 }

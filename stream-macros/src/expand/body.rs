@@ -92,7 +92,8 @@ impl Model {
                 _ => self.definition.ident.span(),
             };
             let chain = self.chain_tokens(chain);
-            let output = Ident::new("output", at(span));
+            // At the user's own place, or the message would tell of the attribute, too.
+            let output = Ident::new("output__", span);
             return quote!(#said let #output = #chain; #output);
         }
         let outputs = returned.iter().map(|chain| self.chain_tokens(chain));
