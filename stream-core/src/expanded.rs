@@ -377,9 +377,8 @@ impl<T: FromStr<Err: Display>> Text<T> {
 
 /// Says of which type a setting is, with an example where its type is a usual one.
 fn hint_of<T>(name: &str) -> String {
-    let type_name = std::any::type_name::<T>();
-    let short = type_name.rsplit("::").next().unwrap_or(type_name);
-    let example = match short {
+    let short = short_name(std::any::type_name::<T>());
+    let example = match &*short {
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "42",
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "-42",
         "f32" | "f64" => "0.5",
@@ -390,6 +389,13 @@ fn hint_of<T>(name: &str) -> String {
         _ => return format!("`{name}` is a `{short}`"),
     };
     format!("`{name}` is a `{short}`, like `--set {name}={example}`")
+}
+
+/// The name of a type without the modules of its parts.
+fn short_name(full: &str) -> String {
+    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let parts = full.split_inclusive(|c| !is_of_path(c));
+    parts.filter_map(|part| part.rsplit("::").next()).collect()
 }
 
 /// What [`Text`] does where its type cannot be read from text.
@@ -541,5 +547,17 @@ impl TestDraft {
         if let Err(error) = self.draft.job.clock(Clock::by_hand()).run(mode) {
             panic!("the job failed: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_told_without_modules() {
+        let told = hint_of::<Vec<(String, Option<std::time::Duration>)>>("times");
+        assert_eq!(told, "`times` is a `Vec<(String, Option<Duration>)>`");
+        assert_eq!(short_name("&str"), "&str");
     }
 }

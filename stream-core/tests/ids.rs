@@ -55,6 +55,15 @@ fn short(r#in: Stream<u64>) -> Stream<u64> {
     r#in.map(|n| n + 1).filter(|n| *n > 1)
 }
 
+/// Inputs may be named, too.
+#[pipeline]
+fn named(clicks: Stream<u64>, others: Stream<u64>) -> (Stream<u64>, Stream<u64>) {
+    let read = clicks.named("source").map(|n| n + 1);
+    let both = read.union(others.named("others#2"));
+    let kept = clicks.filter(|n| *n > 1);
+    (both, kept)
+}
+
 fn differences(outline: &Outline, graph: &GraphSpec) -> Vec<String> {
     let of_outline = outline.inputs.iter().map(|input| input.id);
     let of_outline: BTreeSet<_> = of_outline
@@ -75,4 +84,7 @@ fn are_the_same_in_the_constant_and_in_the_graph() {
     assert_eq!(differences(&forms::GRAPH, &graph), Vec::<String>::new());
     let graph = short::job().explain().unwrap();
     assert_eq!(differences(&short::GRAPH, &graph), Vec::<String>::new());
+    let graph = named::job().explain().unwrap();
+    assert_eq!(differences(&named::GRAPH, &graph), Vec::<String>::new());
+    assert_eq!(named::GRAPH.inputs[0].id, "named/source");
 }

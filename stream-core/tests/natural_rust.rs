@@ -40,6 +40,154 @@ mod tokens_in_macros {
     }
 }
 
+/// Plain values need no `Clone`, if one closure takes each.
+mod plain_values {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Line {
+        seen: u64,
+    }
+
+    #[pipeline]
+    fn shadowed(numbers: Stream<u64>) -> (Stream<u64>, Stream<String>) {
+        let seen = Mutex::new(1);
+        let first = numbers.map(|n| n + *seen.lock().unwrap());
+        let seen = Mutex::new(10);
+        let size = seen.lock().unwrap().min(3);
+        let second = numbers
+            .map(|n| Line { seen: n + size })
+            .map(|line| format!("{} {}", line.seen, *seen.lock().unwrap()));
+        (first, second)
+    }
+
+    fn plus(seen: &Mutex<u64>, is_twice: bool) -> Box<dyn Fn(u64) -> u64> {
+        let more = *seen.lock().unwrap() * if is_twice { 2 } else { 1 };
+        Box::new(move |n| n + more)
+    }
+
+    #[pipeline]
+    fn mentioned(numbers: Stream<u64>) -> Stream<String> {
+        let seen = Mutex::new(1);
+        let texts = numbers
+            .map(plus(&seen, seen.is_poisoned()))
+            .map(|n| Line {
+                seen: n + *seen.lock().unwrap(),
+            })
+            .map(|line| format!("{} {seen}", line.seen, seen = 2));
+        texts
+    }
+
+    #[test]
+    fn are_moved() {
+        let rows = shadowed::test().numbers([1]).rows();
+        assert_eq!((rows.first, rows.second), (vec![2], vec!["4 10".into()]));
+        assert_eq!(mentioned::test().numbers([1]).rows().texts, ["3 2"]);
+    }
+
+    struct Maker(String);
+
+    impl Maker {
+        fn tagged(self, words: Stream<String>) -> Stream<String> {
+            words.map(move |word| format!("{}{word}", self.0))
+        }
+    }
+
+    #[pipeline]
+    fn made(words: Stream<String>, tag: String) -> (Stream<String>, Stream<String>) {
+        let first = words.map(|word| format!("{tag}{word}"));
+        let second = Maker(tag).tagged(words);
+        (first, second)
+    }
+
+    type Part = fn(Stream<u64>) -> Stream<u64>;
+
+    #[pipeline]
+    fn chosen(numbers: Stream<u64>, parts: Vec<Part>) -> (Stream<usize>, Stream<u64>) {
+        let counts = numbers.map(|_| parts.len());
+        let second = (parts[0])(numbers);
+        (counts, second)
+    }
+
+    #[test]
+    fn may_say_which_function_is_called() {
+        let words = ["a"].map(String::from);
+        let rows = made::test().words(words).tag("-".into()).rows();
+        assert_eq!(
+            (rows.first, rows.second),
+            (vec!["-a".into()], vec!["-a".into()])
+        );
+        let test = chosen::test().numbers([1]).parts(vec![|numbers| numbers]);
+        assert_eq!(test.rows().counts, [1]);
+    }
+}
+
+/// A name that the function does not bind may be no stream.
+mod names_from_elsewhere {
+    use super::*;
+
+    #[allow(non_upper_case_globals)]
+    static smallest: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(2);
+
+    macro_rules! bound {
+        ($name:ident, $value:expr) => {
+            let $name = $value;
+        };
+    }
+
+    #[pipeline]
+    fn large(numbers: Stream<u64>) -> Stream<u64> {
+        bound!(limits, [7, 9]);
+        let min = smallest.load(std::sync::atomic::Ordering::Relaxed);
+        let limits = Some(limits);
+        let max = limits.map_or(0, |limits| limits.iter().sum::<u64>());
+        let large = numbers.filter(|n| *n > min).filter(|n| *n < max);
+        large
+    }
+
+    #[test]
+    fn are_plain_values() {
+        assert_eq!(large::test().numbers(0..20).rows().large.len(), 13);
+    }
+}
+
+/// What a function gives may have methods that are called like those of streams.
+mod what_is_no_stream {
+    use super::*;
+
+    struct Parts(Stream<u64>);
+
+    impl Parts {
+        fn map(self, f: fn(u64) -> u64) -> Self {
+            Parts(self.0.map(f))
+        }
+
+        fn filter(self, f: fn(&u64) -> bool) -> Self {
+            Parts(self.0.filter(f))
+        }
+
+        fn numbers(self) -> Stream<u64> {
+            self.0
+        }
+    }
+
+    #[pipeline]
+    fn parted(numbers: Stream<u64>) -> (Stream<u64>, Stream<u64>) {
+        let parts = Parts(numbers);
+        let large = parts.map(|n| n + 1).filter(|n| *n > 2);
+        let first = large.numbers();
+        let second = Parts(numbers).map(|n| n * 2).map(|n| n + 1).numbers();
+        (first, second)
+    }
+
+    #[test]
+    fn is_not_fused() {
+        let rows = parted::test().numbers([1, 2]).rows();
+        assert_eq!((rows.first, rows.second), (vec![3], vec![3, 5]));
+    }
+}
+
 mod settings {
     use std::sync::Arc;
 
@@ -215,6 +363,16 @@ mod forms {
         sizes
     }
 
+    /// A function of the pipeline's own name is another one.
+    #[pipeline]
+    fn nested(numbers: Stream<u64>) -> Stream<u64> {
+        fn nested(numbers: Stream<u64>) -> Stream<u64> {
+            numbers.map(|n| n + 1)
+        }
+        let sums = nested(numbers);
+        sums
+    }
+
     #[pipeline]
     #[allow(unused_variables, clippy::todo)]
     fn unwritten(clicks: Stream<u64>, gap: Gap) -> (Stream<u64>, Table<u64, u64>) {
@@ -272,6 +430,7 @@ mod forms {
         let words = ["a", "long"].map(String::from);
         let test = prepared::test().words(words).stops(vec!["a".to_owned()]);
         assert_eq!(test.rows().sizes, [4]);
+        assert_eq!(nested::test().numbers([1]).rows().sums, [2]);
         assert_eq!(unwritten::GRAPH.inputs[0].name, "clicks");
     }
 }

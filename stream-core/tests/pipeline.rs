@@ -379,3 +379,22 @@ fn the_rows_of_a_table_are_filtered_in_a_pipeline() {
     let entry = |key, value| Entry { key, value };
     assert_eq!(rows.seldom, [entry(2, 10), entry(4, 20)]);
 }
+
+#[pipeline]
+fn ping(numbers: Stream<u64>) -> Stream<u64> {
+    let back = pong(numbers);
+    back
+}
+
+#[pipeline]
+fn pong(numbers: Stream<u64>) -> Stream<u64> {
+    let back = ping(numbers);
+    back
+}
+
+#[test]
+fn pipelines_that_call_one_another_without_end_say_so() {
+    let error = ping::job().explain().unwrap_err().to_string();
+    assert!(error.contains("makes a graph without end"), "{error}");
+    assert!(error.contains("tests/pipeline.rs:"), "{error}");
+}

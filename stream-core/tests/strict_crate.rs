@@ -21,11 +21,25 @@ fn private(words: Stream<String>) -> Stream<usize> {
     lens
 }
 
+enum Kind {
+    Word(String),
+}
+
+/// A macro that only seems to read a setting.
+#[pipeline]
+fn seeming(texts: Stream<String>, #[default(3)] min: usize) -> Stream<usize> {
+    let words = texts.map(Kind::Word);
+    let kept = words.filter(|word| matches!(word, Kind::Word(min) if !min.is_empty()));
+    kept.map(|Kind::Word(word)| word.len().max(min))
+}
+
 #[test]
-fn both_pipelines_run() {
+fn its_pipelines_run() {
     let words = || ["a", "long"].map(String::from);
     let rows = private::test().words(words()).rows();
     assert_eq!(rows.lens, [1, 4]);
+    let rows = seeming::test().texts(words()).rows();
+    assert_eq!(rows.output, [3, 4]);
     let rows = long::test().words(words()).rows();
     assert_eq!(rows.short, ["a"]);
 }

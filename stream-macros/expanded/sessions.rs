@@ -34,6 +34,7 @@ pub fn sessions(
     let (timed, late) = people
         .inspect({
             let gap = ::core::clone::Clone::clone(&gap);
+            let _ = &gap;
             move |click| println!("{click:?}, and then {gap:?}")
         })
         .end()
@@ -132,10 +133,9 @@ const _: () = {
             sessions__test(draft, ::core::marker::PhantomData)
         }
         fn draft__() -> private__::Draft {
-            let settings = private__::Settings::new();
             private__::Draft::new(
                 &Self::GRAPH,
-                settings,
+                private__::Settings::new(),
                 |graph, settings| {
                     let ::core::option::Option::Some(setting0) = settings
                         .get::<Gap>(graph, "gap") else {

@@ -40,8 +40,7 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
     }
     each_chain(body, &mut |chain, _| {
         if let Head::Function { function, .. } = &chain.head
-            && let syn::Expr::Path(path) = function
-            && path.path.is_ident(&model.definition.ident)
+            && is_itself(model, function)
         {
             refuse::recursion(function, errors);
         }
@@ -62,6 +61,29 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
         };
         errors.add(expr, what, help);
     }
+}
+
+/// Whether a function is the pipeline itself, and no other of its name that the body holds.
+fn is_itself(model: &Model, function: &syn::Expr) -> bool {
+    let syn::Expr::Path(path) = function else {
+        return false;
+    };
+    let ident = &model.definition.ident;
+    let mut segments = path.path.segments.iter().map(|segment| &segment.ident);
+    let (last, before) = (segments.next_back(), segments.collect::<Vec<_>>());
+    let is_here = before.iter().all(|module| *module == "self");
+    last == Some(ident) && is_here && (!before.is_empty() || !is_another(model, ident))
+}
+
+/// Whether the body has an item or a value of this name.
+fn is_another(model: &Model, ident: &Ident) -> bool {
+    let mut names = all_names(model).into_iter();
+    let mut statements = model.definition.body.statements.iter();
+    names.any(|(name, _)| name == *ident)
+        || statements.any(|statement| match statement {
+            Statement::Plain(stmt, _) => names::declares(stmt, ident),
+            _ => false,
+        })
 }
 
 /// Notes what is wrong with a pipeline that is understood.
@@ -97,10 +119,7 @@ fn all_names(model: &Model) -> Vec<(Ident, bool)> {
     for statement in &model.definition.body.statements {
         let (names, are_streams) = match statement {
             Statement::Bind(bind) => (bind.names.clone(), true),
-            Statement::Plain(stmt, _) => match &**stmt {
-                syn::Stmt::Local(local) => (names::bound_by(&local.pat), false),
-                _ => continue,
-            },
+            Statement::Plain(stmt, _) => (names::bound_by_stmt(stmt), false),
             Statement::End(_) => continue,
         };
         all.extend(names.into_iter().map(|name| (name, are_streams)));

@@ -13,14 +13,16 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::{Attribute, Expr, Lit, Type};
 
-use crate::names::text;
-use crate::parse::{Arg, Body, Call, Chain, Definition, Head, Read, Role, Statement};
+use crate::names::{self, Names, text};
+use crate::parse::{Arg, Bind, Body, Call, Chain, Definition, Head, Read, Role, Statement};
 use crate::signature;
 
 /// The methods that are one loop with those around them.
 const STATELESS: [&str; 6] = ["map", "filter", "filter_map", "flat_map", "inspect", KEY_BY];
 /// The one of them that ends the loop, for what it makes is no stream.
 const KEY_BY: &str = "key_by";
+/// The methods that only streams have, whatever they are called on.
+const OURS: [&str; 4] = [KEY_BY, "event_time", "session", "tumbling"];
 /// How many stages are fused at most, so that types stay short and compile time linear.
 const FUSED_MAX: usize = 16;
 /// Methods that only begin a stage; the next one completes it.
@@ -36,6 +38,8 @@ pub(crate) struct Model {
     /// The inputs, the settings, the outputs, each kind in the order of the function.
     pub(crate) ports: Vec<Port>,
     pub(crate) stages: Vec<Stage>,
+    /// By name of a stream: the id of what it comes out of.
+    pub(crate) origins: BTreeMap<String, String>,
     /// How often each name is read.
     pub(crate) reads: BTreeMap<String, usize>,
     /// The places of reads that take a clone, for the name is read again.
@@ -113,13 +117,14 @@ impl Model {
     pub(crate) fn new(definition: Definition) -> Model {
         let (reads, again) = reads(&definition.body);
         let fusion = Fusion::of(&definition.body, &reads);
-        let (stages, origins) = Stages::of(&definition);
-        let mut ports = parameters(&definition);
-        ports.extend(outputs(&definition, &origins));
+        let (stages, origins, of_outputs) = Stages::of(&definition);
+        let mut ports = parameters(&definition, &origins);
+        ports.extend(outputs(&definition, &of_outputs));
         Model {
             definition,
             ports,
             stages,
+            origins,
             reads,
             again,
             fusion,
@@ -148,13 +153,19 @@ enum Met<'a> {
     Read(&'a Read),
     /// It stands in plain Rust, or in what was not understood.
     Other(&'a Ident),
+    /// It is none: another value has the name from here on.
+    Bound(&'a Ident),
 }
 
 /// Meets all reads in the order in which they happen.
 fn walk(body: &Body, meet: &mut dyn FnMut(Met<'_>)) {
     for statement in &body.statements {
         match statement {
-            Statement::Plain(_, reads) => reads.iter().for_each(|ident| meet(Met::Other(ident))),
+            Statement::Plain(stmt, reads) => {
+                reads.iter().for_each(|ident| meet(Met::Other(ident)));
+                let bound = names::bound_by_stmt(stmt);
+                bound.iter().for_each(|ident| meet(Met::Bound(ident)));
+            }
             Statement::Bind(bind) => walk_chain(&bind.chain, meet),
             Statement::End(chain) => walk_chain(chain, meet),
         }
@@ -167,9 +178,13 @@ fn walk(body: &Body, meet: &mut dyn FnMut(Met<'_>)) {
 fn walk_chain(chain: &Chain, meet: &mut dyn FnMut(Met<'_>)) {
     match &chain.head {
         Head::Read(read) => meet(Met::Read(read)),
-        Head::Function { args, .. } => args.iter().for_each(|arg| walk_arg(arg, meet)),
-        Head::Broken(idents) => idents.iter().for_each(|ident| meet(Met::Other(ident))),
-        Head::Plain(_) => {}
+        Head::Function { reads, args, .. } => {
+            reads.iter().for_each(|ident| meet(Met::Other(ident)));
+            args.iter().for_each(|arg| walk_arg(arg, meet));
+        }
+        Head::Broken(idents) | Head::Plain(_, idents) => {
+            idents.iter().for_each(|ident| meet(Met::Other(ident)));
+        }
     }
     let args = chain.calls.iter().flat_map(Call::args);
     args.for_each(|arg| walk_arg(arg, meet));
@@ -189,8 +204,12 @@ fn reads(body: &Body) -> (BTreeMap<String, usize>, BTreeSet<usize>) {
     let mut again = BTreeSet::new();
     walk(body, &mut |met| {
         let (name, place) = match met {
-            Met::Read(read) => (text(&read.ident), Some(read.place)),
+            Met::Read(read) => (text(&read.ident), read.moves.then_some(read.place)),
             Met::Other(ident) => (text(ident), None),
+            Met::Bound(ident) => {
+                last.remove(&text(ident));
+                return;
+            }
         };
         *reads.entry(name.clone()).or_default() += 1;
         again.extend(last.insert(name, place).flatten());
@@ -199,7 +218,8 @@ fn reads(body: &Body) -> (BTreeMap<String, usize>, BTreeSet<usize>) {
 }
 
 impl Fusion {
-    /// Joins stateless stages into chains, across bindings that are read once.
+    /// Joins stateless stages into chains, across bindings that are read once. What comes out of a
+    /// function may be no stream, though its methods be called the same.
     fn of(body: &Body, reads: &BTreeMap<String, usize>) -> Self {
         let mut continued = BTreeSet::new();
         each_chain(body, &mut |chain, _| {
@@ -214,15 +234,21 @@ impl Fusion {
         let mut fusion = Fusion::default();
         // The stages of a chain that a binding leaves open, by the binding's name.
         let mut open = BTreeMap::new();
-        each_chain(body, &mut |chain, bound_to| {
+        let mut foreign: Names = body.unknown.iter().map(text).collect();
+        each_chain(body, &mut |chain, bind| {
             let inherited = match &chain.head {
                 Head::Read(read) => open.remove(&text(&read.ident)).unwrap_or(0),
                 _ => 0,
             };
-            let onward = bound_to.filter(|name| continued.contains(*name));
-            let left_open = fusion.fuse(&chain.calls, inherited, onward.is_some());
+            let Some(calls) = calls_of_handles(chain, &foreign) else {
+                let names = bind.into_iter().flat_map(|bind| &bind.names);
+                return foreign.extend(names.map(text));
+            };
+            let name = bind.and_then(one_name);
+            let onward = name.filter(|name| continued.contains(name));
+            let left_open = fusion.fuse(calls, inherited, onward.is_some());
             if let (Some(name), 1..) = (onward, left_open) {
-                open.insert(name.to_owned(), left_open);
+                open.insert(name, left_open);
             }
         });
         fusion
@@ -276,17 +302,34 @@ impl Fusion {
     }
 }
 
-/// Calls back for each chain, those in its arguments before it, with the one plain name that it is
-/// bound to.
-pub(crate) fn each_chain(body: &Body, back: &mut dyn FnMut(&Chain, Option<&str>)) {
+/// The calls of a chain whose receivers are handles for certain; none where what comes out of the chain
+/// may be `foreign`, too.
+fn calls_of_handles<'c>(chain: &'c Chain, foreign: &Names) -> Option<&'c [Call]> {
+    let begins_foreign = match &chain.head {
+        Head::Read(read) => foreign.contains(&text(&read.ident)),
+        Head::Function { .. } | Head::Plain(..) => true,
+        Head::Broken(_) => false,
+    };
+    if !begins_foreign {
+        return Some(&chain.calls);
+    }
+    let is_ours = |call: &Call| OURS.iter().any(|name| call.method == name);
+    let first = chain.calls.iter().position(is_ours)?;
+    Some(&chain.calls[first + 1..])
+}
+
+/// The one plain name that a chain is bound to.
+fn one_name(bind: &Bind) -> Option<String> {
+    let is_plain = matches!(bind.pat, syn::Pat::Ident(_));
+    bind.names.first().filter(|_| is_plain).map(text)
+}
+
+/// Calls back for each chain, those in its arguments before it, with what it is bound by.
+pub(crate) fn each_chain(body: &Body, back: &mut dyn FnMut(&Chain, Option<&Bind>)) {
     for statement in &body.statements {
         match statement {
             Statement::Plain(..) => {}
-            Statement::Bind(bind) => {
-                let plain = matches!(bind.pat, syn::Pat::Ident(_));
-                let name = bind.names.first().filter(|_| plain).map(text);
-                each_inside(&bind.chain, name.as_deref(), back);
-            }
+            Statement::Bind(bind) => each_inside(&bind.chain, Some(bind), back),
             Statement::End(chain) => each_inside(chain, None, back),
         }
     }
@@ -295,7 +338,7 @@ pub(crate) fn each_chain(body: &Body, back: &mut dyn FnMut(&Chain, Option<&str>)
         .for_each(|chain| each_inside(chain, None, back));
 }
 
-fn each_inside(chain: &Chain, bound_to: Option<&str>, back: &mut dyn FnMut(&Chain, Option<&str>)) {
+fn each_inside(chain: &Chain, bind: Option<&Bind>, back: &mut dyn FnMut(&Chain, Option<&Bind>)) {
     let of_head = match &chain.head {
         Head::Function { args, .. } => &args[..],
         _ => &[],
@@ -306,7 +349,7 @@ fn each_inside(chain: &Chain, bound_to: Option<&str>, back: &mut dyn FnMut(&Chai
             each_inside(chain, None, back);
         }
     }
-    back(chain, bound_to);
+    back(chain, bind);
 }
 
 fn is_stateless(call: &Call) -> bool {
@@ -325,7 +368,8 @@ struct Stages<'d> {
 }
 
 impl<'d> Stages<'d> {
-    fn of(definition: &'d Definition) -> (Vec<Stage>, Vec<String>) {
+    /// The stages, what each name comes out of, and the same of each output.
+    fn of(definition: &'d Definition) -> (Vec<Stage>, BTreeMap<String, String>, Vec<String>) {
         let mut this = Stages {
             pipeline: &definition.name,
             stages: Vec::new(),
@@ -356,7 +400,7 @@ impl<'d> Stages<'d> {
         let outputs = returned
             .map(|chain| this.chain(chain, &output_name(chain)))
             .collect();
-        (this.stages, outputs)
+        (this.stages, this.origins, outputs)
     }
 
     /// Adds the stages of a chain, and gives the id of the last.
@@ -367,7 +411,7 @@ impl<'d> Stages<'d> {
                 let reads = self.args(args, binding);
                 Some(self.stage(binding, &function_name(function), reads))
             }
-            Head::Plain(_) | Head::Broken(_) => None,
+            Head::Plain(..) | Head::Broken(_) => None,
         };
         let mut begun = None;
         for call in &chain.calls {
@@ -476,7 +520,7 @@ pub(crate) fn output_name(chain: &Chain) -> String {
 }
 
 /// The ports of the parameters: inputs, then settings.
-fn parameters(definition: &Definition) -> Vec<Port> {
+fn parameters(definition: &Definition, origins: &BTreeMap<String, String>) -> Vec<Port> {
     let parameters = definition.parameters.iter().enumerate();
     let mut ports: Vec<_> = parameters
         .filter_map(|(index, parameter)| {
@@ -488,7 +532,8 @@ fn parameters(definition: &Definition) -> Vec<Port> {
             };
             Some(Port {
                 kind,
-                id: format!("{}/{name}", definition.name),
+                // A setting is no stream and comes out of nothing.
+                id: origins.get(&name).cloned().unwrap_or_default(),
                 name,
                 span: parameter.ident.span(),
                 docs: parameter.docs.clone(),

@@ -1,9 +1,10 @@
 //! Which of the names in scope a piece of Rust reads.
 //!
 //! Names that a closure, a `let`, a match arm or a loop binds inside of the piece hide those
-//! outside. Macros are opaque: a token in one that happens to be a name may be a field, a variant, a
-//! pattern or an argument's name, so what is read there is read *perhaps*. So are the names in the
-//! format strings of `format!("{gap:width$}")` and its kin. A setting that is perhaps read is taken
+//! outside. Macros are opaque: a token in one that happens to be a name may be a variant, a pattern
+//! or a closure's own, so what is read there is read *perhaps*; fields, methods, parts of paths and
+//! names of arguments are told apart. So are read the names in the format strings of
+//! `format!("{gap:width$}")` and its kin. A setting or a plain value that is perhaps read is taken
 //! along, which costs a clone at most; a stream is read for certain or not at all.
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprWhile, Local, Macro};
-use syn::{Pat, PatIdent, Stmt};
+use syn::{Item, Pat, PatIdent, Stmt, UseTree};
 
 /// Names that can be read.
 pub(crate) type Names = BTreeSet<String>;
@@ -30,6 +31,8 @@ pub(crate) struct Found {
     /// Where it stands in a macro, so that it may be none: the macro's name.
     pub(crate) in_macro: Option<Ident>,
     pub(crate) in_closure: bool,
+    /// Whether it is read by `&name`, `name.field`, `name[…]` or `name.method()`, outside of a closure.
+    pub(crate) is_borrowed: bool,
 }
 
 /// The reads of `names` in an expression, in the order of the text, those in macros too.
@@ -58,6 +61,32 @@ pub(crate) fn bound_by(pat: &Pat) -> Vec<Ident> {
     let mut bound = Bound(Vec::new());
     bound.visit_pat(pat);
     bound.0
+}
+
+/// The names that a statement binds.
+pub(crate) fn bound_by_stmt(stmt: &Stmt) -> Vec<Ident> {
+    match stmt {
+        Stmt::Local(local) => bound_by(&local.pat),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a statement is an item that gives a function this name: one of its own, or by `use`.
+pub(crate) fn declares(stmt: &Stmt, name: &Ident) -> bool {
+    fn imports(tree: &UseTree, name: &Ident) -> bool {
+        match tree {
+            UseTree::Path(path) => imports(&path.tree, name),
+            UseTree::Name(one) => one.ident == *name,
+            UseTree::Rename(renamed) => renamed.rename == *name,
+            UseTree::Group(group) => group.items.iter().any(|tree| imports(tree, name)),
+            UseTree::Glob(_) => false,
+        }
+    }
+    match stmt {
+        Stmt::Item(Item::Fn(function)) => function.sig.ident == *name,
+        Stmt::Item(Item::Use(import)) => imports(&import.tree, name),
+        _ => false,
+    }
 }
 
 /// The methods that change what they are called on, of the collections that people count with.
@@ -187,6 +216,8 @@ struct Finder<'n> {
     /// The macro that this place is in.
     in_macro: Option<Ident>,
     in_closure: bool,
+    /// The arguments of the macro, which its format string may name.
+    arguments: Vec<String>,
     found: Vec<Found>,
 }
 
@@ -197,6 +228,7 @@ impl<'n> Finder<'n> {
             hidden: Vec::new(),
             in_macro: None,
             in_closure: false,
+            arguments: Vec::new(),
             found: Vec::new(),
         }
     }
@@ -208,7 +240,18 @@ impl<'n> Finder<'n> {
                 ident: ident.clone(),
                 in_macro: self.in_macro.clone(),
                 in_closure: self.in_closure,
+                is_borrowed: false,
             });
+        }
+    }
+
+    /// Visits what is borrowed where it stands: if it is a name, it is not moved.
+    fn borrow(&mut self, expr: &Expr) {
+        let before = self.found.len();
+        self.visit_expr(expr);
+        if let (Expr::Path(_), false) = (expr, self.in_closure) {
+            let found = self.found[before..].iter_mut();
+            found.for_each(|found| found.is_borrowed = true);
         }
     }
 
@@ -225,9 +268,19 @@ impl<'n> Finder<'n> {
     }
 
     fn meet_tokens(&mut self, tokens: TokenStream) {
-        for token in tokens {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        let arguments = tokens
+            .iter()
+            .enumerate()
+            .filter_map(|(at, token)| match token {
+                TokenTree::Ident(ident) if is_argument(&tokens, at) => Some(text(ident)),
+                _ => None,
+            });
+        let outside = std::mem::replace(&mut self.arguments, arguments.collect());
+        for (at, token) in tokens.iter().enumerate() {
             match token {
-                TokenTree::Ident(ident) => self.meet(&ident),
+                TokenTree::Ident(_) if is_part(&tokens, at) || is_argument(&tokens, at) => {}
+                TokenTree::Ident(ident) => self.meet(ident),
                 TokenTree::Group(group) => self.meet_tokens(group.stream()),
                 TokenTree::Literal(literal) => {
                     self.meet_format(&literal.to_string(), literal.span());
@@ -235,6 +288,7 @@ impl<'n> Finder<'n> {
                 TokenTree::Punct(_) => {}
             }
         }
+        self.arguments = outside;
     }
 
     /// Meets the names in the braces of what may be a format string: `{name}`, and the width and the
@@ -251,6 +305,9 @@ impl<'n> Finder<'n> {
             let counts = parts.map(|part| part.trim_start_matches(|c| !is_of_name(c)));
             let counts = counts.map(|part| part.rsplit(|c| !is_of_name(c)).next().unwrap_or(part));
             for name in counts.chain([name.trim()]) {
+                if self.arguments.iter().any(|argument| argument == name) {
+                    continue;
+                }
                 if let Ok(mut ident) = Ident::parse_any.parse_str(name) {
                     ident.set_span(span);
                     self.meet(&ident);
@@ -266,6 +323,24 @@ impl<'a> Visit<'a> for Finder<'_> {
             self.meet(ident);
         }
         visit::visit_expr_path(self, path);
+    }
+
+    fn visit_expr_reference(&mut self, reference: &'a syn::ExprReference) {
+        self.borrow(&reference.expr);
+    }
+
+    fn visit_expr_field(&mut self, field: &'a syn::ExprField) {
+        self.borrow(&field.base);
+    }
+
+    fn visit_expr_index(&mut self, index: &'a syn::ExprIndex) {
+        self.borrow(&index.expr);
+        self.visit_expr(&index.index);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        self.borrow(&call.receiver);
+        call.args.iter().for_each(|arg| self.visit_expr(arg));
     }
 
     fn visit_macro(&mut self, mac: &'a Macro) {
@@ -332,6 +407,34 @@ impl<'a> Visit<'a> for Finder<'_> {
     fn visit_item(&mut self, _: &'a syn::Item) {}
 }
 
+/// Whether a name among the tokens of a macro is a part of something else: a field, a method, a part
+/// of a path, a macro.
+fn is_part(tokens: &[TokenTree], at: usize) -> bool {
+    let ([before2, before], [behind, behind2]) = puncts(tokens, at);
+    let is_field = before == Some('.') && before2 != Some('.');
+    let is_in_path = [before2, before] == [Some(':'); 2] || [behind, behind2] == [Some(':'); 2];
+    let is_macro = behind == Some('!') && behind2 != Some('=');
+    is_field || is_in_path || is_macro
+}
+
+/// Whether it is the name of an argument: `name = value`.
+fn is_argument(tokens: &[TokenTree], at: usize) -> bool {
+    let ([_, before], [behind, behind2]) = puncts(tokens, at);
+    matches!(before, None | Some(',')) && behind == Some('=') && behind2 != Some('=')
+}
+
+/// The two tokens before a place and the two behind it, where they are punctuation.
+fn puncts(tokens: &[TokenTree], at: usize) -> ([Option<char>; 2], [Option<char>; 2]) {
+    let punct = |at: Option<usize>| match at.and_then(|at| tokens.get(at)) {
+        Some(TokenTree::Punct(punct)) => Some(punct.as_char()),
+        _ => None,
+    };
+    (
+        [punct(at.checked_sub(2)), punct(at.checked_sub(1))],
+        [punct(Some(at + 1)), punct(Some(at + 2))],
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,11 +484,27 @@ mod tests {
     #[test]
     fn what_stands_in_a_macro_is_read_perhaps() {
         let names = ["late"].map(String::from).into();
-        let expr: Expr = parse_quote!(|order| (format!("{}", order.late), late));
-        let perhaps: Vec<_> = read_by(&expr, &names)
-            .into_iter()
-            .map(|read| read.in_macro.map(|name| name.to_string()))
-            .collect();
-        assert_eq!(perhaps, [Some("format".to_owned()), None]);
+        let perhaps = |expr: &Expr| -> Vec<_> {
+            let reads = read_by(expr, &names).into_iter();
+            let macros = reads.map(|read| read.in_macro.map(|name| name.to_string()));
+            macros.collect()
+        };
+        let expr = parse_quote!(|kind| (matches!(kind, Line(late)), late));
+        assert_eq!(perhaps(&expr), [Some("matches".to_owned()), None]);
+        let expr = parse_quote!(|order| format!("{late}", order.late, late::of()));
+        assert_eq!(perhaps(&expr), [Some("format".to_owned())]);
+        let expr = parse_quote!(|order| format!("{late}", late = order.at));
+        assert_eq!(perhaps(&expr), []);
+        let expr = parse_quote!(|order| assert!(late == 1 && ..late, late != 2));
+        assert_eq!(perhaps(&expr).len(), 3);
+    }
+
+    #[test]
+    fn what_is_borrowed_where_it_stands_is_not_moved() {
+        let names = ["gap"].map(String::from).into();
+        let expr = parse_quote!(f(&gap, gap.len(), gap.min, gap[0], gap, |x| gap.len()));
+        let borrowed = read_by(&expr, &names).into_iter();
+        let borrowed: Vec<_> = borrowed.map(|read| read.is_borrowed).collect();
+        assert_eq!(borrowed, [true, true, true, true, false, false]);
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Body {
     /// What is returned and reads no stream.
     pub(crate) not_streams: Vec<NotStream>,
     /// Names that chains begin with and that the function does not bind: typos, most likely, which
-    /// the compiler tells of. They are taken for streams.
+    /// the compiler tells of. They are taken for streams, and the compiler is asked whether they are.
     pub(crate) unknown: Vec<Ident>,
     /// Values that a closure changes.
     pub(crate) changed: Vec<Ident>,
@@ -87,7 +87,7 @@ pub(crate) struct NotStream {
 
 /// One statement.
 pub(crate) enum Statement {
-    /// Plain Rust, with the settings that it reads.
+    /// Plain Rust, with the settings and plain values that it reads.
     Plain(Box<Stmt>, Vec<Ident>),
     /// `let name = chain;`
     Bind(Box<Bind>),
@@ -117,12 +117,15 @@ pub(crate) enum Head {
     Read(Read),
     /// Another pipeline, or any function that is given streams.
     Function {
-        function: Expr,
+        function: Box<Expr>,
+        /// The settings and plain values that say which function it is.
+        reads: Vec<Ident>,
         paren: Paren,
         args: Vec<Arg>,
     },
-    /// Plain Rust that a method with streams is called on.
-    Plain(Expr),
+    /// Plain Rust that a method with streams is called on, with the settings and plain values that it
+    /// reads.
+    Plain(Box<Expr>, Vec<Ident>),
     /// What was not understood, with the streams that it names.
     Broken(Vec<Ident>),
 }
@@ -132,6 +135,10 @@ pub(crate) struct Read {
     pub(crate) ident: Ident,
     /// Its place among all reads and calls, by which the model speaks of it.
     pub(crate) place: usize,
+    /// Whether it may move what it reads: no plain value is moved that is only borrowed.
+    pub(crate) moves: bool,
+    /// Whether it stands in macros only, so that it may be none.
+    pub(crate) is_perhaps: bool,
 }
 
 /// One method call.
@@ -148,7 +155,7 @@ pub(crate) struct Call {
 /// An argument of a method or a function.
 pub(crate) enum Arg {
     Stream(Chain),
-    /// Plain Rust, with the settings that it reads.
+    /// Plain Rust, with one read of each setting and each plain value in it.
     Value(Box<Expr>, Vec<Read>),
 }
 
@@ -176,9 +183,33 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
     }
 }
 
+/// The methods of a stream that one may begin with.
+const OF_STREAMS: [&str; 18] = [
+    "map",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "inspect",
+    "key_by",
+    "union",
+    "split",
+    "event_time",
+    "count",
+    "fold",
+    "scan",
+    "session",
+    "tumbling",
+    "map_values",
+    "changes",
+    "named",
+    "discard",
+];
+
 struct BodyParser<'e> {
     streams: Names,
+    /// Settings and plain values; those of them that are settings, which are always `Clone`.
     values: Names,
+    settings: Names,
     not_streams: Vec<NotStream>,
     unknown: Vec<Ident>,
     /// Plain values that may be changed, and those that a closure on a stream does change.
@@ -191,7 +222,7 @@ struct BodyParser<'e> {
 
 impl<'e> BodyParser<'e> {
     fn new(parameters: &[Parameter], errors: &'e mut Errors) -> Self {
-        let named = |setting: bool| {
+        let named = |setting: bool| -> Names {
             let is_setting = |parameter: &&Parameter| matches!(parameter.role, Role::Setting(_));
             let chosen = parameters.iter().filter(|p| is_setting(p) == setting);
             chosen.map(|p| names::text(&p.ident)).collect()
@@ -199,6 +230,7 @@ impl<'e> BodyParser<'e> {
         BodyParser {
             streams: named(false),
             values: named(true),
+            settings: named(true),
             not_streams: Vec::new(),
             unknown: Vec::new(),
             mutable: Names::new(),
@@ -269,8 +301,10 @@ impl<'e> BodyParser<'e> {
                 let reads = names::read_by_stmt(plain, &self.values);
                 let reads = reads.into_iter().map(|read| read.ident).collect();
                 if let Stmt::Local(local) = plain {
-                    let bound = names::bound_by(&local.pat);
-                    self.values.extend(bound.iter().map(names::text));
+                    for bound in names::bound_by(&local.pat).iter().map(names::text) {
+                        self.settings.remove(&bound);
+                        self.values.insert(bound);
+                    }
                     names::note_mutable(&local.pat, &mut self.mutable);
                 }
                 Some(Statement::Plain(Box::new(plain.clone()), reads))
@@ -375,8 +409,8 @@ impl<'e> BodyParser<'e> {
         is_unknown || found.iter().any(|read| read.in_macro.is_none())
     }
 
-    /// The name that a chain of methods begins with, if the function does not bind it. Constants and
-    /// statics are in capitals.
+    /// The name that a chain of methods begins with, if the function does not bind it and the first of
+    /// them is one of a stream. What it names may as well be a static, or bound by a macro.
     fn unknown_head<'a>(&self, expr: &'a Expr) -> Option<&'a Ident> {
         let Expr::MethodCall(call) = expr else {
             return None;
@@ -385,6 +419,9 @@ impl<'e> BodyParser<'e> {
             Expr::Path(path) if path.qself.is_none() => path.path.get_ident()?,
             receiver => return self.unknown_head(receiver),
         };
+        if !OF_STREAMS.iter().any(|method| call.method == method) {
+            return None;
+        }
         let name = names::text(head);
         let is_bound = self.streams.contains(&name) || self.values.contains(&name);
         (!is_bound && name.starts_with(char::is_lowercase)).then_some(head)
@@ -406,7 +443,7 @@ impl<'e> BodyParser<'e> {
             Expr::Group(group) => self.chain(&group.expr),
             Expr::Path(path) => match path.path.get_ident() {
                 Some(ident) => Chain::from(Head::Read(self.read(ident.clone()))),
-                None => Chain::from(Head::Plain(expr.clone())),
+                None => Chain::from(self.plain(expr)),
             },
             Expr::MethodCall(call) => {
                 if let Some(unknown) = self.unknown_head(expr) {
@@ -428,7 +465,8 @@ impl<'e> BodyParser<'e> {
                 chain
             }
             Expr::Call(call) => Chain::from(Head::Function {
-                function: (*call.func).clone(),
+                function: call.func.clone(),
+                reads: self.values_in(&call.func),
                 paren: call.paren_token,
                 args: self.args(&call.args),
             }),
@@ -452,9 +490,19 @@ impl<'e> BodyParser<'e> {
 
     fn receiver(&mut self, expr: &Expr) -> Chain {
         if self.streams_in(expr).is_empty() {
-            return Chain::from(Head::Plain(expr.clone()));
+            return Chain::from(self.plain(expr));
         }
         self.chain(expr)
+    }
+
+    fn plain(&self, expr: &Expr) -> Head {
+        Head::Plain(Box::new(expr.clone()), self.values_in(expr))
+    }
+
+    /// The settings and plain values that an expression reads.
+    fn values_in(&self, expr: &Expr) -> Vec<Ident> {
+        let found = names::read_by(expr, &self.values).into_iter();
+        found.map(|read| read.ident).collect()
     }
 
     fn args(&mut self, args: &Punctuated<Expr, Token![,]>) -> Vec<Arg> {
@@ -479,17 +527,41 @@ impl<'e> BodyParser<'e> {
                         self.changed.push(name);
                     }
                 }
-                let reads = names::read_by(arg, &self.values);
-                let reads = reads.into_iter().map(|read| self.read(read.ident));
-                let reads = reads.collect();
-                Arg::Value(Box::new(arg.clone()), reads)
+                Arg::Value(Box::new(arg.clone()), self.reads(arg))
             }
         }
     }
 
+    /// The reads of settings and plain values in an argument, one for each name.
+    fn reads(&mut self, arg: &Expr) -> Vec<Read> {
+        let mut reads = Vec::<Read>::new();
+        for found in names::read_by(arg, &self.values) {
+            let name = names::text(&found.ident);
+            let moves = !found.is_borrowed || self.settings.contains(&name);
+            let is_perhaps = found.in_macro.is_some();
+            let mut before = reads.iter_mut();
+            match before.find(|read| names::text(&read.ident) == name) {
+                Some(read) => {
+                    read.moves |= moves;
+                    read.is_perhaps &= is_perhaps;
+                }
+                None => reads.push(Read {
+                    moves,
+                    is_perhaps,
+                    ..self.read(found.ident)
+                }),
+            }
+        }
+        reads
+    }
+
     fn read(&mut self, ident: Ident) -> Read {
-        let place = self.place();
-        Read { ident, place }
+        Read {
+            ident,
+            place: self.place(),
+            moves: true,
+            is_perhaps: false,
+        }
     }
 
     fn place(&mut self) -> usize {

@@ -149,6 +149,7 @@ pub(crate) fn parameters(
             FnArg::Typed(typed) => match &*typed.pat {
                 Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
                     borrows(&typed.ty, errors);
+                    state_borrows(&typed.ty, errors);
                     parameters.push(parameter(&typed.attrs, pat, &typed.ty, errors));
                 }
                 _ => {
@@ -250,6 +251,7 @@ pub(crate) fn is_unfinished(ty: &Type) -> bool {
 pub(crate) fn is_owned(ty: &Type) -> bool {
     let mut errors = Errors::default();
     borrows(ty, &mut errors);
+    state_borrows(ty, &mut errors);
     errors.is_empty()
 }
 
@@ -290,6 +292,41 @@ fn borrows(ty: &Type, errors: &mut Errors) {
     Borrows(errors).visit_type(ty);
 }
 
+/// Notes keys and values of a handle that refer to something, be it `'static`: what is kept as state
+/// is read back from a snapshot, and then nobody is there to own it.
+fn state_borrows(handle: &Type, errors: &mut Errors) {
+    struct References<'e>(&'e mut Errors);
+    impl<'a> Visit<'a> for References<'_> {
+        fn visit_type_reference(&mut self, reference: &'a TypeReference) {
+            let what = "what is kept by key cannot be borrowed";
+            let help = "a key and its value are written to a snapshot and read back as values that \
+                        own themselves: take `String` for `&'static str`";
+            self.0.add(reference, what, help);
+        }
+
+        fn visit_type_fn_ptr(&mut self, _: &'a syn::TypeFnPtr) {}
+    }
+    let Type::Path(path) = bare(handle) else {
+        return;
+    };
+    let last = path.path.segments.last().expect("a path has a segment");
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return;
+    };
+    let types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    let mut references = References(errors);
+    match &*last.ident.to_string() {
+        "Table" | "Changes" | "Keyed" => types.for_each(|ty| references.visit_type(ty)),
+        // What a window gives may be anything, but it has a key.
+        "Windowed" => types.take(1).for_each(|ty| references.visit_type(ty)),
+        "Stream" | "Timed" => types.take(1).for_each(|ty| state_borrows(ty, references.0)),
+        _ => {}
+    }
+}
+
 /// Notes a return type that may hold no stream.
 fn may_fail(output: &Type, errors: &mut Errors) {
     let Type::Path(path) = bare(output) else {
@@ -309,6 +346,7 @@ pub(crate) fn returns(sig: &Signature, errors: &mut Errors) -> (Type, Vec<Type>)
         Some((output, returns)) => {
             borrows(&output, errors);
             may_fail(&output, errors);
+            returns.iter().for_each(|ty| state_borrows(ty, errors));
             (output, returns)
         }
         None => {

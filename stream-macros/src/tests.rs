@@ -87,6 +87,20 @@ fn every_mistake_comes_with_a_remedy() {
     );
 }
 
+/// An input that is named has one id, in the constant and in the picture.
+#[test]
+fn a_named_input_is_drawn_with_what_reads_it() {
+    let item = quote! {
+        fn seen(clicks: Stream<u64>) -> Stream<u64> {
+            let more = clicks.named("source").map(f);
+            more
+        }
+    };
+    let code = crate::pipeline_tokens(quote!(), item).to_string();
+    assert!(code.contains("n0 --> n1"), "{code}");
+    assert!(code.contains(r#"port ("clicks" , "seen/source""#), "{code}");
+}
+
 /// The code that the lead example expands to lies in `expanded/sessions.rs`, to be read.
 /// `UPDATE_SNAPSHOTS=1` writes it anew.
 #[test]

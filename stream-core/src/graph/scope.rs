@@ -96,6 +96,9 @@ impl Scopes {
     }
 }
 
+/// How many calls of pipelines may be within one another.
+const DEPTH_MAX: usize = 64;
+
 /// A call of a pipeline's function, while it lasts: what names the stages that it adds.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -103,8 +106,18 @@ pub struct Scope(Graph);
 
 impl Scope {
     /// Begins the call of a pipeline that is given this handle.
+    ///
+    /// # Panics
+    /// When pipelines call one another without end.
+    #[track_caller]
     pub fn enter(handle: &impl Handle, pipeline: &str) -> Scope {
         let graph = handle.graph().clone();
+        let depth = graph.scopes_mut(|scopes| scopes.frames.len());
+        assert!(
+            depth < DEPTH_MAX,
+            "the pipeline `{pipeline}` is called {DEPTH_MAX} calls deep: one that calls itself, or \
+             another that calls it, makes a graph without end",
+        );
         let own = graph.scopes_mut(|scopes| std::mem::take(&mut scopes.root));
         let path = if own {
             graph.scopes_mut(|scopes| scopes.frame().path.clone())
@@ -122,6 +135,9 @@ impl Scope {
         graph.scopes_mut(|scopes| scopes.frames.push(Frame { path, binding }));
         Scope(graph)
     }
+
+    /// Looks whether what was taken for a handle is one.
+    pub fn reads(_: &impl Handle) {}
 
     /// Says which binding the stages to come are written in.
     pub fn binding(&self, name: &str) {
@@ -149,6 +165,11 @@ impl Graph {
 
 /// What knows the graph that it belongs to.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no stream, and is read like one",
+    label = "a method that streams have is called on this",
+    note = "if it is meant to be plain Rust, bind it by a `let` of the function: `let value = name;`"
+)]
 pub trait Handle {
     /// The graph.
     fn graph(&self) -> &Graph;

@@ -56,15 +56,26 @@ impl Model {
                     Some(was) => renamed_binding(&name, was),
                     None => binding(&name),
                 };
-                let chain = self.chain_tokens(chain);
-                quote!(#said #(#attrs)* let #pat = #chain;)
+                let (look, chain) = (self.look_at(chain), self.chain_tokens(chain));
+                quote!(#look #said #(#attrs)* let #pat = #chain;)
             }
             Statement::End(chain) => {
                 let said = binding(&end_name(chain));
-                let chain = self.chain_tokens(chain);
-                quote!(#said #chain;)
+                let (look, chain) = (self.look_at(chain), self.chain_tokens(chain));
+                quote!(#look #said #chain;)
             }
         }
+    }
+
+    /// Looks whether a name that the function does not bind is a stream.
+    fn look_at(&self, chain: &Chain) -> Option<TokenStream> {
+        let Head::Read(Read { ident, .. }) = &chain.head else {
+            return None;
+        };
+        let (body, library) = (&self.definition.body, &self.definition.library);
+        let is_unknown = body.unknown.iter().any(|unknown| unknown == ident);
+        let span = ident.span();
+        is_unknown.then(|| quote_spanned!(span=> #library::__private::Scope::reads(&#ident);))
     }
 
     /// The last expression. A chain is bound first, so that a wrong type is told of its last method.
@@ -81,7 +92,8 @@ impl Model {
                 _ => self.definition.ident.span(),
             };
             let chain = self.chain_tokens(chain);
-            let output = Ident::new("output", span);
+            // At the user's own place, or the message would tell of the attribute, too.
+            let output = Ident::new("output__", span);
             return quote!(#said let #output = #chain; #output);
         }
         let outputs = returned.iter().map(|chain| self.chain_tokens(chain));
@@ -107,11 +119,12 @@ impl Model {
                 function,
                 paren,
                 args,
+                ..
             } => {
                 let args = self.args_tokens(paren, args);
                 quote!(#function #args)
             }
-            Head::Plain(expr) => expr.to_token_stream(),
+            Head::Plain(expr, _) => expr.to_token_stream(),
             Head::Broken(_) => quote!(::core::unreachable!()),
         };
         let calls = chain.calls.iter();
@@ -163,7 +176,8 @@ impl Model {
         }
     }
 
-    /// An argument. Settings are moved into it, or clones of them when they are read again.
+    /// An argument. Settings and plain values are moved into it, or clones of them when they are read
+    /// again.
     fn arg(&self, arg: &Arg) -> TokenStream {
         let (expr, reads) = match arg {
             Arg::Stream(chain) => return self.chain_tokens(chain),
@@ -174,26 +188,21 @@ impl Model {
             let span = closure.inputs_begin.span();
             closure.capture.get_or_insert(syn::Token![move](span));
         }
-        // The last read of each setting in here tells whether another place reads it after.
-        let mut last = Vec::<&Read>::new();
-        for read in reads {
-            last.retain(|other| other.ident != read.ident);
-            last.push(read);
-        }
-        let cloned: Vec<_> = last
-            .iter()
-            .filter(|read| self.again.contains(&read.place))
-            .map(|read| &read.ident)
-            .collect();
+        let cloned = reads.iter().filter(|read| self.again.contains(&read.place));
+        let cloned: Vec<_> = cloned.collect();
         if cloned.is_empty() {
             return expr.to_token_stream();
         }
-        if let (Expr::Path(_), [name]) = (&expr, &cloned[..]) {
+        if let (Expr::Path(_), [read]) = (&expr, &cloned[..]) {
+            let name = &read.ident;
             return quote_spanned!(at(name.span())=> ::core::clone::Clone::clone(&#name));
         }
-        let clones = cloned.iter().map(
-        |name| quote_spanned!(at(name.span())=> let #name = ::core::clone::Clone::clone(&#name);),
-    );
+        let clones = cloned.iter().map(|read| {
+            let (name, span) = (&read.ident, at(read.ident.span()));
+            // What is perhaps not read is read here, so that no lint tells of it.
+            let read = read.is_perhaps.then(|| quote!(let _ = &#name;));
+            quote_spanned!(span=> let #name = ::core::clone::Clone::clone(&#name); #read)
+        });
         quote!({ #(#clones)* #expr })
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use quote::ToTokens;
 
+use super::spelled::spelled;
 use crate::model::{Kind, Model};
 use crate::names;
 
@@ -26,7 +27,7 @@ fn mermaid(model: &Model) -> String {
             let name = names::text(&parameter.ident);
             let number = numbers.len();
             let _ = writeln!(text, "  n{number}([{name}])");
-            numbers.insert(format!("{}/{name}", model.definition.name), number);
+            numbers.insert(model.origins[&name].clone(), number);
         }
     }
     let mut next = numbers.len();
@@ -80,24 +81,4 @@ pub(super) fn object(model: &Model) -> Vec<String> {
         lines.push(format!("- `.{name}(…)`: {what}"));
     }
     lines
-}
-
-/// A type or an expression as people write it.
-pub(super) fn spelled(tokens: &impl ToTokens) -> String {
-    let text = tokens.to_token_stream().to_string();
-    let mut text = text
-        .replace(" :: ", "::")
-        .replace(" < ", "<")
-        .replace(" > ", ">");
-    for (spaced, tight) in [
-        (" >", ">"),
-        (" ,", ","),
-        ("( ", "("),
-        (" )", ")"),
-        (" (", "("),
-        ("& ", "&"),
-    ] {
-        text = text.replace(spaced, tight);
-    }
-    text
 }

@@ -78,8 +78,12 @@ impl Writer<'_> {
                 }
 
                 fn #draft #generics() -> #private::Draft #of_functions {
-                    let settings = #private::Settings::new() #(#defaults)*;
-                    #private::Draft::new(&Self::GRAPH, settings, #build, #set)
+                    #private::Draft::new(
+                        &Self::GRAPH,
+                        #private::Settings::new() #(#defaults)*,
+                        #build,
+                        #set,
+                    )
                 }
             }
         }

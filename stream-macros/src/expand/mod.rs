@@ -9,6 +9,7 @@ mod docs;
 mod job;
 mod outline;
 mod ports;
+mod spelled;
 mod test;
 
 use proc_macro2::{Ident, Span, TokenStream};

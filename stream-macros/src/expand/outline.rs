@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
-use super::docs::spelled;
 use super::ports::private;
+use super::spelled::spelled;
 use crate::model::{Kind, Model, Port};
 
 /// Writes the value of `GRAPH`.
