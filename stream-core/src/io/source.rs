@@ -206,6 +206,8 @@ impl fmt::Debug for Waker {
 pub struct Chunk<T> {
     pub(crate) records: Vec<((), T)>,
     pub(crate) bad: Vec<BadRecord>,
+    /// What is to be told of fields that the input does not have.
+    pub(crate) absent: Vec<String>,
     /// When the records of the last read were planned to come, where their source has a plan.
     pub(crate) planned: Option<Planned>,
     /// How many bytes are enough.
@@ -229,6 +231,7 @@ impl<T> Default for Chunk<T> {
         Chunk {
             records: Vec::new(),
             bad: Vec::new(),
+            absent: Vec::new(),
             bytes: 0,
             enough: u64::MAX,
             planned: None,
@@ -299,6 +302,7 @@ impl<T> Chunk<T> {
     pub fn clear(&mut self) {
         self.records.clear();
         self.bad.clear();
+        self.absent.clear();
         self.bytes = 0;
         self.planned = None;
     }

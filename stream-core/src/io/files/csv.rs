@@ -11,6 +11,7 @@ use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
+use super::absent;
 use super::decode::{InputFormat, Rows, column, missing_field};
 use super::fields::Header;
 use super::input::Cutter;
@@ -19,7 +20,7 @@ use super::row::Row;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::Chunk;
-use crate::shape::{Columns, columns_of};
+use crate::shape::{Columns, FieldNames, columns_of};
 
 /// The format CSV, and its settings.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ impl InputFormat for Csv {
             place: 0..0,
             row: Row::new(self.delimiter),
             header: None,
+            fields: None,
+            absent: Vec::new(),
             width: None,
             lines: Lines::default(),
             records: PhantomData,
@@ -84,6 +87,10 @@ pub struct CsvRows<T> {
     place: Range<usize>,
     row: Row,
     header: Option<Header>,
+    /// The fields of `T`, once there has been a header.
+    fields: Option<Option<FieldNames>>,
+    /// Those that this file does not have, as long as it has shown no row.
+    absent: Vec<String>,
     /// How many fields a row of this file has: as many as its first one.
     width: Option<usize>,
     lines: Lines,
@@ -107,6 +114,7 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
         self.place = 0..0;
         self.row = Row::new(self.format.delimiter);
         self.header = None;
+        self.absent.clear();
         self.width = None;
         self.lines = Lines::default();
     }
@@ -125,7 +133,9 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
             if !self.format.header || self.header.is_some() {
                 return Ok(true);
             }
-            self.header = Some(Header::new(self.copy()));
+            let names = self.copy();
+            self.look_for_fields(&names)?;
+            self.header = Some(Header::new(names));
         }
         let end = self.piece.bytes().len();
         self.place = end..end;
@@ -152,6 +162,12 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn bytes(&self) -> u64 {
         self.place.end as u64
     }
+
+    fn tell(&mut self, into: &mut Chunk<T>) {
+        if !self.absent.is_empty() && !into.is_empty() {
+            into.absent.append(&mut self.absent);
+        }
+    }
 }
 
 impl<T: DeserializeOwned> CsvRows<T> {
@@ -170,6 +186,18 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// Copies the row for the `csv` crate.
     fn copy(&self) -> ByteRecord {
         self.row.copy(self.bytes_of_row())
+    }
+
+    /// Finds out which fields of a `T` the header does not have, though they may be missing.
+    fn look_for_fields(&mut self, names: &ByteRecord) -> Result<(), Problem> {
+        let fields = self.fields.get_or_insert_with(FieldNames::of::<T>);
+        if let Some(fields) = fields {
+            let names = names
+                .iter()
+                .map(|name| String::from_utf8_lossy(name).into());
+            self.absent = absent::in_header(&self.file, fields, &names.collect::<Vec<String>>())?;
+        }
+        Ok(())
     }
 
     fn names(&self) -> Option<&ByteRecord> {
@@ -195,19 +223,25 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// The row with nothing where an optional field holds a text that means nothing: that is what
     /// the `csv` crate takes for none.
     fn without_nulls(&mut self, row: &ByteRecord) -> ByteRecord {
-        let columns = self.nullable.get_or_insert_with(columns_of::<T>);
-        let (names, columns) = (self.header.as_ref().map(|h| &h.names), columns.as_ref());
-        let is_optional = |index: usize| {
-            let name = names.and_then(|names| str::from_utf8(names.get(index)?).ok());
-            columns.is_some_and(|columns| columns.is_optional(name, index))
-        };
+        self.nullable.get_or_insert_with(columns_of::<T>);
         let is_null = |cell: &[u8]| self.format.nulls.iter().any(|null| null.as_bytes() == cell);
         let cells = row.iter().enumerate();
-        let cell = |(index, cell)| match is_null(cell) && is_optional(index) {
+        let cell = |(index, cell)| match is_null(cell) && self.is_optional(index) {
             true => &[],
             false => cell,
         };
         cells.map(cell).collect()
+    }
+
+    /// Whether the field of a column may be nothing, as far as that is known.
+    fn is_optional(&self, index: usize) -> bool {
+        let name = self.names().and_then(|names| names.get(index));
+        let name = name.and_then(|name| str::from_utf8(name).ok());
+        match (name, &self.fields, &self.nullable) {
+            (Some(name), Some(Some(fields)), _) => fields.is_optional(name),
+            (_, _, Some(Some(columns))) => columns.is_optional(name, index),
+            _ => false,
+        }
     }
 
     /// The row's place and text, without what is wrong with it.

@@ -13,6 +13,7 @@
 //! workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
 //! records (`fields.rs`), where they stand in their piece.
 
+mod absent;
 mod csv;
 mod decode;
 mod fields;
