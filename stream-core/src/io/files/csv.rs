@@ -22,6 +22,11 @@ use crate::error::Problem;
 use crate::io::source::Chunk;
 use crate::shape::{Columns, FieldNames, columns_of};
 
+/// What usually stands for no value, in small letters.
+const NO_VALUES: [&str; 13] = [
+    "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing", "unknown",
+];
+
 /// The format CSV, and its settings.
 #[derive(Clone, Debug)]
 pub struct Csv {
@@ -214,10 +219,80 @@ impl<T: DeserializeOwned> CsvRows<T> {
             false => self.without_nulls(&row),
         };
         match row.deserialize(self.names()) {
-            Ok(record) => into.push(record),
+            Ok(record) => match self.endless(&row) {
+                None => into.push(record),
+                Some(index) => into.push_bad(self.no_number(&row, index)),
+            },
             Err(error) => into.push_bad(self.explain(&row, error)?),
         }
         Ok(())
+    }
+
+    /// The first field of numbers that holds `nan`, `inf` or the like, which Rust takes for numbers. One
+    /// that is no field of numbers takes another text, too.
+    fn endless(&self, row: &ByteRecord) -> Option<usize> {
+        let is_endless = |cell: &[u8]| str::from_utf8(cell).is_ok_and(is_endless);
+        let is_of_numbers = |index: &usize| {
+            let cells = row.iter().enumerate();
+            let other = cells.map(|(at, cell)| if at == *index { b"?" } else { cell });
+            let read = other.collect::<ByteRecord>().deserialize::<T>(self.names());
+            match read.err().map(csv::Error::into_kind) {
+                Some(ErrorKind::Deserialize { err, .. }) => match err.kind() {
+                    DeserializeErrorKind::ParseFloat(_) => true,
+                    // What is flattened is read as text first.
+                    other => other
+                        .to_string()
+                        .starts_with("invalid type: string \"?\", expected f"),
+                },
+                _ => false,
+            }
+        };
+        let cells = row.iter().enumerate();
+        let found = cells.filter(|(_, cell)| is_endless(cell));
+        let mut found = found.map(|(index, _)| index);
+        found.find(is_of_numbers)
+    }
+
+    #[cold]
+    fn no_number(&mut self, row: &ByteRecord, index: usize) -> BadRecord {
+        let found = BadRecord::excerpt(&row[index]);
+        let reason = format!("expected a finite number, found `{found}`");
+        self.bad_at(row, index, reason)
+    }
+
+    /// A bad record, of which one field is to blame.
+    fn bad_at(&mut self, row: &ByteRecord, index: usize, reason: String) -> BadRecord {
+        let name = self.names().and_then(|names| names.get(index));
+        let field = name.map(|name| String::from_utf8_lossy(name).into());
+        let hint = self.hint(row, index);
+        let bad = self.bad();
+        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
+        BadRecord {
+            line: bad.line + lines_down,
+            column: Some(column),
+            field,
+            reason,
+            hint,
+            ..bad
+        }
+    }
+
+    /// What to do about a text that usually stands for no value.
+    fn hint(&mut self, row: &ByteRecord, index: usize) -> Option<String> {
+        let text = str::from_utf8(row.get(index)?).ok()?;
+        let plain = text.trim().to_lowercase();
+        if !NO_VALUES.contains(&&*plain) && !is_endless(&plain) {
+            return None;
+        }
+        self.nullable.get_or_insert_with(columns_of::<T>);
+        let option = match self.is_optional(index) {
+            true => "",
+            false => " and an `Option` for the field",
+        };
+        Some(format!(
+            "where it stands for no value, say so by `.nulls([{text:?}])` on the source{option}; or \
+             leave such records out by `.skip_bad_records()`"
+        ))
     }
 
     /// The row with nothing where an optional field holds a text that means nothing: that is what
@@ -288,25 +363,13 @@ impl<T: DeserializeOwned> CsvRows<T> {
             .field()
             .map(|index| index as usize)
             .or_else(|| self.refused(row, &message));
-        let name = |index| Some(String::from_utf8_lossy(self.names()?.get(index)?).into());
-        let field = index.and_then(name);
         let reason = told(row, &error, index);
-        let bad = self.bad();
-        let Some(index) = index else {
-            return Ok(BadRecord {
-                field,
+        Ok(match index {
+            Some(index) => self.bad_at(row, index, reason),
+            None => BadRecord {
                 reason,
-                ..bad
-            });
-        };
-        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
-        let line = bad.line + lines_down;
-        Ok(BadRecord {
-            line,
-            column: Some(column),
-            field,
-            reason,
-            ..bad
+                ..self.bad()
+            },
         })
     }
 
@@ -344,6 +407,11 @@ impl<T: DeserializeOwned> CsvRows<T> {
                  first row is a record, `.without_header()`",
         )
     }
+}
+
+/// Whether a text is read as a number, but is none that can be counted with.
+fn is_endless(text: &str) -> bool {
+    text.parse().is_ok_and(|number: f64| !number.is_finite())
 }
 
 /// Tells what was expected, and what was found.
