@@ -37,7 +37,7 @@ use crate::state::snapshot::Snapshots;
 use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
-const WORKERS_MAX: usize = 256;
+pub(crate) const WORKERS_MAX: usize = 256;
 
 /// A pipeline with its sources and sinks, ready to run in any mode.
 ///
