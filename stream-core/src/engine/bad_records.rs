@@ -35,7 +35,10 @@ impl BadRecordPolicy {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
             BadRecords::DeadLetter(sink) => match sink.open(local.index, local.peers) {
-                Ok(writer) => Action::Write(writer),
+                Ok(mut writer) => {
+                    writer.watch(local.abort.watch());
+                    Action::Write(writer)
+                }
                 Err(problem) => {
                     local.abort.fail_sink(&dead_letters_of(port), problem);
                     Action::Skip

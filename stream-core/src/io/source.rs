@@ -97,7 +97,9 @@ pub struct SourceInfo {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of `{T}`",
     label = "the input carries records of type `{T}`",
-    note = "a source says the type of its records where it is made, or where its codec is"
+    note = "a source says the type of its records where it is made, or where its codec is",
+    note = "files are read by `files::csv` and `files::json_lines`; `files::to_csv` and \
+            `files::to_json_lines` write them"
 )]
 pub trait Source<T>: Send + Sync + 'static {
     /// Says what this source is.

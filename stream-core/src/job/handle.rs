@@ -17,9 +17,8 @@ use crate::time::EventTime;
 
 /// A job that runs.
 ///
-/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, so
-/// a sink that is waiting for its reader must be let go on first: drop the receiver of a
-/// [`to_channel`](crate::io::to_channel) before the handle.
+/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, though
+/// not for the reader of a [`to_channel`](crate::io::to_channel) that is full.
 #[must_use = "dropping the handle ends the job"]
 pub struct Handle {
     running: Option<Running>,
@@ -131,6 +130,10 @@ impl Handle {
     }
 
     /// Waits for the end.
+    ///
+    /// A job that writes to a [`to_channel`](crate::io::to_channel) ends when its rows have been taken: read
+    /// the receiver to its end first, or on another thread. [`stop`](Stop::stop) ends one that nobody reads,
+    /// with an error.
     ///
     /// # Errors
     /// As [`Job::run`](super::Job::run).

@@ -436,7 +436,8 @@ impl Job {
         self.plan().map(|plan| plan.spec)
     }
 
-    /// Runs the job to its end.
+    /// Runs the job to its end. One that writes to a [`to_channel`](crate::io::to_channel) needs a reader
+    /// on another thread: it waits while the channel is full.
     ///
     /// # Errors
     /// When the job is put together wrongly, or what it reads, computes or writes fails. Then no
