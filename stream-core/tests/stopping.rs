@@ -460,7 +460,7 @@ fn a_job_that_is_stopped_waits_for_a_slow_reader_of_its_channel() {
             thread::sleep(Duration::from_millis(20));
             row
         };
-        rows.iter().map(nap).count() as u64
+        rows.iter().map(nap).collect::<Vec<_>>().len() as u64
     });
     let report = within("a stop", move || handle.wait().unwrap());
     assert_eq!(slow.join().unwrap(), report.counts.written["rows"]);

@@ -226,7 +226,7 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
             progress.tell(&tell::progress_of(&tell::Status {
                 counts: handle.counts(),
                 bytes: handle.bytes_read(),
-                watermark: handle.watermark(),
+                slowest: handle.slowest(),
                 elapsed: started.elapsed(),
             }));
         }

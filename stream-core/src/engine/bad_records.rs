@@ -55,6 +55,11 @@ impl BadRecordPolicy {
         }
     }
 
+    /// The port that the source is bound to.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
+    }
+
     /// The name of a partition.
     pub(crate) fn place(&self, partition: usize) -> String {
         self.partitions.get(partition).cloned().unwrap_or_default()
