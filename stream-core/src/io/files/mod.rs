@@ -20,6 +20,7 @@ mod fields;
 mod input;
 mod json_lines;
 mod paths;
+mod piece;
 mod plain;
 mod quotes;
 mod row;
@@ -40,7 +41,9 @@ pub use source::{FileSource, MAX_PARALLEL_FILES};
 /// file's first row.
 ///
 /// Each file is a partition, unless told otherwise. A row that is no `T` is a
-/// [bad record](crate::io::BadRecord) with its file, line, column and field.
+/// [bad record](crate::io::BadRecord) with its file, line, column and field, as is one with `nan` or `inf` in a
+/// field of numbers. A field that is an `Option` may be missing in the first row, which is told in
+/// [`Report::warnings`](crate::run::Report::warnings); where a name there is a misspelling of it, the job fails.
 ///
 /// ```
 /// use serde::Deserialize;
