@@ -3,6 +3,8 @@
 #[test]
 #[cfg(unix)]
 fn every_command_on_the_page_about_the_command_line_prints_what_it_says() {
+    // A command writes there; builds may lie elsewhere.
+    std::fs::create_dir_all("../target").expect("a folder for what the page writes");
     trycmd::TestCases::new()
         .case("../docs/CLI.md")
         .env("NO_COLOR", "1")

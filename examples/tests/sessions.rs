@@ -112,10 +112,35 @@ fn what_cannot_be_is_told_with_the_remedy() {
         ),
         (
             &["--workers", "0"],
-            1,
-            ["cannot have 0 workers", "hint: give it 1 to"],
+            2,
+            ["invalid value '0'", "expected 1 to 256"],
         ),
         (&["--workers", "some"], 2, ["some", "--workers"]),
+        (
+            &["--set", "gpa=45m"],
+            2,
+            ["has no setting `gpa`", "its settings are `gap`"],
+        ),
+        (
+            &["--set", "gap=45"],
+            2,
+            ["`gap` cannot be `45`", "like `--set gap=30m`"],
+        ),
+        (
+            &["--output", "sessions=sessions.csv.gz"],
+            2,
+            ["no name for a file of json", "let it end in `.jsonl`"],
+        ),
+        (
+            &["--input", "click=a.csv"],
+            2,
+            ["there is no input `click`", "the inputs are `clicks`"],
+        ),
+        (
+            &["--input", "clicks=nowhere.csv"],
+            1,
+            ["cannot open `nowhere.csv`", "hint: "],
+        ),
     ] {
         let output = output(arguments);
         let told = String::from_utf8(output.stderr).unwrap();

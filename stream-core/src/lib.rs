@@ -31,6 +31,7 @@ pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
     pub use crate::job::{Lost, ParseShareError, Share, Warning};
+    pub use crate::observe::Slowest;
 
     // What compile errors speak of, by a short path.
     #[doc(hidden)]

@@ -141,6 +141,19 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// The partition that has come least far in event time, of those that have not ended: windows wait
+/// for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Slowest {
+    /// What no record of it that is on time will be older than; `None` where it has given no record.
+    pub time: Option<EventTime>,
+    /// The input port that it belongs to.
+    pub port: String,
+    /// The name that its source gives it.
+    pub partition: String,
+}
+
 /// How far each worker has come in event time, told only once somebody has asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watermarks(Arc<Told>);
@@ -148,7 +161,7 @@ pub(crate) struct Watermarks(Arc<Told>);
 #[derive(Debug, Default)]
 struct Told {
     is_asked: AtomicBool,
-    by_worker: Mutex<BTreeMap<usize, EventTime>>,
+    by_worker: Mutex<BTreeMap<usize, Slowest>>,
 }
 
 impl Watermarks {
@@ -157,25 +170,24 @@ impl Watermarks {
         self.0.is_asked.load(Ordering::Relaxed)
     }
 
-    /// Notes what no record on time of this worker's lanes will be older than; `None` where that is
-    /// not known, or nothing more will come.
-    pub(crate) fn tell(&self, worker: usize, time: Option<EventTime>) {
+    /// Notes which of this worker's lanes windows wait for; `None` where that is not known, or nothing
+    /// more will come.
+    pub(crate) fn tell(&self, worker: usize, slowest: Option<Slowest>) {
         let mut told = self.told();
-        match time {
-            Some(time) => told.insert(worker, time),
+        match slowest {
+            Some(slowest) => told.insert(worker, slowest),
             None => told.remove(&worker),
         };
     }
 
     /// The least of what the workers have told. It is asked for from now on, so the first answer is
     /// that nothing is known.
-    #[cfg(feature = "cli")]
-    pub(crate) fn least(&self) -> Option<EventTime> {
+    pub(crate) fn least(&self) -> Option<Slowest> {
         self.0.is_asked.store(true, Ordering::Relaxed);
-        self.told().values().min().copied()
+        self.told().values().min().cloned()
     }
 
-    fn told(&self) -> MutexGuard<'_, BTreeMap<usize, EventTime>> {
+    fn told(&self) -> MutexGuard<'_, BTreeMap<usize, Slowest>> {
         self.0
             .by_worker
             .lock()
@@ -193,17 +205,24 @@ mod tests {
         assert_eq!(told, ["0", "12", "999", "1,000", "31,106", "1,234,567"]);
     }
 
-    #[cfg(feature = "cli")]
     #[test]
     fn the_least_watermark_counts_once_somebody_has_asked() {
         let marks = Watermarks::default();
         assert!(!marks.is_asked());
         assert_eq!(marks.least(), None);
         assert!(marks.is_asked());
-        marks.tell(0, Some(EventTime::secs(5)));
-        marks.tell(1, Some(EventTime::secs(3)));
-        assert_eq!(marks.least(), Some(EventTime::secs(3)));
+        let at = |time| Slowest {
+            time,
+            port: "clicks".to_owned(),
+            partition: "0".to_owned(),
+        };
+        let [five, three] = [5, 3].map(|secs| at(Some(EventTime::secs(secs))));
+        marks.tell(0, Some(five.clone()));
+        marks.tell(1, Some(three.clone()));
+        assert_eq!(marks.least(), Some(three));
+        marks.tell(1, Some(at(None)));
+        assert_eq!(marks.least(), Some(at(None)));
         marks.tell(1, None);
-        assert_eq!(marks.least(), Some(EventTime::secs(5)));
+        assert_eq!(marks.least(), Some(five));
     }
 }

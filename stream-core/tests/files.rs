@@ -177,8 +177,8 @@ fn many_pieces_are_read_again_from_any_position() {
 fn csv_in_sequence_counts_on_across_files() {
     let folder = folder(&[
         ("1.csv", b"user,page\n1,/a\n\n2,/b\n"),
-        ("2.csv", b"page,user\n/c,3"),
-        ("3.csv", b"user,page\n"),
+        ("10.csv", b"page,user\n/c,3"),
+        ("9.csv", b"user,page\n"),
     ]);
     let make = || files::csv::<Click>(folder.path().join("*.csv")).in_sequence();
     contract::source(
@@ -610,4 +610,84 @@ fn texts_that_mean_nothing_are_none_where_there_may_be_none() {
         || source().without_header(),
         &[vec![(Some(1), None), (None, Some(2))]],
     );
+}
+
+#[test]
+fn nan_and_inf_are_no_numbers_unless_they_are_nulls() {
+    #[derive(Clone, Debug, Deserialize, PartialEq)]
+    struct Rest {
+        celsius: Option<f32>,
+    }
+    #[derive(Clone, Debug, Deserialize, PartialEq)]
+    struct Weather {
+        name: String,
+        wind: f64,
+        #[serde(flatten)]
+        rest: Rest,
+    }
+    #[derive(Clone, Debug, Deserialize, PartialEq)]
+    struct Plain {
+        name: String,
+        wind: f64,
+        celsius: Option<f32>,
+    }
+    for text in ["nan", "NaN", "inf", "-Infinity", "1e999"] {
+        let rows = format!("name,wind,celsius\nnan,1,2\ninf,2,{text}\nx,{text},3\n");
+        let (_folder, path) = file("a.csv", rows.as_bytes());
+        let wind = format!(
+            "bad record at a.csv:4:3, field `wind`: expected a finite number, found `{text}`"
+        );
+        let celsius = format!(
+            "bad record at a.csv:3:7, field `celsius`: expected a finite number, found `{text}`"
+        );
+        let both = [celsius, wind.clone()];
+        let told = |bad: &BadRecord| {
+            message(bad)
+                .split(" (hint: where")
+                .next()
+                .map(str::to_owned)
+        };
+        let all = |bad: &[BadRecord]| bad.iter().filter_map(told).collect::<Vec<_>>();
+        assert_eq!(all(read(files::csv::<Plain>(&path), 0).0.bad()), both);
+        assert_eq!(
+            all(read(files::csv::<Plain>(&path).nulls([text]), 0).0.bad()),
+            [wind]
+        );
+        let (chunk, _) = read(files::csv::<Weather>(&path), 0);
+        assert_eq!(all(chunk.bad()), both);
+    }
+}
+
+#[test]
+fn a_text_that_usually_means_no_value_names_the_setting_for_it() {
+    #[derive(Clone, Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Row {
+        count: u32,
+        wind: Option<f64>,
+        at: Option<EventTime>,
+    }
+    let text = b"count,wind,at\n1,NA,\n2,, NULL\nn/a,,\n1,zwei,\n1,nan,\n";
+    let (_folder, path) = file("a.csv", text);
+    let hints: Vec<_> = read(files::csv::<Row>(&path), 0)
+        .0
+        .bad()
+        .iter()
+        .map(|bad| bad.hint.clone().unwrap_or_default())
+        .collect();
+    let hint = |text: &str, option: &str| {
+        format!(
+            "where it stands for no value, say so by `.nulls([\"{text}\"])` on the source{option}; \
+             or leave such records out by `.skip_bad_records()`"
+        )
+    };
+    let option = " and an `Option` for the field";
+    let expected = [
+        hint("NA", ""),
+        hint(" NULL", ""),
+        hint("n/a", option),
+        String::new(),
+        hint("nan", ""),
+    ];
+    assert_eq!(hints, expected);
 }

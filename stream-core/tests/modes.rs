@@ -2,6 +2,7 @@
 //! after a stop in the middle, and it is what an oracle from scratch says.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use stream_core::prelude::*;
 use stream_core::testing::{Input, ModeCheck, check_modes};
@@ -400,5 +401,34 @@ fn a_pipeline_that_depends_on_the_order_is_found_out_and_the_stage_named() {
         clicks
             .key_by(|click| click.0)
             .fold(|| 0, |last, click: Click| *last = click.2)
+    });
+}
+
+#[pipeline]
+fn last(clicks: Stream<Click>) -> (Stream<Click>, Table<u8, u64>) {
+    let all = clicks.clone();
+    let latest = clicks
+        .key_by(|click| click.0)
+        .fold(|| 0, |last, click: Click| *last = click.2);
+    (all, latest)
+}
+
+#[test]
+#[should_panic(expected = "the output of `checked/last/latest/fold` differs (STREAM_SEED=")]
+fn the_output_that_differs_is_named_by_its_binding() {
+    check_modes(clicks(13, 300), last);
+}
+
+#[test]
+#[should_panic(expected = "the output of late records of `checked/event_time` differs")]
+fn late_records_that_differ_are_named() {
+    static CALLS: AtomicI64 = AtomicI64::new(0);
+    check_modes((0..200).collect::<Vec<_>>(), |seconds: Stream<i64>| {
+        let is_late = |n: i64| n % 7 == 0;
+        let at = move |_: &i64| match is_late(CALLS.fetch_add(1, Ordering::Relaxed)) {
+            true => EventTime::secs(0),
+            false => EventTime::secs(100),
+        };
+        seconds.event_time(at, Lateness::secs(0)).1
     });
 }

@@ -423,3 +423,56 @@ fn a_stop_does_not_wait_for_the_clock() {
         }
     });
 }
+
+/// A job whose rows go to a channel that holds one of them, of a hundred, and the channel's receiver.
+fn unread(workers: usize) -> (Handle, std::sync::mpsc::Receiver<i64>) {
+    let (sink, rows) = io::to_channel(1);
+    let job = Job::new("unread", |graph| {
+        graph.output("rows", graph.input::<i64>("seconds"));
+    });
+    let seconds = io::partitions::<i64>(vec![(0..50).collect(), (50..100).collect()]);
+    let job = job.source("seconds", seconds).sink("rows", sink);
+    let handle = job.workers(workers).start(Mode::PerRecord).unwrap();
+    until("the channel is full", || {
+        handle.counts().read["seconds"] > 1
+    });
+    (handle, rows)
+}
+
+#[test]
+fn a_stop_ends_a_job_whose_channel_nobody_reads() {
+    let (handle, rows) = unread(2);
+    handle.stop();
+    let error = within("a stop", move || handle.wait().unwrap_err());
+    let expected = "sink `rows`: nobody takes the rows out of the channel: it is full, and its \
+                        receiver has taken none for 5s since the job was asked to stop (hint: read the \
+                        receiver to its end before `wait`, or on another thread; or drop it)";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(rows.iter().count(), 1);
+}
+
+#[test]
+fn a_job_that_is_stopped_waits_for_a_slow_reader_of_its_channel() {
+    let (handle, rows) = unread(1);
+    handle.stop();
+    let slow = thread::spawn(move || {
+        let nap = |row| {
+            thread::sleep(Duration::from_millis(20));
+            row
+        };
+        rows.iter().map(nap).collect::<Vec<_>>().len() as u64
+    });
+    let report = within("a stop", move || handle.wait().unwrap());
+    assert_eq!(slow.join().unwrap(), report.counts.written["rows"]);
+    assert_eq!(
+        report.counts.read,
+        [("seconds".to_owned(), report.counts.written["rows"])].into()
+    );
+}
+
+#[test]
+fn a_handle_is_dropped_though_a_channel_is_full() {
+    let (handle, rows) = unread(2);
+    within("a drop", move || drop(handle));
+    assert!(rows.iter().count() <= 2);
+}

@@ -200,6 +200,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_whose_name_says_another_format_is_refused() {
+        let csv = |path: &str| {
+            let mut job = job(io::vec(vec![1]), files::to_csv("a.csv"));
+            direct(&mut job, &paths(&[&format!("out={path}")]))
+        };
+        assert_eq!(
+            told(csv("a/l.jsonl")),
+            "sink `out`: `a/l.jsonl` is no name for a file of csv: the sink writes csv, whatever the \
+             file is called (hint: let it end in `.csv`, or bind a sink of json in the program)"
+        );
+        for path in ["a.JSON", "a.ndjson.gz", "json.jsonl.zst"] {
+            assert!(told(csv(path)).contains("is no name for"), "{path}");
+        }
+        for path in [
+            "a.csv", "a.tsv.gz", "a.txt", "a", "jsonl", "a.json/", "a.csv/",
+        ] {
+            assert!(csv(path).is_ok(), "{path}");
+        }
+        for sink in [
+            Box::new(|| job(io::vec(vec![1]), io::stdout::json())) as Box<dyn Fn() -> Job>,
+            Box::new(|| job(io::vec(vec![1]), files::to_json_lines("a.jsonl"))),
+        ] {
+            let refused = told(direct(&mut sink(), &paths(&["out=a.csv.gz"])));
+            assert!(
+                refused.contains("is no name for a file of json"),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
     fn what_has_no_path_says_how_to_give_it_one() {
         let mut job = job(io::vec(vec![1]), io::discard());
         let input = paths(&["in=a.csv"]);

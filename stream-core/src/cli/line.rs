@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
-use crate::job::Share;
+use crate::job::{Share, WORKERS_MAX};
 
 #[derive(Parser)]
 #[command(
@@ -86,7 +86,7 @@ program itself.
 Exit codes:
   0    the job has finished, was stopped, or whoever read its output had enough
   1    the job failed, or answers that `compare` held differ
-  2    the command line or the file of `--config` is wrong
+  2    the command line or the file of `--config` is wrong, or does not fit the job
   3    the output is written, but more records were late or bad than `--max-late` or `--max-bad` allow
   130  interrupted twice";
 
@@ -178,7 +178,7 @@ struct SettingsLine {
 #[derive(Args)]
 pub(super) struct WorkLine {
     /// How many threads work
-    #[arg(long, env = "STREAM_WORKERS")]
+    #[arg(long, env = "STREAM_WORKERS", value_parser = parse_workers)]
     pub(super) workers: Option<usize>,
     /// How a worker waits for work: park frees its core, spin reacts at once
     #[arg(long, value_name = "park|spin", env = "STREAM_WAIT")]
@@ -189,6 +189,13 @@ pub(super) struct WorkLine {
     /// Take settings from a TOML file; its keys are the names of the flags
     #[arg(long, value_name = "FILE", env = "STREAM_CONFIG")]
     pub(super) config: Option<PathBuf>,
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    let workers = text.parse().ok();
+    let workers = workers.filter(|workers| (1..=WORKERS_MAX).contains(workers));
+    workers
+        .ok_or_else(|| format!("expected 1 to {WORKERS_MAX}; as many as there are cores is usual"))
 }
 
 /// Where the records come from.

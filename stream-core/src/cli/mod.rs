@@ -3,8 +3,9 @@
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
 //! the job has finished, was stopped, or an output was closed by its reader; 1 when it failed, or
-//! answers that were compared differ; 2 when the command line is wrong; 3 when more records were late
-//! or bad than may be, though the output is written; 130 when it was interrupted twice.
+//! answers that were compared differ; 2 when the command line is wrong, or does not fit the job; 3 when
+//! more records were late or bad than may be, though the output is written; 130 when it was interrupted
+//! twice.
 
 mod bind;
 mod compare;
@@ -36,6 +37,8 @@ use self::tell::Teller;
 use crate::error::{Error, Problem};
 use crate::job::{Handle, Job, Outcome, Report, Stop};
 
+/// The exit code of a wrong command line.
+const WRONG_LINE: u8 = 2;
 /// The exit code after a second interrupt.
 const INTERRUPTED_TWICE: i32 = 130;
 /// The exit code where more records were late or bad than may be.
@@ -45,6 +48,20 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// A job that is through sooner shows no progress.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
+/// Why a command was not carried out.
+enum Failure {
+    /// It names what the job does not have, or gives it what it cannot take.
+    Line(Error),
+    /// The job has failed.
+    Job(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Job(error)
+    }
+}
+
 impl Job {
     /// Does what the program's command line says, and tells how it went on stderr.
     ///
@@ -52,7 +69,8 @@ impl Job {
     ///
     /// The exit code is 0 when the job has finished, was stopped, or whoever read its output had
     /// enough; 1 when it failed, or answers that were compared differ; 2 when the command line or
-    /// the file of `--config` is wrong; 3 when the output is written, but more records were late or
+    /// the file of `--config` is wrong, or names a setting, a port or a number of workers that the job
+    /// cannot have; 3 when the output is written, but more records were late or
     /// bad than [`max_late`](Job::max_late) and [`max_bad`](Job::max_bad) allow. An interrupt after
     /// the first ends the program with 130.
     pub fn main(self) -> ExitCode {
@@ -60,18 +78,22 @@ impl Job {
         match Reading::of(&self, arguments) {
             Ok(reading) => {
                 let teller = reading.teller;
-                self.obey(reading).unwrap_or_else(|error| {
+                self.obey(reading).unwrap_or_else(|failure| {
+                    let (error, code) = match failure {
+                        Failure::Line(error) => (error, ExitCode::from(WRONG_LINE)),
+                        Failure::Job(error) => (error, ExitCode::FAILURE),
+                    };
                     teller.error(&error);
-                    ExitCode::FAILURE
+                    code
                 })
             }
             Err(code) => code,
         }
     }
 
-    fn obey(self, reading: Reading) -> Result<ExitCode, Error> {
+    fn obey(self, reading: Reading) -> Result<ExitCode, Failure> {
         for (name, text) in reading.line.settings() {
-            self.set_by_text(name, text)?;
+            self.set_by_text(name, text).map_err(Failure::Line)?;
         }
         let teller = reading.teller;
         match &reading.line.command {
@@ -85,7 +107,7 @@ impl Job {
         }
     }
 
-    fn run_line(self, line: &RunLine, reading: &Reading) -> Result<ExitCode, Error> {
+    fn run_line(self, line: &RunLine, reading: &Reading) -> Result<ExitCode, Failure> {
         if line.print_config {
             return print(&reading.print_config(&self));
         }
@@ -97,9 +119,9 @@ impl Job {
         if let Some(share) = line.max_bad {
             job = job.max_bad(share);
         }
-        bind::feed(&mut job, &line.feed)?;
-        bind::direct(&mut job, &line.output)?;
-        bind::pace(&mut job, &line.pace)?;
+        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
+        bind::direct(&mut job, &line.output).map_err(Failure::Line)?;
+        bind::pace(&mut job, &line.pace).map_err(Failure::Line)?;
         if line.log == Level::Debug {
             teller.note(tell::makeup_of(&job, line.mode.mode));
         }
@@ -117,7 +139,7 @@ impl Job {
         })
     }
 
-    fn explain_line(&self, line: &ExplainLine, teller: Teller) -> Result<ExitCode, Error> {
+    fn explain_line(&self, line: &ExplainLine, teller: Teller) -> Result<ExitCode, Failure> {
         let graph = match (self.explain(), self.outline(), line.format) {
             (Err(error), Some(outline), GraphFormat::Text) => {
                 teller.note(format!("{error}"));
@@ -134,18 +156,18 @@ impl Job {
         })
     }
 
-    fn compare_line(self, line: &CompareLine, teller: Teller) -> Result<ExitCode, Error> {
+    fn compare_line(self, line: &CompareLine, teller: Teller) -> Result<ExitCode, Failure> {
         let race = Race {
             modes: line.modes.0.clone(),
             runs: line.runs,
             rates: line.rate.0.clone(),
         };
         let mut job = self.with_work(&line.work);
-        bind::feed(&mut job, &line.feed)?;
+        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
         let mut progress = teller.progress();
         if let Some(records) = line.spool {
             progress.tell("keeping the records of inputs that give them only once");
-            bind::spool(&mut job, records)?;
+            bind::spool(&mut job, records).map_err(Failure::Line)?;
         }
         let comparison = race.run(&mut job, &mut |text| progress.tell(text))?;
         drop(progress);
@@ -158,13 +180,14 @@ impl Job {
         Ok(teller.verdict(&comparison))
     }
 
-    fn inspect_line(self, line: &InspectLine, teller: Teller) -> Result<ExitCode, Error> {
+    fn inspect_line(self, line: &InspectLine, teller: Teller) -> Result<ExitCode, Failure> {
         let spec = self.explain()?;
         let inspection = Inspection::new(&spec, &line.port, line.format, line.rows);
-        let inspection = Arc::new(inspection.map_err(Error::Plan)?);
+        let inspection =
+            Arc::new(inspection.map_err(|problem| Failure::Line(Error::Plan(problem)))?);
         let mut job = self.with_work(&line.work);
-        bind::feed(&mut job, &line.feed)?;
-        bind::pace(&mut job, &line.pace)?;
+        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
+        bind::pace(&mut job, &line.pace).map_err(Failure::Line)?;
         let job = job.tapped(inspection)?;
         let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
@@ -203,7 +226,7 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
             progress.tell(&tell::progress_of(&tell::Status {
                 counts: handle.counts(),
                 bytes: handle.bytes_read(),
-                watermark: handle.watermark(),
+                slowest: handle.slowest(),
                 elapsed: started.elapsed(),
             }));
         }
@@ -213,14 +236,14 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
 }
 
 /// Prints the result of a command. That nobody reads it is no failure.
-fn print(text: &str) -> Result<ExitCode, Error> {
+fn print(text: &str) -> Result<ExitCode, Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Engine(
-            Problem::new("cannot write to stdout").because(error),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Job(
+            Error::Engine(Problem::new("cannot write to stdout").because(error)),
         )),
         _ => Ok(ExitCode::SUCCESS),
     }

@@ -5,15 +5,13 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+use super::WRONG_LINE;
 use super::config::{self, Config, Early};
 use super::help;
 use super::line::{Command, Level, Line, RunLine, pipeline_in_help, refuse_misplaced};
 use super::tell::Teller;
 use crate::error::Error;
 use crate::job::Job;
-
-/// The exit code of a wrong command line.
-const WRONG_LINE: u8 = 2;
 
 /// A command line, with what the environment and the file of `--config` add to it.
 pub(super) struct Reading {

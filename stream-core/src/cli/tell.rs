@@ -14,7 +14,7 @@ use super::line::Color;
 use crate::engine::Mode;
 use crate::error::Error;
 use crate::job::{Counts, Job, Lost, Report};
-use crate::time::EventTime;
+use crate::observe::Slowest;
 
 /// Stderr, as this run uses it.
 #[derive(Clone, Copy)]
@@ -200,7 +200,7 @@ pub(super) struct Status {
     pub(super) counts: Counts,
     /// Of files and the like.
     pub(super) bytes: Option<u64>,
-    pub(super) watermark: Option<EventTime>,
+    pub(super) slowest: Option<Slowest>,
     pub(super) elapsed: Duration,
 }
 
@@ -209,14 +209,14 @@ pub(super) fn progress_of(status: &Status) -> String {
     let Status {
         counts,
         bytes,
-        watermark,
+        slowest,
         elapsed,
     } = status;
     let read: u64 = counts.read.values().sum();
     let written: u64 = counts.written.values().sum();
     let per_second = read as f64 / elapsed.as_secs_f64().max(1e-9);
     let bytes = bytes.map_or(String::new(), |bytes| format!(", {}", in_bytes(bytes)));
-    let watermark = watermark.map_or(String::new(), |time| format!("  watermark {time}"));
+    let watermark = slowest.as_ref().map_or(String::new(), watermark_of);
     format!(
         "{:.0} s  read {}{bytes} ({}/s)  written {}  late {}  bad {}  windows open {}{watermark}",
         elapsed.as_secs_f64(),
@@ -227,6 +227,20 @@ pub(super) fn progress_of(status: &Status) -> String {
         grouped(counts.bad),
         grouped(counts.open),
     )
+}
+
+/// How far event time has come, and who holds it there.
+fn watermark_of(slowest: &Slowest) -> String {
+    let Slowest {
+        time,
+        port,
+        partition,
+        ..
+    } = slowest;
+    match time {
+        Some(time) => format!("  watermark {time} of {port}/{partition}"),
+        None => format!("  no watermark yet: nothing of {port}/{partition}"),
+    }
 }
 
 /// A number of bytes in its unit.
@@ -242,6 +256,7 @@ fn in_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::EventTime;
 
     #[test]
     fn progress_fits_one_line() {
@@ -257,11 +272,17 @@ mod tests {
             "2 s  read 31,106 (15,553/s)  written 12  late 0  bad 0  windows open 7"
         );
         status.bytes = Some(5 << 19);
-        status.watermark = Some(EventTime::secs(86_400));
+        status.slowest = Some(Slowest {
+            time: Some(EventTime::secs(86_400)),
+            port: "clicks".to_owned(),
+            partition: "2.csv".to_owned(),
+        });
         assert_eq!(
             progress_of(&status),
             "2 s  read 31,106, 2.5 MiB (15,553/s)  written 12  late 0  bad 0  windows open 7  \
-             watermark 1970-01-02T00:00:00Z"
+             watermark 1970-01-02T00:00:00Z of clicks/2.csv"
         );
+        status.slowest.as_mut().unwrap().time = None;
+        assert!(progress_of(&status).ends_with("  no watermark yet: nothing of clicks/2.csv"));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
 use crate::error::{Error, Problem};
+use crate::io::{Watch, Wish};
 
 /// What a job's workers and whoever started it tell each other about its end.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +57,20 @@ impl Abort {
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let _ = self.0.wish.compare_exchange(GO_ON, wish, done, failed);
         self.wake();
+    }
+
+    /// What tells a writer how the job stands.
+    pub(crate) fn watch(&self) -> Watch {
+        let abort = self.clone();
+        Watch::new(move || {
+            if abort.is_failed() {
+                Wish::Abandon
+            } else if abort.is_stopping() || abort.is_draining() {
+                Wish::Stop
+            } else {
+                Wish::GoOn
+            }
+        })
     }
 
     /// Notes that a partition was left before its end, because of a stop or a drain.

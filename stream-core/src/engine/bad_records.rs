@@ -75,12 +75,15 @@ impl BadRecordPolicy {
             BadRecords::Fail => Action::Fail,
             BadRecords::Skip => Action::Skip,
             BadRecords::DeadLetter(sink) => match sink.open(Slot::new(local.index, local.peers)) {
-                Ok(writer) => Action::Write(Box::new(Letters {
-                    writer,
-                    waiting: Vec::new(),
-                    participant: local.checkpoints.join(),
-                    slot: local.index,
-                })),
+                Ok(mut writer) => {
+                    writer.watch(local.abort.watch());
+                    Action::Write(Box::new(Letters {
+                        writer,
+                        waiting: Vec::new(),
+                        participant: local.checkpoints.join(),
+                        slot: local.index,
+                    }))
+                }
                 Err(problem) => {
                     local.abort.fail_sink(&dead_letters_of(port), problem);
                     Action::Skip
@@ -95,6 +98,11 @@ impl BadRecordPolicy {
             count: local.counter(port, "bad"),
             examples: local.counters.examples(port, "bad"),
         }
+    }
+
+    /// The port that the source is bound to.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
     }
 
     /// The name of a partition.

@@ -18,10 +18,10 @@ use super::lane::{Lane, Progress};
 use super::tap::Tap;
 use super::timing::Timing;
 use crate::error::BadRecord;
-use crate::observe::{Counter, Counters, Watermarks};
+use crate::observe::{Counter, Counters, Slowest, Watermarks};
 use crate::state::checkpoint::{Boundary, Checkpoints};
 use crate::time::epoch::FOREVER;
-use crate::time::{Clock, EventTime, Leap};
+use crate::time::{Clock, Leap};
 
 /// What the workers of a job share.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub(crate) struct Local {
     /// Whether there are any since the policies were last flushed.
     has_bad_records: Cell<bool>,
     /// By the node and the partition that a lane begins at: its progress in event time.
-    progress: RefCell<BTreeMap<u32, Vec<Progress>>>,
+    progress: RefCell<BTreeMap<u32, Vec<Option<Progress>>>>,
     /// The frontier of each sink.
     frontiers: RefCell<Vec<Rc<Cell<u64>>>>,
     closers: RefCell<Vec<Closer>>,
@@ -123,9 +123,9 @@ impl Local {
         let lanes = known.entry(lane.origin).or_default();
         let partition = lane.partition as usize;
         if partition >= lanes.len() {
-            lanes.resize(partition + 1, Progress::Open);
+            lanes.resize(partition + 1, None);
         }
-        lanes[partition] = lanes[partition].max(progress);
+        lanes[partition] = lanes[partition].max(Some(progress));
     }
 
     /// The progress of a lane in event time.
@@ -133,21 +133,28 @@ impl Local {
         let known = self.progress.borrow();
         let lanes = known.get(&lane.origin);
         let progress = lanes.and_then(|lanes| lanes.get(lane.partition as usize));
-        progress.copied().unwrap_or(Progress::Open)
+        progress.copied().flatten().unwrap_or(Progress::Open)
     }
 
-    /// The least event time that a lane of this worker has come to, of those that have come anywhere
-    /// and have not ended.
-    pub(crate) fn least_event_time(&self) -> Option<EventTime> {
-        let known = self.progress.borrow();
-        let times = known
-            .values()
-            .flatten()
-            .filter_map(|progress| match progress {
-                Progress::At(time) => Some(*time),
-                Progress::Open | Progress::End => None,
-            });
-        times.min()
+    /// The lane of this worker that has come least far in event time, of those that have not ended.
+    pub(crate) fn slowest(&self) -> Option<Slowest> {
+        let (known, policies) = (self.progress.borrow(), self.policies.borrow());
+        let lanes = known.iter().flat_map(|(origin, lanes)| {
+            let lanes = lanes.iter().enumerate();
+            lanes.filter_map(|(partition, progress)| Some(((*progress)?, *origin, partition)))
+        });
+        let (progress, origin, partition) = lanes.min()?;
+        let time = match progress {
+            Progress::Open => None,
+            Progress::At(time) => Some(time),
+            Progress::End => return None,
+        };
+        let policy = policies.get(&origin)?;
+        Some(Slowest {
+            time,
+            port: policy.port().to_owned(),
+            partition: policy.place(partition),
+        })
     }
 
     /// Adds a sink: where it keeps its frontier, and how its writer is closed.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use super::lock;
-use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
+use super::sink::{Commit, Sink, SinkInfo, Slot, Watch, Wish, Writer};
 use super::source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
 };
@@ -126,6 +128,10 @@ impl<T> Reader<T> for ChannelReader<T> {
 /// Records are seen before the job has succeeded. The receiver ends with the job; dropping it ends
 /// the job.
 ///
+/// **Waiting for a job before its receiver is read waits forever**, once the channel is full: `run`
+/// and [`Handle::wait`](crate::run::Handle::wait) return when the rows are written. A job that is asked to
+/// stop waits on for a reader that takes rows, and fails when none is taken for five seconds.
+///
 /// ```
 /// use stream_core::io::{Sink, Slot, to_channel};
 ///
@@ -161,7 +167,10 @@ impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
 
     fn open(&self, _: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         match &*lock(&self.0) {
-            Some(sender) => Ok(Box::new(ChannelWriter(sender.clone()))),
+            Some(sender) => Ok(Box::new(ChannelWriter {
+                sender: sender.clone(),
+                job: None,
+            })),
             None => Err(Problem::new("the channel has been written by a job before")
                 .hint("make a channel for each run")),
         }
@@ -179,15 +188,69 @@ impl<T: Send + 'static> Sink<T> for ChannelSink<T> {
     }
 }
 
-struct ChannelWriter<T>(SyncSender<T>);
+struct ChannelWriter<T> {
+    sender: SyncSender<T>,
+    /// What tells how the job stands; nothing where there is none.
+    job: Option<Watch>,
+}
+
+/// How often a writer whose channel is full gives up its core before it sleeps, for a reader that is
+/// as fast as it.
+const YIELDS: u32 = 100;
+/// How long it sleeps first between two looks, a little longer each time, and at most.
+const NAP: Duration = Duration::from_micros(20);
+const NAP_MAX: Duration = Duration::from_millis(1);
+/// How long it waits for a reader that takes nothing, once the job is to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl<T> ChannelWriter<T> {
+    /// Sends a record; waits while the channel is full, but not for a reader that a job which is to
+    /// end has lost.
+    fn send(&self, mut record: T) -> Result<(), Problem> {
+        let closed = || Problem::closed("the receiver of the channel has been dropped");
+        let Some(job) = &self.job else {
+            return self.sender.send(record).map_err(|_| closed());
+        };
+        let (mut looks, mut waited) = (0, Duration::ZERO);
+        loop {
+            record = match self.sender.try_send(record) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(closed()),
+                Err(TrySendError::Full(record)) => record,
+            };
+            match job.wish() {
+                Wish::Abandon => return Err(Problem::new("the job has failed")),
+                Wish::Stop if waited >= PATIENCE => return Err(never_taken()),
+                Wish::Stop | Wish::GoOn if looks < YIELDS => thread::yield_now(),
+                wish => {
+                    let nap = NAP_MAX.min(NAP.saturating_mul(looks - YIELDS));
+                    thread::sleep(nap);
+                    if wish == Wish::Stop {
+                        waited += nap;
+                    }
+                }
+            }
+            looks = looks.saturating_add(1);
+        }
+    }
+}
+
+#[cold]
+fn never_taken() -> Problem {
+    Problem::new("nobody takes the rows out of the channel")
+        .detail(format!(
+            "it is full, and its receiver has taken none for {PATIENCE:?} since the job was asked to stop"
+        ))
+        .hint("read the receiver to its end before `wait`, or on another thread; or drop it")
+}
 
 impl<T> Writer<T> for ChannelWriter<T> {
+    fn watch(&mut self, job: Watch) {
+        self.job = Some(job);
+    }
+
     fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
-        let closed = |_| Problem::closed("the receiver of the channel has been dropped");
-        records
-            .drain(..)
-            .try_for_each(|record| self.0.send(record))
-            .map_err(closed)
+        records.drain(..).try_for_each(|record| self.send(record))
     }
 }
 

@@ -37,7 +37,7 @@ pub use memory::{Partitions, partitions, vec};
 pub use pace::{Rate, Replay};
 pub use place::Place;
 pub use revise::{At, Revised, Revision, Spoolable, at, spoolable};
-pub use sink::{Commit, Sink, SinkInfo, Slot, Staged, Writer};
+pub use sink::{Commit, Sink, SinkInfo, Slot, Staged, Watch, Wish, Writer};
 pub(crate) use source::Planned;
 pub use source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,

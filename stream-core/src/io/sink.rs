@@ -70,7 +70,9 @@ pub struct SinkInfo {
     message = "`{Self}` is no sink of `{T}`",
     label = "the output is written as rows of type `{T}`",
     note = "a stream is written as its records, a table as `Entry<key, value>`, changes as \
-            `Change<key, value>`"
+            `Change<key, value>`",
+    note = "files are written by `files::to_csv` and `files::to_json_lines`; `files::csv` and \
+            `files::json_lines` read them"
 )]
 pub trait Sink<T>: Send + Sync + 'static {
     /// Says what this sink is.
@@ -181,8 +183,45 @@ impl Commit {
     }
 }
 
+/// What is wished of a job's end, for a writer that waits for its reader.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct Watch(Arc<dyn Fn() -> Wish + Send + Sync>);
+
+/// What a [`Watch`] tells.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// The job goes on.
+    GoOn,
+    /// It is to stop when what was read is written.
+    Stop,
+    /// It has failed: nothing that is written will count.
+    Abandon,
+}
+
+impl Watch {
+    pub(crate) fn new(wish: impl Fn() -> Wish + Send + Sync + 'static) -> Self {
+        Watch(Arc::new(wish))
+    }
+
+    pub(crate) fn wish(&self) -> Wish {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Watch({:?})", self.wish())
+    }
+}
+
 /// Writes the records of one slot.
 pub trait Writer<T> {
+    /// Gives the writer what tells how the job stands. Called once, before anything else, by jobs.
+    #[doc(hidden)]
+    fn watch(&mut self, _job: Watch) {}
+
     /// Takes all records out of the vector. The vector's allocation stays with the caller.
     ///
     /// # Errors

@@ -135,7 +135,9 @@ pub struct SourceInfo {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of `{T}`",
     label = "the input carries records of type `{T}`",
-    note = "a source says the type of its records where it is made, or where its codec is"
+    note = "a source says the type of its records where it is made, or where its codec is",
+    note = "files are read by `files::csv` and `files::json_lines`; `files::to_csv` and \
+            `files::to_json_lines` write them"
 )]
 pub trait Source<T>: Send + Sync + 'static {
     /// Says what this source is.
@@ -244,6 +246,8 @@ impl fmt::Debug for Waker {
 pub struct Chunk<T> {
     pub(crate) records: Vec<((), T)>,
     pub(crate) bad: Vec<BadRecord>,
+    /// What is to be told of fields that the input does not have.
+    pub(crate) absent: Vec<String>,
     /// When the records of the last read were planned to come, where their source has a plan.
     pub(crate) planned: Option<Planned>,
     /// How many bytes are enough.
@@ -267,6 +271,7 @@ impl<T> Default for Chunk<T> {
         Chunk {
             records: Vec::new(),
             bad: Vec::new(),
+            absent: Vec::new(),
             bytes: 0,
             enough: u64::MAX,
             planned: None,
@@ -337,6 +342,7 @@ impl<T> Chunk<T> {
     pub fn clear(&mut self) {
         self.records.clear();
         self.bad.clear();
+        self.absent.clear();
         self.bytes = 0;
         self.planned = None;
     }

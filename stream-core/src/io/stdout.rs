@@ -129,9 +129,7 @@ impl<T: Serialize + 'static, F: OutputFormat> Sink<T> for Stdout<F> {
     /// rows, which takes more than a row that can be printed; a table is for people alone.
     fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
         match (revision, self.layout) {
-            (Revision::Path(path), JsonLines::NAME) => {
-                Some(Ok(Arc::new(files::to_json_lines(path))))
-            }
+            (Revision::Path(path), JsonLines::NAME) => files::to_json_lines(path).revised(revision),
             _ => None,
         }
     }

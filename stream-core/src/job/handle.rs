@@ -12,15 +12,13 @@ use super::warnings;
 use super::worker::Team;
 use crate::engine::abort::Abort;
 use crate::error::{Error, Problem};
-#[cfg(feature = "cli")]
-use crate::time::EventTime;
+use crate::observe::Slowest;
 use crate::time::epoch::FOREVER;
 
 /// A job that runs.
 ///
-/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, so
-/// a sink that is waiting for its reader must be let go on first: drop the receiver of a
-/// [`to_channel`](crate::io::to_channel) before the handle.
+/// Dropping it ends the job as a failure would: no sink is committed. That waits for the workers, though
+/// not for the reader of a [`to_channel`](crate::io::to_channel) that is full.
 #[must_use = "dropping the handle ends the job"]
 pub struct Handle {
     running: Option<Running>,
@@ -115,10 +113,38 @@ impl Handle {
             .reduce(u64::wrapping_add)
     }
 
-    /// What no record on time will be older than, of the lanes that have come anywhere; known a
-    /// moment after it was first asked for.
-    #[cfg(feature = "cli")]
-    pub(crate) fn watermark(&self) -> Option<EventTime> {
+    /// The partition that windows wait for: of those that have not ended, the one that has come least
+    /// far in event time, or has given no record yet. Known a moment after it was first asked for, and
+    /// then some tenths of a second old; `None` where nothing has an event time.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    /// use stream_core::io;
+    ///
+    /// #[pipeline]
+    /// fn counts(here: Stream<i64>, there: Stream<i64>) -> (Timed<Windowed<(), u64>>, Stream<i64>) {
+    ///     let both = here.union(there);
+    ///     let (timed, late) = both.event_time(|second| EventTime::secs(*second), Lateness::secs(0));
+    ///     let counts = timed.key_by(|_| ()).tumbling(Size::secs(60)).count();
+    ///     (counts, late)
+    /// }
+    ///
+    /// let (here, source) = io::channel(8);
+    /// let (_silent, there) = io::channel(8);
+    /// let job = counts::job().here(source).there(there).counts(io::discard()).late(io::discard());
+    /// let running = job.start(Mode::PerRecord)?;
+    /// here.send(1_700_000_000)?;
+    /// let slowest = loop {
+    ///     match running.slowest() {
+    ///         Some(slowest) if slowest.port == "there" => break slowest,
+    ///         _ => std::thread::yield_now(),
+    ///     }
+    /// };
+    /// assert_eq!(slowest.time, None);
+    /// # running.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn slowest(&self) -> Option<Slowest> {
         self.running().team.shared.watermarks.least()
     }
 
@@ -132,6 +158,10 @@ impl Handle {
     }
 
     /// Waits for the end.
+    ///
+    /// A job that writes to a [`to_channel`](crate::io::to_channel) ends when its rows have been taken: read
+    /// the receiver to its end first, or on another thread. [`stop`](Stop::stop) ends one that nobody reads,
+    /// with an error.
     ///
     /// # Errors
     /// As [`Job::run`](super::Job::run).

@@ -37,7 +37,7 @@ use crate::state::checkpoint::Checkpoints;
 use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
-const WORKERS_MAX: usize = 256;
+pub(crate) const WORKERS_MAX: usize = 256;
 
 /// A pipeline with its sources and sinks, ready to run in any mode.
 ///
@@ -436,7 +436,8 @@ impl Job {
         self.plan().map(|plan| plan.spec)
     }
 
-    /// Runs the job to its end.
+    /// Runs the job to its end. One that writes to a [`to_channel`](crate::io::to_channel) needs a reader
+    /// on another thread: it waits while the channel is full.
     ///
     /// # Errors
     /// When the job is put together wrongly, or what it reads, computes or writes fails. Then no

@@ -73,7 +73,7 @@ pub struct Report {
     /// How many slices were in flight at most.
     pub slices_in_flight_max: usize,
     /// What its answer leaves out: late and bad records that are more than one in a hundred, or than
-    /// the job's limits, and those that were overtaken.
+    /// the job's limits, those that were overtaken, and fields that the input does not have.
     pub warnings: Vec<Warning>,
     /// The state at the end, of a job that was stopped and had no limit: another job can start from
     /// it.

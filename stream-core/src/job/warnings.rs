@@ -32,6 +32,9 @@ pub enum Lost {
     Bad,
     /// They came after their window had been emitted.
     Overtaken,
+    /// They are there, but without a value for a field that may be missing: no column, or no name in
+    /// JSON, is the field's.
+    Absent,
 }
 
 /// A part of a job's input that its answer leaves out.
@@ -47,9 +50,10 @@ pub struct Warning {
     pub stage: String,
     /// The input ports that they come from.
     pub ports: Vec<String>,
-    /// How many they are.
+    /// How many they are; of absent fields, how many files have one of them not.
     pub count: u64,
-    /// How many records came there: to the stage, or for overtaken ones to the ports.
+    /// How many records came there: to the stage, or for overtaken ones to the ports, or of which
+    /// fields are absent.
     pub total: u64,
     /// The first of them, as far as they are known; three at most.
     pub examples: Vec<String>,
@@ -80,7 +84,8 @@ pub(super) fn of(team: &Team) -> Vec<Warning> {
             }
             ("input", Some(port)) => {
                 let bad = find(counters, port, Lost::Bad, read(port), limits.bad, &ports);
-                found.extend(bad.map(|warning| Warning {
+                let absent = absent(counters, port, read(port));
+                found.extend(bad.into_iter().chain(absent).map(|warning| Warning {
                     stage: id.to_owned(),
                     ..warning
                 }));
@@ -110,7 +115,7 @@ fn find(
     let limit = limit.filter(is_over);
     let from = match lost {
         Lost::Late | Lost::Bad => Share::percent(TOLD_FROM),
-        Lost::Overtaken => Share::NONE,
+        Lost::Overtaken | Lost::Absent => Share::NONE,
     };
     (limit.is_some() || is_over(&from)).then(|| Warning {
         lost,
@@ -120,6 +125,22 @@ fn find(
         total,
         examples: counters.examples_of(place, name),
         limit,
+        lateness: None,
+    })
+}
+
+/// Looks whether fields of the records of a port were missing.
+fn absent(counters: &Counters, port: &str, total: u64) -> Option<Warning> {
+    let lost = Lost::Absent;
+    let count = counters.of(port, lost.counter());
+    (count > 0).then(|| Warning {
+        lost,
+        stage: port.to_owned(),
+        ports: vec![port.to_owned()],
+        count,
+        total,
+        examples: counters.examples_of(port, lost.counter()),
+        limit: None,
         lateness: None,
     })
 }
@@ -165,6 +186,7 @@ impl Lost {
             Lost::Late => "late",
             Lost::Bad => "bad",
             Lost::Overtaken => "overtaken",
+            Lost::Absent => "absent",
         }
     }
 }
@@ -180,6 +202,7 @@ impl fmt::Display for Warning {
                 write!(f, "{what}: {count} of {total} records were late")?;
             }
             Lost::Bad => write!(f, "{count} of {total} records of {ports} were bad")?,
+            Lost::Absent => write!(f, "{ports} has no value for a field of its records")?,
             Lost::Overtaken => {
                 let stage = &self.stage;
                 let what = format!("{count} of {total} records of {ports} count nowhere");
@@ -193,13 +216,22 @@ impl fmt::Display for Warning {
             write!(f, ", and {limit} is the limit")?;
         }
         if !self.examples.is_empty() {
-            write!(f, " ({})", self.examples.join("; "))?;
+            let more = self.count.saturating_sub(self.examples.len() as u64);
+            let more = match self.lost {
+                Lost::Absent if more > 0 => format!("; and {more} more"),
+                _ => String::new(),
+            };
+            write!(f, " ({}{more})", self.examples.join("; "))?;
         }
         match (&self.lateness, self.lost) {
             (Some((lateness, enough)), _) => write!(
                 f,
                 ". Sort it, raise the lateness ({lateness}; {enough} would do), or read it with \
                  `Lateness::unbounded()`"
+            ),
+            (None, Lost::Absent) => write!(
+                f,
+                ". It is `None`: where another name is meant, `#[serde(rename = \"…\")]` names the field so"
             ),
             (None, Lost::Overtaken) => write!(f, ". `fold_with_overtaken` hands them over"),
             _ => write!(

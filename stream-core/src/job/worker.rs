@@ -117,8 +117,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
         team.shared.epochs.tick(now, acknowledged);
         if team.shared.watermarks.is_asked() && now >= tell_at {
             tell_at = now + TELL_EVERY;
-            let least = local.least_event_time();
-            team.shared.watermarks.tell(local.index, least);
+            team.shared.watermarks.tell(local.index, local.slowest());
         }
 
         let moved = Moved {

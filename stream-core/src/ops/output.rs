@@ -233,7 +233,10 @@ impl<S: Stamp, T: 'static> PortWriter<S, T> {
             abort: local.abort.clone(),
         };
         match sink.open(Slot::new(local.index, local.peers)) {
-            Ok(opened) => writer.writer = Some(opened),
+            Ok(mut opened) => {
+                opened.watch(local.abort.watch());
+                writer.writer = Some(opened);
+            }
             Err(problem) => writer.fail(problem),
         }
         writer

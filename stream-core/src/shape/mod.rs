@@ -17,6 +17,8 @@
 #[cfg(feature = "files")]
 mod columns;
 mod form;
+#[cfg(feature = "files")]
+mod optional;
 mod place;
 mod tracer;
 
@@ -29,6 +31,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "files")]
 pub(crate) use self::columns::{Columns, Names, columns_of};
+#[cfg(feature = "files")]
+pub(crate) use self::optional::FieldNames;
 use self::tracer::Tracer;
 
 /// What is known of how a type is written.

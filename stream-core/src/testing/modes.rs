@@ -370,8 +370,9 @@ fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2], spec: &Gra
             .map(|node| format!("  {} is {}", node.id, node.class))
             .collect();
         panic!(
-            "seed {seed}: output {index} differs (STREAM_SEED={seed} tries it again)\n\
+            "seed {seed}: {} differs (STREAM_SEED={seed} tries it again)\n\
              only in {}:\n{}only in {}:\n{}{}{}",
+            named(spec, index),
             names[0],
             only(left, right),
             names[1],
@@ -383,6 +384,29 @@ fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2], spec: &Gra
             },
             conditional.join("\n"),
         );
+    }
+}
+
+/// What an output is called: a function's outputs have no names, but the stages that give them do,
+/// and stand in the bindings that it returns.
+fn named(spec: &GraphSpec, index: usize) -> String {
+    let outputs = spec.nodes.iter().filter(|node| node.kind == "output");
+    let given = outputs.filter_map(|node| node.inputs.first()).nth(index);
+    let Some(mut given) = given else {
+        return format!("output {index}");
+    };
+    while let ("final_content", [table]) = (
+        spec.nodes[given.node].kind.as_str(),
+        &spec.nodes[given.node].inputs[..],
+    ) {
+        given = table;
+    }
+    let stage = &spec.nodes[given.node];
+    let id = &stage.id;
+    match (stage.kind.as_str(), given.port) {
+        ("event_time", 1) => format!("the output of late records of `{id}`"),
+        ("split", port) => format!("the output of `{id}`, part {}", port + 1),
+        _ => format!("the output of `{id}`"),
     }
 }
 

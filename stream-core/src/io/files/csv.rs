@@ -11,15 +11,22 @@ use csv::{ByteRecord, DeserializeError, DeserializeErrorKind, ErrorKind};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
-use super::decode::{InputFormat, Rows, column, missing_field};
+use super::absent;
+use super::decode::{InputFormat, Rows, missing_field};
 use super::fields::Header;
 use super::input::Cutter;
-use super::quotes::{Mark, Quotes};
+use super::piece::{Lines, Piece, is_line_end, place};
+use super::quotes::Quotes;
 use super::row::Row;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::Chunk;
-use crate::shape::{Columns, columns_of};
+use crate::shape::{Columns, FieldNames, columns_of};
+
+/// What usually stands for no value, in small letters.
+const NO_VALUES: [&str; 13] = [
+    "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing", "unknown",
+];
 
 /// The format CSV, and its settings.
 #[derive(Clone, Debug)]
@@ -68,6 +75,8 @@ impl InputFormat for Csv {
             place: 0..0,
             row: Row::new(self.delimiter),
             header: None,
+            fields: None,
+            absent: Vec::new(),
             width: None,
             lines: Lines::default(),
             records: PhantomData,
@@ -84,6 +93,10 @@ pub struct CsvRows<T> {
     place: Range<usize>,
     row: Row,
     header: Option<Header>,
+    /// The fields of `T`, once there has been a header.
+    fields: Option<Option<FieldNames>>,
+    /// Those that this file does not have, as long as it has shown no row.
+    absent: Vec<String>,
     /// How many fields a row of this file has: as many as its first one.
     width: Option<usize>,
     lines: Lines,
@@ -107,6 +120,7 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
         self.place = 0..0;
         self.row = Row::new(self.format.delimiter);
         self.header = None;
+        self.absent.clear();
         self.width = None;
         self.lines = Lines::default();
     }
@@ -125,7 +139,9 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
             if !self.format.header || self.header.is_some() {
                 return Ok(true);
             }
-            self.header = Some(Header::new(self.copy()));
+            let names = self.copy();
+            self.look_for_fields(&names)?;
+            self.header = Some(Header::new(names));
         }
         let end = self.piece.bytes().len();
         self.place = end..end;
@@ -152,6 +168,12 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
     fn bytes(&self) -> u64 {
         self.place.end as u64
     }
+
+    fn tell(&mut self, into: &mut Chunk<T>) {
+        if !self.absent.is_empty() && !into.is_empty() {
+            into.absent.append(&mut self.absent);
+        }
+    }
 }
 
 impl<T: DeserializeOwned> CsvRows<T> {
@@ -172,6 +194,18 @@ impl<T: DeserializeOwned> CsvRows<T> {
         self.row.copy(self.bytes_of_row())
     }
 
+    /// Finds out which fields of a `T` the header does not have, though they may be missing.
+    fn look_for_fields(&mut self, names: &ByteRecord) -> Result<(), Problem> {
+        let fields = self.fields.get_or_insert_with(FieldNames::of::<T>);
+        if let Some(fields) = fields {
+            let names = names
+                .iter()
+                .map(|name| String::from_utf8_lossy(name).into());
+            self.absent = absent::in_header(&self.file, fields, &names.collect::<Vec<String>>())?;
+        }
+        Ok(())
+    }
+
     fn names(&self) -> Option<&ByteRecord> {
         self.header.as_ref().map(|header| &header.names)
     }
@@ -186,28 +220,104 @@ impl<T: DeserializeOwned> CsvRows<T> {
             false => self.without_nulls(&row),
         };
         match row.deserialize(self.names()) {
-            Ok(record) => into.push(record),
+            Ok(record) => match self.endless(&row) {
+                None => into.push(record),
+                Some(index) => into.push_bad(self.no_number(&row, index)),
+            },
             Err(error) => into.push_bad(self.explain(&row, error)?),
         }
         Ok(())
     }
 
+    /// The first field of numbers that holds `nan`, `inf` or the like, which Rust takes for numbers. One
+    /// that is no field of numbers takes another text, too.
+    fn endless(&self, row: &ByteRecord) -> Option<usize> {
+        let is_endless = |cell: &[u8]| str::from_utf8(cell).is_ok_and(is_endless);
+        let is_of_numbers = |index: &usize| {
+            let cells = row.iter().enumerate();
+            let other = cells.map(|(at, cell)| if at == *index { b"?" } else { cell });
+            let read = other.collect::<ByteRecord>().deserialize::<T>(self.names());
+            match read.err().map(csv::Error::into_kind) {
+                Some(ErrorKind::Deserialize { err, .. }) => match err.kind() {
+                    DeserializeErrorKind::ParseFloat(_) => true,
+                    // What is flattened is read as text first.
+                    other => other
+                        .to_string()
+                        .starts_with("invalid type: string \"?\", expected f"),
+                },
+                _ => false,
+            }
+        };
+        let cells = row.iter().enumerate();
+        let found = cells.filter(|(_, cell)| is_endless(cell));
+        let mut found = found.map(|(index, _)| index);
+        found.find(is_of_numbers)
+    }
+
+    #[cold]
+    fn no_number(&mut self, row: &ByteRecord, index: usize) -> BadRecord {
+        let found = BadRecord::excerpt(&row[index]);
+        let reason = format!("expected a finite number, found `{found}`");
+        self.bad_at(row, index, reason)
+    }
+
+    /// A bad record, of which one field is to blame.
+    fn bad_at(&mut self, row: &ByteRecord, index: usize, reason: String) -> BadRecord {
+        let name = self.names().and_then(|names| names.get(index));
+        let field = name.map(|name| String::from_utf8_lossy(name).into());
+        let hint = self.hint(row, index);
+        let bad = self.bad();
+        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
+        BadRecord {
+            line: bad.line + lines_down,
+            column: Some(column),
+            field,
+            reason,
+            hint,
+            ..bad
+        }
+    }
+
+    /// What to do about a text that usually stands for no value.
+    fn hint(&mut self, row: &ByteRecord, index: usize) -> Option<String> {
+        let text = str::from_utf8(row.get(index)?).ok()?;
+        let plain = text.trim().to_lowercase();
+        if !NO_VALUES.contains(&&*plain) && !is_endless(&plain) {
+            return None;
+        }
+        self.nullable.get_or_insert_with(columns_of::<T>);
+        let option = match self.is_optional(index) {
+            true => "",
+            false => " and an `Option` for the field",
+        };
+        Some(format!(
+            "where it stands for no value, say so by `.nulls([{text:?}])` on the source{option}; or \
+             leave such records out by `.skip_bad_records()`"
+        ))
+    }
+
     /// The row with nothing where an optional field holds a text that means nothing: that is what
     /// the `csv` crate takes for none.
     fn without_nulls(&mut self, row: &ByteRecord) -> ByteRecord {
-        let columns = self.nullable.get_or_insert_with(columns_of::<T>);
-        let (names, columns) = (self.header.as_ref().map(|h| &h.names), columns.as_ref());
-        let is_optional = |index: usize| {
-            let name = names.and_then(|names| str::from_utf8(names.get(index)?).ok());
-            columns.is_some_and(|columns| columns.is_optional(name, index))
-        };
+        self.nullable.get_or_insert_with(columns_of::<T>);
         let is_null = |cell: &[u8]| self.format.nulls.iter().any(|null| null.as_bytes() == cell);
         let cells = row.iter().enumerate();
-        let cell = |(index, cell)| match is_null(cell) && is_optional(index) {
+        let cell = |(index, cell)| match is_null(cell) && self.is_optional(index) {
             true => &[],
             false => cell,
         };
         cells.map(cell).collect()
+    }
+
+    /// Whether the field of a column may be nothing, as far as that is known.
+    fn is_optional(&self, index: usize) -> bool {
+        let name = self.names().and_then(|names| names.get(index));
+        let name = name.and_then(|name| str::from_utf8(name).ok());
+        match (name, &self.fields, &self.nullable) {
+            (Some(name), Some(Some(fields)), _) => fields.is_optional(name),
+            (_, _, Some(Some(columns))) => columns.is_optional(name, index),
+            _ => false,
+        }
     }
 
     /// The row's place and text, without what is wrong with it.
@@ -254,25 +364,13 @@ impl<T: DeserializeOwned> CsvRows<T> {
             .field()
             .map(|index| index as usize)
             .or_else(|| self.refused(row, &message));
-        let name = |index| Some(String::from_utf8_lossy(self.names()?.get(index)?).into());
-        let field = index.and_then(name);
         let reason = told(row, &error, index);
-        let bad = self.bad();
-        let Some(index) = index else {
-            return Ok(BadRecord {
-                field,
+        Ok(match index {
+            Some(index) => self.bad_at(row, index, reason),
+            None => BadRecord {
                 reason,
-                ..bad
-            });
-        };
-        let (lines_down, column) = place(self.bytes_of_row(), index, self.format.delimiter);
-        let line = bad.line + lines_down;
-        Ok(BadRecord {
-            line,
-            column: Some(column),
-            field,
-            reason,
-            ..bad
+                ..self.bad()
+            },
         })
     }
 
@@ -312,6 +410,11 @@ impl<T: DeserializeOwned> CsvRows<T> {
     }
 }
 
+/// Whether a text is read as a number, but is none that can be counted with.
+fn is_endless(text: &str) -> bool {
+    text.parse().is_ok_and(|number: f64| !number.is_finite())
+}
+
 /// Tells what was expected, and what was found.
 fn told(row: &ByteRecord, error: &DeserializeError, field: Option<usize>) -> String {
     let value = field.and_then(|index| row.get(index)).unwrap_or_default();
@@ -338,96 +441,6 @@ fn told(row: &ByteRecord, error: &DeserializeError, field: Option<usize>) -> Str
         }
         other => other.to_string(),
     }
-}
-
-/// Whole rows. That they are UTF-8 is checked once and not row by row; where they are not, each of
-/// them may still be.
-enum Piece {
-    Text(String),
-    Mixed(Vec<u8>),
-}
-
-impl Default for Piece {
-    fn default() -> Self {
-        Piece::Text(String::new())
-    }
-}
-
-impl Piece {
-    fn new(rows: Vec<u8>) -> Self {
-        String::from_utf8(rows).map_or_else(|error| Piece::Mixed(error.into_bytes()), Piece::Text)
-    }
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Piece::Text(text) => text.as_bytes(),
-            Piece::Mixed(bytes) => bytes,
-        }
-    }
-
-    /// The row at this place, if it is UTF-8.
-    #[inline]
-    fn text(&self, place: Range<usize>) -> Option<&str> {
-        match self {
-            Piece::Text(text) => text.get(place),
-            Piece::Mixed(bytes) => str::from_utf8(&bytes[place]).ok(),
-        }
-    }
-}
-
-/// Where a field begins in a row: how many lines down, and the column there.
-fn place(row: &[u8], field: usize, delimiter: u8) -> (u64, u64) {
-    let mut quotes = Quotes::new(delimiter);
-    let ends = row
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| quotes.step(**byte) == Mark::FieldEnd);
-    let start = match field {
-        0 => 0,
-        field => ends
-            .map(|(end, _)| end + 1)
-            .nth(field - 1)
-            .unwrap_or(row.len()),
-    };
-    let line = row[..start]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    (
-        count_lines(&row[..start]),
-        column(&row[line..], start - line),
-    )
-}
-
-/// Counts the lines of a file, but only as far as somebody asks.
-#[derive(Default)]
-struct Lines {
-    before: u64,
-    counted: usize,
-}
-
-impl Lines {
-    /// The number of the line at this place of the piece; the file's first is 1.
-    fn at(&mut self, piece: &[u8], place: usize) -> u64 {
-        self.before += count_lines(&piece[self.counted..place]);
-        self.counted = place;
-        self.before + 1
-    }
-
-    fn next_piece(&mut self, piece: &[u8]) {
-        self.at(piece, piece.len());
-        self.counted = 0;
-    }
-}
-
-fn is_line_end(byte: u8) -> bool {
-    matches!(byte, b'\r' | b'\n')
-}
-
-fn count_lines(bytes: &[u8]) -> u64 {
-    let count = |part: &[u8]| part.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
-    bytes.chunks(255).map(|part| u64::from(count(part))).sum()
 }
 
 /// Reads a `T` only to learn whether it fails at one of its fields, or as a whole.

@@ -53,6 +53,9 @@ pub trait Rows<T> {
     /// How many bytes of the piece have been stepped over.
     fn bytes(&self) -> u64;
 
+    /// Says what it has found out that whoever runs the job should know. Asked once a read.
+    fn tell(&mut self, _into: &mut Chunk<T>) {}
+
     /// The file has ended.
     fn end(&mut self) -> Result<(), Problem> {
         Ok(())
@@ -132,6 +135,7 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
             before = now;
         }
         into.add_bytes(self.rows.bytes() - before);
+        self.rows.tell(into);
         Ok(())
     }
 

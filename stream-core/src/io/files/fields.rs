@@ -5,6 +5,9 @@
 //! `csv` crate, which takes it after all or says what is wrong. So this must never take what that
 //! crate refuses, nor differently; it may refuse what that crate takes, and only time is lost.
 //!
+//! `nan` and `inf` are refused, too: where they stand in a field of numbers they are no records, though
+//! the `csv` crate takes them.
+//!
 //! A struct whose fields are named just as the header, in this order, is read without a look at
 //! the names. As exactly as many fields are asked for as the header has, each name would have led
 //! to the same place; where an alias is among the names, fewer are, and the row is refused. Every
@@ -147,6 +150,12 @@ impl de::Error for Refused {
     }
 }
 
+/// Leaves a number that is none to whoever tells whether it stands in a field of numbers.
+#[inline]
+fn finite<N: Copy>(number: N, is_finite: impl Fn(N) -> bool) -> Result<N, Refused> {
+    is_finite(number).then_some(number).ok_or(Refused)
+}
+
 macro_rules! whole_numbers {
     ($($method:ident $visit:ident $number:ty),*) => {$(
         #[inline]
@@ -177,8 +186,8 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
             visitor.visit_u128(number)
         } else if let Ok(number) = field.parse() {
             visitor.visit_i128(number)
-        } else if let Ok(number) = field.parse() {
-            visitor.visit_f64(number)
+        } else if let Ok(number) = field.parse::<f64>() {
+            visitor.visit_f64(finite(number, f64::is_finite)?)
         } else {
             visitor.visit_str(field)
         }
@@ -198,11 +207,11 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_f32(self.parse()?)
+        visitor.visit_f32(finite(self.parse()?, f32::is_finite)?)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_f64(self.parse()?)
+        visitor.visit_f64(finite(self.parse()?, f64::is_finite)?)
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {

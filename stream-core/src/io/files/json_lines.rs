@@ -1,19 +1,27 @@
 //! JSON Lines: one JSON value a line.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::str;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
+use super::absent;
 use super::decode::{InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::Chunk;
+use crate::shape::FieldNames;
+
+/// How many records of a reader are looked at for fields that none of them has.
+const LOOKED_AT_MAX: usize = 1_000;
+/// How many names of those that no field has are kept meanwhile.
+const NAMES_MAX: usize = 1_000;
 
 /// The format JSON Lines (NDJSON): UTF-8, one JSON value a line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +44,7 @@ impl InputFormat for JsonLines {
             row: 0..0,
             next: 0,
             line: 0,
+            look: Look::of::<T>(),
             records,
         }
     }
@@ -58,6 +67,8 @@ pub struct JsonRows<T> {
     next: usize,
     /// The number of the line that was stepped to; the file's first is 1.
     line: u64,
+    /// What is found out about fields that no record has, as long as it is.
+    look: Option<Look>,
     records: PhantomData<fn() -> T>,
 }
 
@@ -100,8 +111,26 @@ impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {
     fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
         let row = &self.bytes[self.row.clone()];
         match serde_json::from_slice(row) {
-            Ok(record) => into.push(record),
+            Ok(record) => {
+                into.push(record);
+                if let Some(look) = &mut self.look {
+                    look.at(row);
+                }
+            }
             Err(error) => into.push_bad(self.explain(row, &error)),
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, into: &mut Chunk<T>) {
+        if let Some(look) = self.look.take_if(|look| look.is_done()) {
+            look.tell(&self.file, into);
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        if let Some(look) = &mut self.look {
+            look.has_ended = true;
         }
         Ok(())
     }
@@ -144,6 +173,59 @@ impl<T: DeserializeOwned> JsonRows<T> {
             reason: reason.to_owned(),
             hint,
             ..bad
+        }
+    }
+}
+
+/// What the first records of a reader say of the fields of their type.
+struct Look {
+    fields: FieldNames,
+    records: usize,
+    found: BTreeSet<String>,
+    has_ended: bool,
+}
+
+impl Look {
+    /// None where no field may be missing.
+    fn of<T: DeserializeOwned>() -> Option<Self> {
+        let fields = FieldNames::of::<T>()?;
+        (!fields.absent(|_| false).is_empty()).then(|| Look {
+            fields,
+            records: 0,
+            found: BTreeSet::new(),
+            has_ended: false,
+        })
+    }
+
+    #[cold]
+    fn at(&mut self, row: &[u8]) {
+        if self.is_done() {
+            return;
+        }
+        self.records += 1;
+        // A record may be no object, whatever its type says.
+        let row: Result<BTreeMap<String, IgnoredAny>, _> = serde_json::from_slice(row);
+        for name in row.into_iter().flat_map(BTreeMap::into_keys) {
+            if self.found.len() < NAMES_MAX || self.fields.has(&name) {
+                self.found.insert(name);
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.records == LOOKED_AT_MAX || self.has_ended
+    }
+
+    fn tell<T>(&self, file: &str, into: &mut Chunk<T>) {
+        let names = self.found.iter();
+        let unread: Vec<_> = names.filter(|name| !self.fields.has(name)).collect();
+        for field in self.fields.absent(|name| self.found.contains(name)) {
+            if let Some(name) = absent::like(field, &unread) {
+                let records = self.records;
+                into.absent.push(format!(
+                    "`{file}` has no `{field}` in its first {records} records, and `{name}` looks like it"
+                ));
+            }
         }
     }
 }

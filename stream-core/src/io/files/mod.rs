@@ -13,12 +13,14 @@
 //! workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
 //! records (`fields.rs`), where they stand in their piece.
 
+mod absent;
 mod csv;
 mod decode;
 mod fields;
 mod input;
 mod json_lines;
 mod paths;
+mod piece;
 mod plain;
 mod quotes;
 mod row;
@@ -40,7 +42,9 @@ pub use source::{FileSource, MAX_PARALLEL_FILES};
 /// file's first row.
 ///
 /// Each file is a partition, unless told otherwise. A row that is no `T` is a
-/// [bad record](crate::io::BadRecord) with its file, line, column and field.
+/// [bad record](crate::io::BadRecord) with its file, line, column and field, as is one with `nan` or `inf` in a
+/// field of numbers. A field that is an `Option` may be missing in the first row, which is told in
+/// [`Report::warnings`](crate::run::Report::warnings); where a name there is a misspelling of it, the job fails.
 ///
 /// ```
 /// use serde::Deserialize;

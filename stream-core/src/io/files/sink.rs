@@ -133,6 +133,42 @@ impl<F: OutputFormat> FileSink<F> {
     }
 }
 
+/// What the ends of files' names say of their format.
+const ENDS: [(&str, &str); 5] = [
+    ("csv", "csv"),
+    ("tsv", "csv"),
+    ("json", "json"),
+    ("jsonl", "json"),
+    ("ndjson", "json"),
+];
+
+/// A file whose name says another format than it has would be misread.
+fn refuse_other_format<F: OutputFormat>(path: &Path) -> Result<(), Problem> {
+    let plain = match path.extension().and_then(|end| end.to_str()) {
+        Some("gz" | "zst") => path.with_extension(""),
+        _ => path.to_owned(),
+    };
+    let end = plain.extension().and_then(|end| end.to_str());
+    let end = end.unwrap_or_default().to_lowercase();
+    let (name, extension) = (F::NAME, F::EXTENSION);
+    if is_folder(path) {
+        return Ok(());
+    }
+    match ENDS.iter().find(|(known, _)| *known == end) {
+        Some((_, format)) if *format != name => {
+            let what = format!("`{}` is no name for a file of {name}", path.display());
+            Err(Problem::new(what)
+                .detail(format!(
+                    "the sink writes {name}, whatever the file is called"
+                ))
+                .hint(format!(
+                    "let it end in `.{extension}`, or bind a sink of {format} in the program"
+                )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Parts that another run has left, and that this one would not replace, would be taken for parts of
 /// this one.
 fn refuse_other_parts(folder: &Path, slots: usize) -> Result<(), Problem> {
@@ -243,7 +279,10 @@ impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
         match revision {
-            Revision::Path(path) => Some(Ok(Arc::new(FileSink::<F>::new(path)))),
+            Revision::Path(path) => Some(match refuse_other_format::<F>(path) {
+                Ok(()) => Ok(Arc::new(FileSink::<F>::new(path))),
+                Err(problem) => Err(problem),
+            }),
             _ => None,
         }
     }

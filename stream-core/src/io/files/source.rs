@@ -50,7 +50,8 @@ impl<T, F> FileSource<T, F> {
         self
     }
 
-    /// Reads the files one after the other, in the order of their names, as one partition.
+    /// Reads the files one after the other, in the order of their names, as one partition. A number in
+    /// a name counts as what it is: `2.csv` is read before `10.csv`.
     #[must_use]
     pub fn in_sequence(mut self) -> Self {
         self.in_sequence = true;

@@ -125,6 +125,7 @@ impl<T, F: Fn(&T) -> EventTime> ReplayReader<T, F> {
         self.ended = status == ReadStatus::Ended;
         into.add_bytes(self.one.bytes);
         into.bad.append(&mut self.one.bad);
+        into.absent.append(&mut self.one.absent);
         if let Some(((), record)) = self.one.records.pop() {
             let due = self.due((self.event_time)(&record));
             self.held = Some(Held {

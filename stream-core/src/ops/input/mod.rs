@@ -89,6 +89,7 @@ struct Got {
     count: usize,
     bytes: u64,
     bad: Vec<BadRecord>,
+    absent: Vec<String>,
     planned: Option<Planned>,
 }
 
@@ -121,6 +122,7 @@ impl<T: 'static> Reads for TypedReader<T> {
             count,
             bytes,
             bad,
+            absent: std::mem::take(&mut chunk.absent),
             planned: chunk.planned,
         };
         Ok((status, got))
@@ -552,6 +554,11 @@ impl Input {
         self.bytes.add(got.bytes as usize);
         for record in got.bad {
             local.bad_record(*capability.time(), lane, record);
+        }
+        for told in got.absent {
+            local.counter(&self.port, "absent").add(1);
+            let mut examples = local.counters.examples(&self.port, "absent");
+            examples.offer(|| told);
         }
         if !is_news {
             return;
