@@ -31,6 +31,9 @@ pub enum Error {
         /// What failed.
         problem: Problem,
     },
+    /// The state that a job keeps could not be read or written.
+    #[error("state: {0}")]
+    State(Problem),
     /// A record could not be read, and the source's policy is to fail.
     #[error("source `{port}`: {record}")]
     BadRecord {
@@ -59,7 +62,7 @@ impl Error {
     /// Gives the problem's three parts, where this error has them.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Error::Plan(problem) | Error::Engine(problem) => Some(problem),
+            Error::Plan(problem) | Error::Engine(problem) | Error::State(problem) => Some(problem),
             Error::Source { problem, .. } | Error::Sink { problem, .. } => Some(problem),
             Error::BadRecord { .. } | Error::Panic { .. } => None,
         }

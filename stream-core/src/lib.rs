@@ -32,6 +32,7 @@ pub mod run {
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
     pub use crate::job::{Lost, ParseShareError, Share, Warning};
     pub use crate::observe::Slowest;
+    pub use crate::state::StateStore;
 
     // What compile errors speak of, by a short path.
     #[doc(hidden)]

@@ -42,19 +42,20 @@ impl Bindings {
         self.sinks.iter().map(|(port, bound)| (&**port, bound))
     }
 
-    /// Brings every sink to where a checkpoint left it.
+    /// Brings every sink to where a checkpoint left it; or the snapshot of nothing, to where a job
+    /// that keeps state begins.
     pub(crate) fn recover(&self, last: &Snapshot) -> Result<(), Error> {
+        let commit = |port: &str| (last.number > 0).then(|| last.commit(port));
         let failed = |port: &str| {
             let port = port.to_owned();
             move |problem| Error::Sink { port, problem }
         };
         for (port, sink) in self.sinks() {
-            let commit = last.commit(port);
-            sink.recover(Some(&commit)).map_err(failed(port))?;
+            sink.recover(commit(port).as_ref()).map_err(failed(port))?;
         }
         for (port, sink) in self.dead_letters() {
-            let commit = last.commit(&port);
-            sink.recover(Some(&commit)).map_err(failed(&port))?;
+            sink.recover(commit(&port).as_ref())
+                .map_err(failed(&port))?;
         }
         Ok(())
     }

@@ -65,6 +65,8 @@ struct Tally {
     most_in_flight: usize,
     /// How many sources have not ended, on all workers.
     open_sources: usize,
+    /// The boundary that was cut last, or the first epoch.
+    boundary: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,11 +91,12 @@ impl Epochs {
     /// The epochs from one on, for so many sources: an input counts on each worker that has a
     /// partition of it.
     pub(crate) fn new(mode: Mode, start: u64, sources: usize) -> Self {
+        let first = start.max(epoch::FIRST);
         let tally = Tally {
             open_sources: sources,
+            boundary: first,
             ..Tally::default()
         };
-        let first = start.max(epoch::FIRST);
         Epochs(Arc::new(Shared {
             mode,
             first,
@@ -194,22 +197,30 @@ impl Epochs {
     }
 
     /// Moves the epoch to the next checkpoint; `ask` is told the boundary before anything can be sent
-    /// there. Does nothing where all sources have ended or are to stop.
+    /// there. Does nothing where all sources have ended or are to stop, or have sent nothing since the
+    /// boundary before.
     pub(crate) fn cut_checkpoint(&self, ask: impl FnOnce(u64)) {
         let mut tally = self.tally();
-        if self.stop().is_none() && !self.have_all_ended() {
-            let boundary = epoch::next_checkpoint(self.current());
-            ask(boundary);
-            self.cut(&mut tally, boundary);
+        if tally.slice.records > 0 || self.current() != tally.boundary {
+            self.cut_boundary(&mut tally, ask);
         }
     }
 
-    /// The same, and the sources stop there.
+    /// The same whatever was sent, and the sources stop there.
     pub(crate) fn cut_to_stop(&self, ask: impl FnOnce(u64)) {
-        self.cut_checkpoint(|boundary| {
+        self.cut_boundary(&mut self.tally(), |boundary| {
             ask(boundary);
             self.0.stop.store(boundary, Ordering::Release);
         });
+    }
+
+    fn cut_boundary(&self, tally: &mut Tally, ask: impl FnOnce(u64)) {
+        if self.stop().is_none() && !self.have_all_ended() {
+            let boundary = epoch::next_checkpoint(self.current());
+            ask(boundary);
+            tally.boundary = boundary;
+            self.cut(tally, boundary);
+        }
     }
 
     /// When the open slice or batch will have to be cut, if it holds anything.
@@ -403,8 +414,12 @@ mod tests {
     fn no_boundary_is_cut_once_all_sources_have_ended() {
         let epochs = Epochs::new(Mode::Batch, 0, 2);
         let mut asked = Vec::new();
+        epochs.cut_checkpoint(|boundary| panic!("nothing was sent before {boundary}"));
+        epochs.sent(1, 0, NOW, 0);
         epochs.cut_checkpoint(|boundary| asked.push(boundary));
+        epochs.cut_checkpoint(|boundary| panic!("nothing was sent before {boundary}"));
         assert!(!epochs.source_ended());
+        epochs.sent(1, 0, NOW, 0);
         epochs.cut_checkpoint(|boundary| asked.push(boundary));
         assert!(epochs.source_ended() && epochs.have_all_ended());
         epochs.cut_checkpoint(|boundary| asked.push(boundary));

@@ -38,9 +38,11 @@ impl<V: Clone + Serialize + DeserializeOwned> LaneState<V> {
 
     /// Reads the state of all lanes; only those that pass this worker will be asked for.
     pub(crate) fn restore(&mut self, checkpoints: &Checkpoints) -> Result<(), Problem> {
-        for ((id, part), bytes) in &checkpoints.start().parts {
-            if let (true, Part::Worker(_)) = (*id == self.operator, part) {
-                self.restored.append(&mut codec::decode(bytes)?);
+        for (id, part) in checkpoints.start().parts.keys() {
+            if let (true, Part::Worker(_)) = (*id == self.operator, part)
+                && let Some(bytes) = checkpoints.read(id, *part)?
+            {
+                self.restored.append(&mut codec::decode(&bytes)?);
             }
         }
         Ok(())

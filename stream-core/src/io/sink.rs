@@ -4,7 +4,7 @@
 //! recover ──► open(slot) ──► write, flush, … ──► prepare(1) ──► write, … ──► prepare(2) ──► …   workers
 //!  once, of a                                       │ all slots, then all that is staged
 //!  job that goes on                                 └──────► commit(1) ──────────► commit(2) ──► …   no worker
-//! any failure ──► abort, once, in place of what was still to come
+//! any failure of a job that keeps no state ──► abort, once, in place of commit
 //! ```
 //!
 //! What is written counts once [`Sink::commit`] has been called for a checkpoint behind it; a job that
@@ -117,8 +117,9 @@ pub trait Sink<T>: Send + Sync + 'static {
     }
 
     /// Removes what was written and not committed, as far as the sink can. Called once, in place of
-    /// the commits that were still to come, after every writer has been dropped. A job that cannot be
-    /// started calls neither.
+    /// [`commit`](Sink::commit), after every writer has been dropped. A job that cannot be started
+    /// calls neither, and one that keeps state only commits: what it leaves is looked through when the
+    /// next run [recovers](Sink::recover) the sink.
     fn abort(&self) {}
 
     /// How a record is told as text when runs are compared row by row, if this sink can tell.

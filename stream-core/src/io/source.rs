@@ -65,6 +65,14 @@ impl Position {
         codec::encode(place).map(Position)
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Position(bytes)
+    }
+
     /// What the source knows it by; of [`START`](Position::START) the default.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 //! commit fails, what was committed before stays so, and the error says it; what was not is
 //! aborted. The sink whose commit failed is left to itself: it alone knows how far it came.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::keeper::{Keeper, Keeping};
 use super::report::Outcome;
 use super::warnings;
 use super::worker::Team;
@@ -16,40 +17,89 @@ use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Sink};
 use crate::observe::grouped;
 use crate::state::Snapshot;
+use crate::state::checkpoint::Left;
+use crate::time::epoch::{FOREVER, next_checkpoint};
 
 /// Commits every sink, if all went well, or else aborts every one. Gives the state at the end, too.
-pub(crate) fn conclude(team: &Team) -> Result<(Outcome, Snapshot), Error> {
-    let sinks = all_sinks(team);
+pub(super) fn conclude(team: &Team, keeper: Option<Keeper>) -> Result<(Outcome, Snapshot), Error> {
+    let keeps_state = keeper.is_some();
+    let keeping = keeper.map(|keeper| keeper.finish(team)).transpose();
+    let concluded = keeping.and_then(|keeping| conclude_with(team, keeping));
+    match concluded {
+        // What was prepared may belong to a checkpoint: the next run knows.
+        _ if keeps_state => {}
+        Ok((Outcome::OutputClosed, _)) | Err(_) => abort(team),
+        Ok(_) => {}
+    }
+    concluded
+}
+
+fn conclude_with(team: &Team, mut keeping: Option<Keeping>) -> Result<(Outcome, Snapshot), Error> {
     if let Some(error) = team.shared.abort.take() {
-        sinks.iter().for_each(Ending::abort);
         return Err(error);
     }
     if let Some(error) = nothing_read(team) {
-        sinks.iter().for_each(Ending::abort);
         return Err(error);
     }
     if team.shared.abort.is_output_closed() {
-        sinks.iter().for_each(Ending::abort);
         return Ok((Outcome::OutputClosed, Snapshot::default()));
-    }
-    let mut left = team.shared.checkpoints.take_last().unwrap_or_default();
-    left.snapshot.is_last = true;
-    if let Err((port, problem)) = left.finish() {
-        sinks.iter().for_each(Ending::abort);
-        return Err(Error::Sink { port, problem });
-    }
-    for (index, sink) in sinks.iter().enumerate() {
-        if let Err(failed) = sink.commit(&left.snapshot, &sinks[..index]) {
-            sinks[index + 1..].iter().for_each(Ending::abort);
-            return Err(failed);
-        }
     }
     // A stop that came when all had been read has stopped nothing.
     let outcome = match team.shared.abort.has_unread() {
         true => Outcome::Stopped,
         false => Outcome::Finished,
     };
-    Ok((outcome, left.snapshot))
+    while let Some(mut left) = team.shared.checkpoints.take_first() {
+        let is_last = left.snapshot.is_last;
+        if left.snapshot.epoch == FOREVER {
+            left.snapshot.epoch = next_checkpoint(team.shared.epochs.current());
+        }
+        let is_finished = is_last && outcome == Outcome::Finished;
+        let snapshot = match &mut keeping {
+            Some(keeping) => keeping.complete(left, is_finished)?,
+            None => complete(team, left)?,
+        };
+        if is_last {
+            return Ok((outcome, snapshot));
+        }
+    }
+    Err(Error::Engine(Problem::new(
+        "the job has ended, and nobody was told",
+    )))
+}
+
+/// Commits what was left at the end of a job that keeps no state.
+fn complete(team: &Team, mut left: Left) -> Result<Snapshot, Error> {
+    left.finish()?;
+    left.snapshot.fingerprints = team.plan.spec.fingerprints();
+    commit(team, &left.snapshot)?;
+    Ok(left.snapshot)
+}
+
+/// Commits all sinks for a checkpoint. When one fails, those before it are committed, and the error
+/// tells which they are.
+pub(super) fn commit(team: &Team, snapshot: &Snapshot) -> Result<(), Error> {
+    let sinks = all_sinks(team);
+    for (index, sink) in sinks.iter().enumerate() {
+        let done = sink.commit(snapshot, &sinks[..index]);
+        if done.is_err() || snapshot.is_last {
+            lock(&team.settled).insert(sink.port.clone());
+        }
+        done?;
+    }
+    Ok(())
+}
+
+/// Aborts all sinks that were neither committed for the last time nor left to themselves.
+fn abort(team: &Team) {
+    let settled = lock(&team.settled);
+    let sinks = all_sinks(team);
+    let open = sinks.iter().filter(|sink| !settled.contains(&sink.port));
+    open.for_each(Ending::abort);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says which input was read to its end without one good record, if one was: whatever is made of it

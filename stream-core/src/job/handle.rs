@@ -7,13 +7,15 @@ use std::time::Instant;
 use timely::communication::WorkerGuards;
 
 use super::end::conclude;
+use super::keeper::Keeper;
 use super::report::{Counts, Outcome, Report};
 use super::warnings;
 use super::worker::Team;
 use crate::engine::abort::Abort;
+use crate::engine::epochs::Epochs;
 use crate::error::{Error, Problem};
 use crate::observe::Slowest;
-use crate::time::epoch::FOREVER;
+use crate::state::checkpoint::Checkpoints;
 
 /// A job that runs.
 ///
@@ -36,6 +38,7 @@ impl fmt::Debug for Handle {
 struct Running {
     guards: WorkerGuards<()>,
     team: Team,
+    keeper: Option<Keeper>,
     started: Instant,
 }
 
@@ -43,27 +46,47 @@ struct Running {
 ///
 /// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
 /// input has been read, both change nothing.
-#[derive(Clone, Debug)]
-pub struct Stop(Abort);
+#[derive(Clone)]
+pub struct Stop {
+    abort: Abort,
+    /// Where checkpoints are asked for, of a job that keeps its state.
+    state: Option<(Epochs, Checkpoints)>,
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").finish_non_exhaustive()
+    }
+}
 
 impl Stop {
+    /// Asks for a checkpoint now, if the job keeps its state and has read anything since the last one.
+    /// It is complete some time later.
+    pub fn checkpoint(&self) {
+        if let Some((epochs, checkpoints)) = &self.state {
+            epochs.cut_checkpoint(|boundary| checkpoints.ask(boundary));
+            self.abort.wake();
+        }
+    }
+
     /// Asks the sources to stop where they are. What has been read is written, the sinks are
     /// committed, windows that are open stay open, and the report has the state.
     pub fn stop(&self) {
-        self.0.stop(false);
+        self.abort.stop(false);
     }
 
     /// Asks the sources to end where they are, as if there were no more input: open windows and
     /// final tables are written too.
     pub fn drain(&self) {
-        self.0.stop(true);
+        self.abort.stop(true);
     }
 }
 
 impl Handle {
-    pub(crate) fn new(
+    pub(super) fn new(
         guards: WorkerGuards<()>,
         team: Team,
+        keeper: Option<Keeper>,
         workers: usize,
         started: Instant,
     ) -> Self {
@@ -71,6 +94,7 @@ impl Handle {
             running: Some(Running {
                 guards,
                 team,
+                keeper,
                 started,
             }),
             workers,
@@ -79,7 +103,18 @@ impl Handle {
 
     /// What can ask the job to stop.
     pub fn stopper(&self) -> Stop {
-        Stop(self.running().team.shared.abort.clone())
+        let Running { team, keeper, .. } = self.running();
+        let shared = &team.shared;
+        let state = || (shared.epochs.clone(), shared.checkpoints.clone());
+        Stop {
+            abort: shared.abort.clone(),
+            state: keeper.is_some().then(state),
+        }
+    }
+
+    /// Asks for a checkpoint now, whatever the interval is; see [`Stop::checkpoint`].
+    pub fn checkpoint(&self) {
+        self.stopper().checkpoint();
     }
 
     /// Asks the job to stop; see [`Stop::stop`].
@@ -169,15 +204,15 @@ impl Handle {
         let Running {
             guards,
             team,
+            keeper,
             started,
         } = self.running.take().expect("waited for once");
         join(guards, &team.shared.abort);
-        let (outcome, mut snapshot) = conclude(&team)?;
+        let (outcome, snapshot) = conclude(&team, keeper)?;
         // A limit ends inputs that have not ended, and state behind an end cannot be gone on from; and
         // what was drained has ended.
-        let has_state = snapshot.epoch != FOREVER && team.shared.limit.is_none();
-        let has_state = has_state && outcome == Outcome::Stopped;
-        snapshot.fingerprints = team.plan.spec.fingerprints();
+        let was_stopped = team.shared.epochs.stop().is_some() && team.shared.limit.is_none();
+        let has_state = was_stopped && outcome == Outcome::Stopped;
         let report = Report {
             outcome,
             mode: team.shared.mode,
@@ -201,12 +236,18 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Some(Running { guards, team, .. }) = self.running.take() {
+        if let Some(Running {
+            guards,
+            team,
+            keeper,
+            ..
+        }) = self.running.take()
+        {
             team.shared
                 .abort
                 .fail(Error::Engine(Problem::new("the job's handle was dropped")));
             join(guards, &team.shared.abort);
-            let _ = conclude(&team);
+            let _ = conclude(&team, keeper);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 mod end;
 mod handle;
+mod keeper;
 mod ports;
 mod report;
 mod share;
@@ -11,11 +12,12 @@ mod warnings;
 pub(crate) mod worker;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use timely::WorkerConfig;
 
 pub use self::handle::{Handle, Stop};
+use self::keeper::Keeper;
 pub use self::report::{Counts, Outcome, Report};
 pub use self::share::{ParseShareError, Share};
 use self::warnings::Limits;
@@ -32,8 +34,9 @@ use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
-use crate::state::Snapshot;
 use crate::state::checkpoint::Checkpoints;
+use crate::state::store::Session;
+use crate::state::{Snapshot, StateStore};
 use crate::time::{Clock, Lateness, Leap};
 
 /// How many workers a job may have.
@@ -77,6 +80,9 @@ pub struct Job {
     /// How many records may be late and bad.
     limits: Limits,
     start: Snapshot,
+    /// Where its state is kept, and how often a checkpoint is made while it runs.
+    state: Option<StateStore>,
+    interval: Option<Duration>,
     /// The settings of the pipeline, where it is told as a `#[pipeline]`.
     settings: Option<Arc<dyn Settings>>,
     /// The pipeline as it is written, where that is known.
@@ -133,6 +139,8 @@ impl Job {
             leap: None,
             limits: Limits::default(),
             start: Snapshot::default(),
+            state: None,
+            interval: None,
             settings: None,
             outline: None,
             tap: None,
@@ -336,6 +344,39 @@ impl Job {
         self
     }
 
+    /// Keeps the job's state in a store: it goes on from the last checkpoint there, and makes
+    /// another one when it stops and when it ends, and at the [interval](Job::checkpoint_interval).
+    ///
+    /// ```
+    /// use stream_core::run::StateStore;
+    /// use stream_core::{Job, Mode, io};
+    ///
+    /// let store = StateStore::memory();
+    /// let (sink, rows) = io::collect::<u64>();
+    /// let log = io::MemoryLog::new(1);
+    /// log.append(0, 0..5_u64)?;
+    /// log.close();
+    /// let job = || Job::new("copy", |graph| graph.output("out", graph.input::<u64>("in")));
+    /// job().source("in", log.clone()).sink("out", sink).state(store.clone()).run(Mode::Batch)?;
+    /// assert_eq!(rows.take(), [0, 1, 2, 3, 4]);
+    /// // All of it was read, and nothing is read again.
+    /// let (sink, rows) = io::collect::<u64>();
+    /// job().source("in", log).sink("out", sink).state(store).run(Mode::Batch)?;
+    /// assert!(rows.take().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn state(mut self, store: StateStore) -> Self {
+        self.state = Some(store);
+        self
+    }
+
+    /// Makes a checkpoint so often while the job runs, if it [keeps its state](Job::state). What a
+    /// crash makes it do again is what came since the last one.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
     /// The same job once more, with a tap in place of all its sinks, those of dead letters too.
     ///
     /// # Errors
@@ -362,6 +403,8 @@ impl Job {
             leap: self.leap,
             limits: self.limits,
             start: self.start.clone(),
+            state: None,
+            interval: None,
             settings: self.settings.clone(),
             outline: self.outline,
             tap: Some(tap),
@@ -453,6 +496,14 @@ impl Job {
     pub fn start(mut self, mode: Mode) -> Result<Handle, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
+        let session = match &self.state {
+            Some(store) => Some(store.open(&self.name, self.workers).map_err(Error::State)?),
+            None => None,
+        };
+        if let Some(session) = &session {
+            self.start = session.start().map_err(Error::State)?;
+        }
+        let stored = session.as_ref().map(Session::reader);
         for (port, source) in &mut self.bindings.sources {
             source.find_partitions().map_err(|problem| Error::Source {
                 port: port.clone(),
@@ -460,8 +511,12 @@ impl Job {
             })?;
         }
         self.bindings.check_sources().map_err(Error::Plan)?;
-        start::prepare(&mut self.start, &plan.spec, &self.bindings).map_err(Error::Plan)?;
-        if self.start.number > 0 {
+        start::prepare(&mut self.start, &plan.spec, &self.bindings, stored.as_ref())
+            .map_err(Error::Plan)?;
+        if let Some(finished) = session.as_ref().and_then(Session::finished) {
+            start::check_nothing_new(finished, &self.start, &self.bindings).map_err(Error::Plan)?;
+        }
+        if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
         let sources = self.bindings.sources();
@@ -472,7 +527,7 @@ impl Job {
             mode,
             clock: self.clock,
             epochs: Epochs::new(mode, self.start.epoch, sources),
-            checkpoints: Checkpoints::new(self.start),
+            checkpoints: Checkpoints::new(self.start, stored, self.workers),
             abort: Abort::default(),
             counters: Counters::default(),
             watermarks: Watermarks::default(),
@@ -487,6 +542,7 @@ impl Job {
             plan,
             wait,
             limits,
+            settled: Arc::default(),
             shared,
         };
         let communication = match self.workers {
@@ -501,7 +557,13 @@ impl Job {
         let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        Ok(Handle::new(guards, team, self.workers, started))
+        let keep = |session| Keeper::start(session, self.interval, team.clone());
+        let keeper = session.map(keep).transpose();
+        let keeper = keeper.unwrap_or_else(|error| {
+            team.shared.abort.fail(error);
+            None
+        });
+        Ok(Handle::new(guards, team, keeper, self.workers, started))
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -523,6 +585,7 @@ impl Job {
         }
         self.check_settings(mode).map_err(Error::Plan)?;
         ports::check(spec, &self.bindings).map_err(Error::Plan)?;
+        self.check_state().map_err(Error::Plan)?;
         self.bindings.check_sinks().map_err(Error::Plan)?;
         self.check_bounds(spec, mode).map_err(Error::Plan)
     }
@@ -536,6 +599,45 @@ impl Job {
             );
         }
         mode.check().map_err(|error| error.problem())
+    }
+
+    /// Checks that state can be kept, if it is to be.
+    fn check_state(&self) -> Result<(), Problem> {
+        if self.state.is_none() {
+            return match self.interval {
+                None => Ok(()),
+                Some(_) => Err(
+                    Problem::new("there is an interval of checkpoints, and no state")
+                        .hint("say where the state is kept: `Job::state`, `--state`"),
+                ),
+            };
+        }
+        if self.start.number > 0 {
+            return Err(Problem::new("the job would start from two states")
+                .detail("it has a store of state, and a snapshot to start from")
+                .hint("give it one of them"));
+        }
+        if self.limit.is_some() {
+            return Err(Problem::new("a job with a limit keeps no state")
+                .detail("what lies behind the limit would be taken for the end of its input")
+                .hint("run it without the limit, or without state"));
+        }
+        if self.interval == Some(Duration::ZERO) {
+            return Err(Problem::new("checkpoints cannot come without a pause")
+                .hint("give them an interval, such as 10s"));
+        }
+        for (port, source) in self.bindings.sources() {
+            if !source.info.repeatable {
+                let what = format!("the source of `{port}` cannot give its records once more");
+                return Err(Problem::new(what)
+                    .detail(format!(
+                        "a {} is read once, so what a crash loses of it is lost",
+                        source.info.kind
+                    ))
+                    .hint("read files or a log, or keep no state"));
+            }
+        }
+        Ok(())
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {

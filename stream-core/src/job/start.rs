@@ -13,7 +13,7 @@ use crate::engine::lane::{LaneName, UnionPort};
 use crate::error::Problem;
 use crate::graph::{GraphSpec, NodeSpec};
 use crate::state::Snapshot;
-use crate::state::checkpoint::Part;
+use crate::state::checkpoint::{Bytes, Part, ReadStored};
 use crate::time::EventTime;
 
 /// The highest event time of each lane: what `event_time` keeps.
@@ -27,6 +27,7 @@ pub(super) fn prepare(
     snapshot: &mut Snapshot,
     spec: &GraphSpec,
     bindings: &Bindings,
+    stored: Option<&ReadStored>,
 ) -> Result<(), Problem> {
     rename_stages(snapshot, spec);
     check_partitions(snapshot, bindings)?;
@@ -34,7 +35,7 @@ pub(super) fn prepare(
     check_fingerprints(snapshot, spec)?;
     for (index, node) in spec.nodes.iter().enumerate() {
         if node.kind == "event_time" {
-            rename_lanes(snapshot, spec, index, bindings)?;
+            rename_lanes(snapshot, spec, index, bindings, stored)?;
         }
     }
     Ok(())
@@ -82,6 +83,29 @@ fn check_partitions(snapshot: &Snapshot, bindings: &Bindings) -> Result<(), Prob
     Ok(())
 }
 
+/// A job that has ended begins with nothing: what is new would be counted as if nothing had come
+/// before.
+pub(super) fn check_nothing_new(
+    checkpoint: u64,
+    snapshot: &Snapshot,
+    bindings: &Bindings,
+) -> Result<(), Problem> {
+    for (port, source) in bindings.sources() {
+        let is_read = |name: &&String| {
+            let key = (port.to_owned(), (*name).clone());
+            snapshot.partitions.contains_key(&key)
+        };
+        if let Some(name) = source.partitions().iter().find(|name| !is_read(name)) {
+            return Err(Problem::new("the job has ended, and has more to read")
+                .detail(format!(
+                    "`{name}` of source `{port}` was not there at its end, checkpoint {checkpoint}"
+                ))
+                .hint("run it with a state of its own, or begin afresh with all of the input"));
+        }
+    }
+    Ok(())
+}
+
 fn check_stages(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
     let is_known = |id: &String| spec.nodes.iter().any(|node| node.id == *id);
     match snapshot.parts.keys().find(|(id, _)| !is_known(id)) {
@@ -119,6 +143,7 @@ fn rename_lanes(
     spec: &GraphSpec,
     index: usize,
     bindings: &Bindings,
+    stored: Option<&ReadStored>,
 ) -> Result<(), Problem> {
     let node = &spec.nodes[index];
     let partitions = |port: &str| {
@@ -138,7 +163,7 @@ fn rename_lanes(
             continue;
         }
         let mut renamed = Highs::new();
-        for (lane, high) in codec::decode::<Highs>(bytes)? {
+        for (lane, high) in codec::decode::<Highs>(&bytes.read(stored)?)? {
             let is_it = |known: &&Named| known.now == lane || known.was == lane;
             let Some(known) = names.iter().find(is_it) else {
                 let what =
@@ -150,7 +175,7 @@ fn rename_lanes(
             };
             renamed.insert(known.now, high);
         }
-        *bytes = codec::encode(&renamed)?;
+        *bytes = Bytes::Here(codec::encode(&renamed)?);
     }
     Ok(())
 }

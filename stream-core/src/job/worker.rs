@@ -6,8 +6,9 @@
 //! 4. timely does its work, or waits;
 //! 5. when every sink has passed the end, or the boundary of the stop, the writers are closed.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use timely::worker::Worker;
@@ -40,6 +41,8 @@ pub(crate) struct Team {
     pub(crate) plan: Arc<Plan>,
     pub(crate) wait: Wait,
     pub(crate) limits: Limits,
+    /// The sinks that are not aborted: they were committed for the last time, or have failed to be.
+    pub(crate) settled: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) shared: Shared,
 }
 
@@ -68,6 +71,7 @@ fn drive(worker: &mut Worker, team: &Team) -> Result<(), Error> {
         ));
     }
     worker.dataflow(|scope| context::render(scope, &graph, &local));
+    team.shared.checkpoints.rendered();
     if run(worker, team, &local)? {
         let is_end = team.shared.epochs.stop().is_none();
         local.close_writers(is_end.then(|| team.shared.checkpoints.end()));
@@ -99,7 +103,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
         if team.shared.abort.is_stopping() {
             team.shared
                 .epochs
-                .cut_to_stop(|boundary| team.shared.checkpoints.ask(boundary));
+                .cut_to_stop(|boundary| team.shared.checkpoints.ask_last(boundary));
         }
 
         let now = team.shared.clock.elapsed();

@@ -6,12 +6,16 @@
 //! it. Until then it keeps what lies behind the boundary apart. A checkpoint is whole when all
 //! participants of all workers have left theirs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
-use crate::error::Problem;
+use crate::error::{Error, Problem};
 use crate::io::{Commit, Position, Staged};
 use crate::time::epoch::FOREVER;
 
@@ -26,13 +30,26 @@ pub struct Snapshot {
     /// By port and partition: how far it has been read.
     pub(crate) partitions: BTreeMap<(String, String), PartitionEnd>,
     /// By operator and part: the state.
-    pub(crate) parts: BTreeMap<(String, Part), Vec<u8>>,
+    pub(crate) parts: BTreeMap<(String, Part), Bytes>,
     /// By operator: what its state is, so that another operator does not take it for its own.
     pub(crate) fingerprints: BTreeMap<String, Fingerprint>,
     /// By sink: what its slots have staged.
     pub(crate) staged: BTreeMap<String, Vec<Vec<u8>>>,
     /// Whether the job stopped or ended there.
     pub(crate) is_last: bool,
+}
+
+impl Bytes {
+    pub(crate) fn read(&self, stored: Option<&ReadStored>) -> Result<Cow<'_, [u8]>, Problem> {
+        match (self, stored) {
+            (Bytes::Here(bytes), _) => Ok(Cow::Borrowed(bytes)),
+            (Bytes::Stored(stored), Some(read)) => read(stored).map(Cow::Owned),
+            (Bytes::Stored(stored), None) => Err(Problem::new(format!(
+                "`{}` is in a store that is not at hand",
+                stored.object
+            ))),
+        }
+    }
 }
 
 impl Snapshot {
@@ -54,6 +71,28 @@ pub(crate) struct PartitionEnd {
     pub(crate) ended: bool,
 }
 
+/// A part of the state of an operator, written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    /// In memory.
+    Here(Vec<u8>),
+    /// In a store.
+    Stored(Stored),
+}
+
+/// Where a store has a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) object: String,
+    /// Where in the object it begins.
+    pub(crate) at: u64,
+    pub(crate) bytes: u64,
+    pub(crate) checksum: u64,
+}
+
+/// Reads what is stored.
+pub(crate) type ReadStored = Arc<dyn Fn(&Stored) -> Result<Vec<u8>, Problem> + Send + Sync>;
+
 /// A part of an operator's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
@@ -73,20 +112,27 @@ pub(crate) struct Boundary {
 }
 
 /// Where the operators of all workers read the state to start from, and leave theirs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Checkpoints(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     start: Snapshot,
+    read: Option<ReadStored>,
+    workers: usize,
     /// The last boundary that was asked for; 0 while none was.
     last: AtomicU64,
     gathering: Mutex<Gathering>,
+    /// Notified when a checkpoint is whole, and when the job ends.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Gathering {
     participants: usize,
+    /// How many workers have all their participants.
+    rendered: usize,
+    /// Whether all workers have gone.
+    is_closed: bool,
     /// How many checkpoints were asked for.
     asked: u64,
     /// By boundary: what has been left there.
@@ -94,18 +140,35 @@ struct Gathering {
 }
 
 impl Gathering {
+    /// Takes the first checkpoint, if everybody has left its part of it; not the last one.
+    fn take_whole(&mut self, workers: usize) -> Option<Left> {
+        let participants = self.participants;
+        let first = self.under_way.first_entry()?;
+        let has_all = self.rendered == workers && first.get().participants == participants;
+        (has_all && !first.get().snapshot.is_last).then(|| first.remove())
+    }
+
     /// The boundary at an epoch, a new one if nobody has asked for it before.
-    fn boundary(&mut self, epoch: u64, start: &Snapshot) -> Boundary {
+    fn boundary(&mut self, epoch: u64, is_last: bool, start: &Snapshot) -> Boundary {
         let left = self.under_way.entry(epoch).or_insert_with(|| {
             self.asked += 1;
             let mut left = Left::default();
             left.snapshot.epoch = epoch;
+            left.snapshot.is_last = is_last;
             left.snapshot.number = start.number + self.asked;
             left
         });
         let number = left.snapshot.number;
         Boundary { epoch, number }
     }
+}
+
+/// What a wait for a checkpoint has brought.
+pub(crate) enum Waited {
+    Whole(Box<Left>),
+    /// All workers have gone.
+    Closed,
+    Nothing,
 }
 
 /// What participants have left at a boundary.
@@ -119,9 +182,13 @@ pub(crate) struct Left {
 
 impl Left {
     /// Does what the sinks have left to be done.
-    pub(crate) fn finish(&mut self) -> Result<(), (String, Problem)> {
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
         for ((sink, _), staged) in std::mem::take(&mut self.staged) {
-            let bytes = staged.finish().map_err(|problem| (sink.clone(), problem))?;
+            let failed = |problem| Error::Sink {
+                port: sink.clone(),
+                problem,
+            };
+            let bytes = staged.finish().map_err(failed)?;
             self.snapshot.staged.entry(sink).or_default().push(bytes);
         }
         Ok(())
@@ -129,11 +196,15 @@ impl Left {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(start: Snapshot) -> Self {
+    /// From a checkpoint on, of which parts may have to be read from a store.
+    pub(crate) fn new(start: Snapshot, read: Option<ReadStored>, workers: usize) -> Self {
         Checkpoints(Arc::new(Shared {
             start,
+            read,
+            workers,
             last: AtomicU64::new(0),
             gathering: Mutex::default(),
+            changed: Condvar::new(),
         }))
     }
 
@@ -143,9 +214,16 @@ impl Checkpoints {
     }
 
     /// Reads a part of an operator's state.
-    pub(crate) fn read(&self, operator: &str, part: Part) -> Option<&[u8]> {
+    pub(crate) fn read(
+        &self,
+        operator: &str,
+        part: Part,
+    ) -> Result<Option<Cow<'_, [u8]>>, Problem> {
         let parts = &self.start().parts;
-        parts.get(&(operator.to_owned(), part)).map(Vec::as_slice)
+        let found = parts.get(&(operator.to_owned(), part));
+        found
+            .map(|bytes| bytes.read(self.0.read.as_ref()))
+            .transpose()
     }
 
     /// How far a partition had been read.
@@ -166,18 +244,59 @@ impl Checkpoints {
     /// Asks for a checkpoint at a boundary behind all others. To be called before any worker can send
     /// in its epoch.
     pub(crate) fn ask(&self, boundary: u64) {
-        self.gathering().boundary(boundary, self.start());
+        self.gathering().boundary(boundary, false, self.start());
+        self.0.last.store(boundary, Ordering::Release);
+    }
+
+    /// The same for a boundary where the job stops.
+    pub(crate) fn ask_last(&self, boundary: u64) {
+        self.gathering().boundary(boundary, true, self.start());
         self.0.last.store(boundary, Ordering::Release);
     }
 
     /// The end of all input, where every sink is committed and no operator has anything to leave.
     pub(crate) fn end(&self) -> Boundary {
-        self.gathering().boundary(FOREVER, self.start())
+        self.gathering().boundary(FOREVER, true, self.start())
     }
 
-    /// Takes what was left at the last boundary.
-    pub(crate) fn take_last(&self) -> Option<Left> {
-        self.gathering().under_way.pop_last().map(|(_, left)| left)
+    /// Says that a worker has all its participants.
+    pub(crate) fn rendered(&self) {
+        self.gathering().rendered += 1;
+    }
+
+    /// How many checkpoints are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.gathering().under_way.len()
+    }
+
+    /// Waits until the first checkpoint under way is whole, and takes it, until all workers have gone,
+    /// or for a time. The last one is left where it is.
+    pub(crate) fn wait(&self, time: Duration) -> Waited {
+        let mut gathering = self.gathering();
+        for has_waited in [false, true] {
+            if let Some(left) = gathering.take_whole(self.0.workers) {
+                return Waited::Whole(Box::new(left));
+            }
+            if gathering.is_closed {
+                return Waited::Closed;
+            }
+            if !has_waited {
+                let waited = self.0.changed.wait_timeout(gathering, time);
+                (gathering, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        Waited::Nothing
+    }
+
+    /// Says that all workers have gone.
+    pub(crate) fn close(&self) {
+        self.gathering().is_closed = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Takes what was left at the first boundary that is under way.
+    pub(crate) fn take_first(&self) -> Option<Left> {
+        self.gathering().under_way.pop_first().map(|(_, left)| left)
     }
 
     fn gathering(&self) -> MutexGuard<'_, Gathering> {
@@ -188,7 +307,6 @@ impl Checkpoints {
 }
 
 /// One who leaves its state at every boundary, in their order: an operator on one worker.
-#[derive(Debug)]
 pub(crate) struct Participant {
     checkpoints: Checkpoints,
     /// The last boundary that it has left its state at.
@@ -226,7 +344,7 @@ impl Participant {
     pub(crate) fn write(&self, boundary: Boundary, operator: &str, part: Part, bytes: Vec<u8>) {
         self.with(boundary, |left| {
             let key = (operator.to_owned(), part);
-            left.snapshot.parts.insert(key, bytes);
+            left.snapshot.parts.insert(key, Bytes::Here(bytes));
         });
     }
 
@@ -255,6 +373,7 @@ impl Participant {
     pub(crate) fn leave(&mut self, boundary: Boundary) {
         self.left = boundary.epoch;
         self.with(boundary, |left| left.participants += 1);
+        self.checkpoints.0.changed.notify_all();
     }
 
     fn with(&self, boundary: Boundary, change: impl FnOnce(&mut Left)) {

@@ -1,13 +1,19 @@
 //! State by shard: how a key finds its shard, how rows are kept, written and read.
 
+#[cfg(feature = "state")]
+mod at_url;
 pub(crate) mod checkpoint;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
+pub(crate) mod objects;
 pub(crate) mod record;
 pub(crate) mod rows;
+mod sealed;
+pub(crate) mod store;
 
 pub use checkpoint::Snapshot;
 pub use fingerprint::Fingerprint;
+pub use store::StateStore;
 
 use crate::error::Problem;
 

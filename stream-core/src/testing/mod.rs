@@ -1,13 +1,20 @@
 //! What tests of pipelines and connectors are written with.
 
 pub mod contract;
+mod faults;
 mod modes;
 mod ports;
+mod recovery;
 
+#[doc(hidden)]
+pub use faults::Faults;
 #[doc(hidden)]
 pub use modes::Interleaving;
 pub use modes::{ModeCheck, check_modes};
+#[doc(hidden)]
+pub use ports::KeptRows;
 pub use ports::{Input, Inputs, Outputs};
+pub use recovery::{RecoveryCheck, Steps, check_recovery};
 
 use std::fmt::Debug;
 

@@ -10,11 +10,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::faults::Faults;
 use super::ports::{Inputs, Outputs};
 use crate::engine::BatchCut;
 use crate::graph::{Class, GraphSpec};
@@ -109,7 +110,7 @@ impl<I: Inputs, O: Outputs> ModeCheck<I, O> {
     /// When two runs differ, or a run differs from the oracle.
     pub fn run(self, pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static) {
         let pipeline = Arc::new(pipeline);
-        for seed in seeds() {
+        for seed in seeds(SEEDS) {
             let mut rng = Rng::with_seed(seed);
             let partitions = self.inputs.draw(&mut rng);
             let pipeline = pipeline.clone();
@@ -149,7 +150,7 @@ impl<I: Inputs, O: Outputs> ModeCheck<I, O> {
 }
 
 /// The seeds to try, as the environment says.
-fn seeds() -> std::ops::Range<u64> {
+pub(super) fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name| {
         std::env::var(name)
             .ok()
@@ -157,7 +158,7 @@ fn seeds() -> std::ops::Range<u64> {
     };
     match number("STREAM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("STREAM_SEEDS").unwrap_or(SEEDS).max(1),
+        None => 0..number("STREAM_SEEDS").unwrap_or(default).max(1),
     }
 }
 
@@ -230,7 +231,7 @@ struct Answer {
 impl<P> Trial<P> {
     fn run<I: Inputs<Partitions = P>, O: Outputs>(&self, draw: &Draw) -> Answer {
         let mut gathered = O::Rows::default();
-        let interleaving = Interleaving::new(draw);
+        let interleaving = Interleaving::new(draw.seed);
         let stop_at = draw.stop.map(|(records, _)| records);
         let mut part = self.run_part::<I, O>(draw, draw.workers, &interleaving, stop_at, None);
         let mut counts = std::mem::take(&mut part.counts);
@@ -265,7 +266,8 @@ impl<P> Trial<P> {
             .workers(workers)
             .clock(interleaving.clock.clone());
         let job = I::bind(&self.partitions, interleaving, job, &mut 0);
-        let (job, rows) = O::bind(job, &mut 0);
+        let kept = O::Kept::default();
+        let job = O::bind(&kept, &Faults::none(), job, &mut 0);
         let job = job.start_from(start.unwrap_or_default());
         let report = job.start(draw.mode).and_then(|handle| {
             interleaving.arm(handle.stopper());
@@ -273,7 +275,7 @@ impl<P> Trial<P> {
         });
         let report = report.unwrap_or_else(|error| self.fail(draw, &error));
         PartOfRun {
-            rows: rows(),
+            rows: O::rows(&kept),
             counts: report.counts,
             snapshot: report.snapshot,
         }
@@ -298,6 +300,8 @@ pub struct Interleaving {
     read: AtomicU64,
     stop_at: AtomicU64,
     stop: Mutex<Option<Stop>>,
+    /// When checkpoints are asked for, the last first.
+    checkpoints_at: Mutex<Vec<u64>>,
     calm: bool,
 }
 
@@ -310,27 +314,38 @@ impl fmt::Debug for Interleaving {
 }
 
 impl Interleaving {
-    fn new(draw: &Draw) -> Arc<Self> {
+    pub(super) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Interleaving {
-            rng: Mutex::new(Rng::with_seed(draw.seed)),
+            rng: Mutex::new(Rng::with_seed(seed)),
             clock: Clock::by_hand(),
             read: AtomicU64::new(0),
             stop_at: AtomicU64::new(u64::MAX),
             stop: Mutex::default(),
-            calm: draw.seed == 0,
+            checkpoints_at: Mutex::default(),
+            calm: seed == 0,
         })
     }
 
-    fn begin(&self, stop_at: Option<u64>) {
+    pub(super) fn begin(&self, stop_at: Option<u64>) {
         self.read.store(0, Ordering::SeqCst);
         self.stop_at
             .store(stop_at.unwrap_or(u64::MAX), Ordering::SeqCst);
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.stop) = None;
     }
 
-    /// Says how the job can be stopped, and stops it if that is due already.
-    fn arm(&self, stop: Stop) {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+    /// Says after how many records checkpoints are asked for.
+    pub(super) fn ask_at(&self, mut records: Vec<u64>) {
+        records.sort_by(|one, other| other.cmp(one));
+        *lock(&self.checkpoints_at) = records;
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Says how the job can be stopped, and asks for what is due already.
+    pub(super) fn arm(&self, stop: Stop) {
+        *lock(&self.stop) = Some(stop);
         self.note_read(0);
     }
 
@@ -339,7 +354,10 @@ impl Interleaving {
         if self.calm {
             return Some(max);
         }
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lock(&self.checkpoints_at).is_empty() && lock(&self.stop).is_none() {
+            return None; // nobody could be asked yet
+        }
+        let mut rng = lock(&self.rng);
         self.clock.advance(Duration::from_micros(rng.u64(0..5_000)));
         match rng.u8(0..4) {
             0 => None,
@@ -351,16 +369,25 @@ impl Interleaving {
     /// Notes what a reader has given.
     pub(super) fn note_read(&self, records: u64) {
         let read = self.read.fetch_add(records, Ordering::SeqCst) + records;
-        if read >= self.stop_at.load(Ordering::SeqCst)
-            && let Some(stop) = &*self.stop.lock().unwrap_or_else(PoisonError::into_inner)
-        {
+        let Some(stop) = lock(&self.stop).clone() else {
+            return;
+        };
+        let mut checkpoints_at = lock(&self.checkpoints_at);
+        while checkpoints_at.pop_if(|at| *at <= read).is_some() {
+            stop.checkpoint();
+        }
+        if read >= self.stop_at.load(Ordering::SeqCst) {
             stop.stop();
         }
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Compares all outputs of two runs.
-fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2], spec: &GraphSpec) {
+pub(super) fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2], spec: &GraphSpec) {
     for (index, (left, right)) in rows[0].iter().zip(rows[1]).enumerate() {
         if left == right {
             continue;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
+use super::faults::Faults;
 use super::modes::Interleaving;
 use crate::graph::{Graph, Output, Stream};
 use crate::io::{
-    self, Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
+    self, Boundedness, Chunk, Collect, Opening, Position, ReadStatus, Reader, Rows, Source,
+    SourceInfo, Waker,
 };
 use crate::{Job, Problem};
 
@@ -141,8 +143,14 @@ pub trait Outputs: Sized {
 
     #[doc(hidden)]
     fn connect(self, graph: &Graph, next: &mut usize);
+    /// What the rows are written to, from one run to the next.
     #[doc(hidden)]
-    fn bind(job: Job, next: &mut usize) -> (Job, impl FnOnce() -> Self::Rows + use<Self>);
+    type Kept: Default;
+
+    #[doc(hidden)]
+    fn bind(kept: &Self::Kept, faults: &Arc<Faults>, job: Job, next: &mut usize) -> Job;
+    #[doc(hidden)]
+    fn rows(kept: &Self::Kept) -> Self::Rows;
     #[doc(hidden)]
     fn append(rows: &mut Self::Rows, more: Self::Rows);
     /// The consolidated content of each output, as sorted text.
@@ -150,16 +158,37 @@ pub trait Outputs: Sized {
     fn text(rows: Self::Rows) -> Vec<Vec<String>>;
 }
 
+/// Rows of an output in memory, with the sink that keeps them.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct KeptRows<T> {
+    sink: Arc<Collect<T>>,
+    rows: Rows<T>,
+}
+
+impl<T: Send + 'static> Default for KeptRows<T> {
+    fn default() -> Self {
+        let (sink, rows) = io::collect();
+        let sink = Arc::new(sink);
+        KeptRows { sink, rows }
+    }
+}
+
 impl<O: Output<Row: Debug + Send>> Outputs for O {
     type Rows = Vec<O::Row>;
+    type Kept = KeptRows<O::Row>;
 
     fn connect(self, graph: &Graph, next: &mut usize) {
         graph.output(&numbered("out", next), self);
     }
 
-    fn bind(job: Job, next: &mut usize) -> (Job, impl FnOnce() -> Self::Rows + use<O>) {
-        let (sink, rows) = io::collect();
-        (job.sink(&numbered("out", next), sink), move || rows.take())
+    fn bind(kept: &Self::Kept, faults: &Arc<Faults>, job: Job, next: &mut usize) -> Job {
+        let sink = faults.around_sink(kept.sink.clone());
+        job.sink(&numbered("out", next), sink)
+    }
+
+    fn rows(kept: &Self::Kept) -> Self::Rows {
+        kept.rows.take()
     }
 
     fn append(rows: &mut Self::Rows, mut more: Self::Rows) {
@@ -205,15 +234,19 @@ macro_rules! tuples {
 
         impl<$($name: Outputs),*> Outputs for ($($name,)*) {
             type Rows = ($($name::Rows,)*);
+            type Kept = ($($name::Kept,)*);
 
             fn connect(self, graph: &Graph, next: &mut usize) {
                 $(self.$index.connect(graph, next);)*
             }
 
-            #[allow(non_snake_case)]
-            fn bind(job: Job, next: &mut usize) -> (Job, impl FnOnce() -> Self::Rows + use<$($name),*>) {
-                $(let (job, $name) = $name::bind(job, next);)*
-                (job, move || ($($name(),)*))
+            fn bind(kept: &Self::Kept, faults: &Arc<Faults>, job: Job, next: &mut usize) -> Job {
+                $(let job = $name::bind(&kept.$index, faults, job, next);)*
+                job
+            }
+
+            fn rows(kept: &Self::Kept) -> Self::Rows {
+                ($($name::rows(&kept.$index),)*)
             }
 
             fn append(rows: &mut Self::Rows, more: Self::Rows) {

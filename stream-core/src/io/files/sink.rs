@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::staged::{cannot_create, folder_of};
+use super::staged::{cannot_create, folder_of, remove_hidden};
 use super::target::{Complete, Part, Uncommitted, Whole, folder, is_folder};
 use crate::error::Problem;
 use crate::io::canonical::{Canonical, canonical};
@@ -90,7 +90,12 @@ impl<F: OutputFormat> FileSink<F> {
         let whole = match &run.whole {
             Some(whole) => whole.clone(),
             None => {
-                let whole = Whole::create(path.clone(), slot.count, run.begin.as_ref());
+                let whole = Whole::create(
+                    path.clone(),
+                    slot.count,
+                    run.begin.as_ref(),
+                    run.keeps_state,
+                );
                 let whole = Arc::new(Mutex::new(whole.map_err(failed)?));
                 run.whole.insert(whole).clone()
             }
@@ -308,7 +313,8 @@ impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
             self.publish(last)?;
             run.begin = self.find(last)?;
         }
-        Ok(())
+        let needed = run.begin.as_ref().map(|(path, _)| path.as_path());
+        remove_hidden(&self.path, needed).map_err(|error| cannot_create(folder(&self.path), error))
     }
 
     fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
@@ -339,13 +345,8 @@ impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
 
     fn abort(&self) {
         let mut run = lock(&self.run);
-        match run.keeps_state {
-            true => run.uncommitted.forget(), // the next run will know what of it is to be committed
-            false => run.uncommitted.remove(),
-        }
-        if let Some(whole) = run.whole.take().filter(|_| run.keeps_state) {
-            lock(&whole).keep();
-        }
+        run.uncommitted.remove();
+        run.whole = None;
     }
 
     fn canonical(&self) -> Option<Canonical<T>> {

@@ -137,6 +137,23 @@ fn place_of_processes() -> Option<String> {
     Some(boot.take(8).chain(digits).collect())
 }
 
+/// Removes all hidden files of a file but one, whoever has left them.
+pub(super) fn remove_hidden(path: &Path, but: Option<&Path>) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().display();
+    let begin = format!(".{name}.tmp-");
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let is_hidden = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(&begin));
+        if is_hidden && Some(entry.path().as_path()) != but {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the hidden files whose names begin so and whose processes have gone. A file that cannot be
 /// removed harms nobody.
 fn remove_leftovers(path: &Path, begin: &str) {

@@ -237,8 +237,12 @@ impl Whole {
         path: PathBuf,
         slots: usize,
         begin: Option<&(PathBuf, u64)>,
+        keeps_state: bool,
     ) -> io::Result<Self> {
-        let (hidden, mut file) = Hidden::create(&path)?;
+        let (mut hidden, mut file) = Hidden::create(&path)?;
+        if keeps_state {
+            hidden.keep();
+        }
         let mut header = Header::default();
         if let Some((other, bytes)) = begin {
             io::copy(&mut File::open(other)?.take(*bytes), &mut file)?;
@@ -254,11 +258,6 @@ impl Whole {
             sealed: 0,
             behind: BTreeMap::new(),
         })
-    }
-
-    /// Leaves the hidden file for a job that goes on.
-    pub(super) fn keep(&mut self) {
-        self.hidden.keep();
     }
 
     fn write(&mut self, header: &[u8], rows: &[u8]) -> io::Result<()> {

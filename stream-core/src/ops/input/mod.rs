@@ -430,7 +430,13 @@ impl Input {
         }
         let have_all = local.epochs.have_all_ended();
         if have_all {
-            self.move_to(capability, local.epochs.current()); // no boundary will come any more
+            self.move_to(capability, local.epochs.current());
+            let end = local.checkpoints.end(); // no other boundary will come any more
+            if let Some(participant) = &self.participant {
+                for lane in &self.lanes {
+                    participant.write_partition(end, &self.port, &lane.name, lane.end.clone());
+                }
+            }
         }
         have_all
     }

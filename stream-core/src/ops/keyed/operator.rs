@@ -458,8 +458,8 @@ impl Operator {
         worker: usize,
         workers: usize,
     ) -> Result<(), Problem> {
-        if let Some(bytes) = checkpoints.read(&self.id, Part::Common) {
-            let common: Common = codec::decode(bytes)?;
+        if let Some(bytes) = checkpoints.read(&self.id, Part::Common)? {
+            let common: Common = codec::decode(&bytes)?;
             self.applied = common.applied;
             self.owes = common.is_withheld && self.emission != Emission::End;
             if let Progress::At(watermark) = self.applied {
@@ -467,8 +467,8 @@ impl Operator {
             }
         }
         for index in (0..SHARDS).filter(|shard| owner(*shard, workers) == worker) {
-            if let Some(bytes) = checkpoints.read(&self.id, Part::Shard(index)) {
-                self.folding.load(bytes)?;
+            if let Some(bytes) = checkpoints.read(&self.id, Part::Shard(index))? {
+                self.folding.load(&bytes)?;
             }
         }
         Ok(())

@@ -1,0 +1,123 @@
+//! The keeper of a job's state: a thread that asks for checkpoints while the job runs, writes each to
+//! the store when it is whole, and then commits the sinks.
+//!
+//! ```text
+//! ask for a boundary ──► all workers leave their parts ──► what sinks staged is done
+//!    ──► parts to the store ──► entry in the log: from here on it counts ──► sinks commit ──► clean-up
+//! ```
+//!
+//! What stands before the entry can be lost, and is done again by a run that goes on from the
+//! checkpoint before; what stands behind it is completed by the run that goes on from this one. So a
+//! crash between any two steps loses nothing, and gives nothing twice.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::end;
+use super::worker::Team;
+use crate::error::{Error, Problem};
+use crate::state::Snapshot;
+use crate::state::checkpoint::{Left, Waited};
+use crate::state::store::Session;
+
+/// How many checkpoints may be under way at once.
+const UNDER_WAY_MAX: usize = 2;
+/// How long the keeper waits at most before it looks around.
+const NAP: Duration = Duration::from_millis(100);
+/// The same where the clock is driven by hand, for nothing says when it will move.
+const HAND_NAP: Duration = Duration::from_millis(1);
+
+/// A job's keeper, at work.
+pub(super) struct Keeper(JoinHandle<Keeping>);
+
+/// What a keeper keeps.
+pub(super) struct Keeping {
+    session: Session,
+    /// How often it asks for a checkpoint; never, if nothing is said.
+    interval: Option<Duration>,
+    team: Team,
+}
+
+impl Keeper {
+    pub(super) fn start(
+        session: Session,
+        interval: Option<Duration>,
+        team: Team,
+    ) -> Result<Self, Error> {
+        let mut keeping = Keeping {
+            session,
+            interval,
+            team,
+        };
+        let work = move || {
+            let done = crate::engine::guard::catch(|| keeping.keep()).and_then(|done| done);
+            if let Err(error) = done {
+                keeping.team.shared.abort.fail(error);
+            }
+            keeping
+        };
+        let thread = thread::Builder::new().name("keeper".to_owned()).spawn(work);
+        let cannot = |error| Problem::new("the keeper of the state cannot start").because(error);
+        thread
+            .map(Keeper)
+            .map_err(|error| Error::Engine(cannot(error)))
+    }
+
+    /// Ends the thread, once all workers have gone.
+    pub(super) fn finish(self, team: &Team) -> Result<Keeping, Error> {
+        team.shared.checkpoints.close();
+        let lost = |_| Error::Engine(Problem::new("the keeper of the state was lost"));
+        self.0.join().map_err(lost)
+    }
+}
+
+impl Keeping {
+    fn keep(&mut self) -> Result<(), Error> {
+        let shared = self.team.shared.clone();
+        let nap = match shared.clock.runs_by_itself() {
+            true => NAP,
+            false => HAND_NAP,
+        };
+        let mut due = self
+            .interval
+            .map(|interval| shared.clock.elapsed() + interval);
+        while !shared.abort.is_failed() {
+            let now = shared.clock.elapsed();
+            if let (Some(interval), true) = (self.interval, due.is_some_and(|due| due <= now)) {
+                due = Some(now + interval);
+                if shared.checkpoints.under_way() < UNDER_WAY_MAX {
+                    let ask = |boundary| shared.checkpoints.ask(boundary);
+                    shared.epochs.cut_checkpoint(ask);
+                    shared.abort.wake();
+                }
+            }
+            let rest = due.map_or(nap, |due| nap.min(due.saturating_sub(now)));
+            match shared.checkpoints.wait(rest) {
+                // What failed on a worker before it left its part is known by now: a record that
+                // could not be read or written is in no checkpoint.
+                Waited::Whole(_) if shared.abort.is_failed() => break,
+                Waited::Whole(left) => drop(self.complete(*left, false)?),
+                Waited::Closed => break,
+                Waited::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a checkpoint of what was left at a boundary.
+    pub(super) fn complete(
+        &mut self,
+        mut left: Left,
+        is_finished: bool,
+    ) -> Result<Snapshot, Error> {
+        left.finish()?;
+        left.snapshot.fingerprints = self.team.plan.spec.fingerprints();
+        self.session
+            .write(&left.snapshot, is_finished)
+            .map_err(Error::State)?;
+        end::commit(&self.team, &left.snapshot)?;
+        // What is left over takes room, and nothing else: the next run removes it.
+        let _ = self.session.clean_up();
+        Ok(left.snapshot)
+    }
+}

@@ -1,0 +1,254 @@
+//! Recovery as a test: [`check_recovery`] and its settings, [`RecoveryCheck`].
+//!
+//! From a seed the kit draws the input's partitions, the mode, the number of workers, how partitions
+//! are read, after how many records checkpoints are asked for, and the step of the protocol before
+//! which a run goes wrong: a call of the store or of a sink. The run is then gone, or fails; another
+//! one goes on from what is durable, with other draws, and may go wrong as well, while it recovers
+//! too. When one has come to its end, all outputs must be those of a run in which nothing happened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::faults::{Fault, Faults};
+use super::modes::{Interleaving, compare, seeds};
+use super::ports::{Inputs, Outputs};
+use crate::engine::BatchCut;
+use crate::job::Outcome;
+use crate::state::StateStore;
+use crate::state::objects::{Memory, Objects};
+use crate::{Error, Job, Mode};
+
+/// How many seeds are tried where the variable `STREAM_SEEDS` says nothing.
+const SEEDS: u64 = 20;
+/// How many runs go wrong at most, one after another.
+const WRONG_MAX: usize = 3;
+/// How many checkpoints are asked for in a run at most, beside that at its end.
+const CHECKPOINTS_MAX: usize = 5;
+
+/// Checks that a pipeline gives the same results whatever goes wrong while it runs: crashes before
+/// and after every step of a checkpoint, calls of the store and of sinks that fail, another number of
+/// workers and another mode after each.
+///
+/// Inputs and outputs are as those of [`check_modes`](super::check_modes). Twenty seeds are tried; the
+/// environment variable `STREAM_SEEDS=1000` tries more, and `STREAM_SEED=7` only that one.
+///
+/// # Panics
+/// When the outputs differ from those of a run in which nothing went wrong: with the seed, what was
+/// drawn, where it went wrong, and the rows that differ.
+///
+/// ```
+/// use stream_core::prelude::*;
+/// use stream_core::testing::check_recovery;
+///
+/// let seconds: Vec<i64> = vec![3, 1, 4, 15, 9, 26, 5, 35];
+/// check_recovery(seconds, |seconds: Stream<i64>| {
+///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(10));
+///     (timed.key_by(|s| s % 2).session(Gap::secs(5)).count(), late)
+/// });
+/// ```
+pub fn check_recovery<I: Inputs, O: Outputs>(
+    inputs: I,
+    pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+) {
+    RecoveryCheck::new(inputs).run(pipeline);
+}
+
+/// A check of recovery, with settings; see [`check_recovery`].
+///
+/// ```
+/// use stream_core::graph::Stream;
+/// use stream_core::testing::RecoveryCheck;
+///
+/// let numbers: Vec<u64> = (0..50).collect();
+/// let steps = RecoveryCheck::new(numbers).seeds(30).run(|numbers: Stream<u64>| numbers);
+/// assert!(steps.values().sum::<u64>() > 30, "some went wrong more than once: {steps:?}");
+/// ```
+#[must_use = "a check does nothing before it is run"]
+pub struct RecoveryCheck<I> {
+    inputs: I,
+    seeds: u64,
+}
+
+impl<I> fmt::Debug for RecoveryCheck<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoveryCheck")
+            .field("seeds", &self.seeds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// By the name of a step: how often a run went wrong before it.
+pub type Steps = BTreeMap<&'static str, u64>;
+
+impl<I: Inputs> RecoveryCheck<I> {
+    /// A check with these inputs.
+    pub fn new(inputs: I) -> Self {
+        RecoveryCheck {
+            inputs,
+            seeds: SEEDS,
+        }
+    }
+
+    /// Sets how many seeds are tried, where the environment says nothing.
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// Runs the check. Gives how often it went wrong before each step.
+    ///
+    /// # Panics
+    /// As [`check_recovery`].
+    pub fn run<O: Outputs>(
+        self,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    ) -> Steps {
+        let pipeline = Arc::new(pipeline);
+        let mut steps = Steps::new();
+        for seed in seeds(self.seeds) {
+            let mut rng = Rng::with_seed(seed);
+            let partitions = self.inputs.draw(&mut rng);
+            let pipeline = pipeline.clone();
+            let trial = Trial::<I> {
+                seed,
+                partitions,
+                job: Box::new(move || {
+                    let pipeline = pipeline.clone();
+                    Job::new("checked", move |graph| {
+                        pipeline(I::streams(graph, &mut 0)).connect(graph, &mut 0);
+                    })
+                }),
+            };
+            trial.run::<O>(&mut rng, &mut steps);
+        }
+        steps
+    }
+}
+
+/// What all runs of a seed have in common.
+struct Trial<I: Inputs> {
+    seed: u64,
+    partitions: I::Partitions,
+    job: Box<dyn Fn() -> Job>,
+}
+
+/// What is drawn for one run.
+#[derive(Debug)]
+struct Draw {
+    mode: Mode,
+    workers: usize,
+    seed: u64,
+    checkpoints_at: Vec<u64>,
+    /// Whether it is stopped, after so many records.
+    stops_at: Option<u64>,
+    faults: Arc<Faults>,
+}
+
+impl Draw {
+    fn new(rng: &mut Rng, records: u64, fault: Option<(u64, Fault)>) -> Self {
+        let cut = BatchCut {
+            records: Some(rng.u64(1..=records.max(1))),
+            ..BatchCut::default()
+        };
+        let modes = [
+            Mode::Batch,
+            Mode::PerRecord,
+            Mode::PerRecordStrict,
+            Mode::MicroBatch(cut),
+            Mode::micro_batch(Duration::from_millis(rng.u64(1..50))),
+        ];
+        let checkpoints = rng.usize(0..=CHECKPOINTS_MAX);
+        Draw {
+            mode: modes[rng.usize(..modes.len())],
+            workers: rng.usize(1..=3),
+            seed: rng.u64(1..),
+            checkpoints_at: (0..checkpoints).map(|_| rng.u64(0..=records)).collect(),
+            stops_at: (rng.u8(0..4) == 0).then(|| rng.u64(0..=records)),
+            faults: Faults::at(fault),
+        }
+    }
+}
+
+impl<I: Inputs> Trial<I> {
+    fn run<O: Outputs>(&self, rng: &mut Rng, steps: &mut Steps) {
+        let records = I::records(&self.partitions) as u64;
+        let expected = {
+            let (kept, calm) = (O::Kept::default(), Interleaving::new(0));
+            let job = (self.job)().clock(calm.clock());
+            let job = I::bind(&self.partitions, &calm, job, &mut 0);
+            let job = O::bind(&kept, &Faults::none(), job, &mut 0);
+            let done = job.run(Mode::Batch);
+            done.unwrap_or_else(|error| panic!("seed {}: the job failed: {error}", self.seed));
+            O::text(O::rows(&kept))
+        };
+        let store: Arc<dyn Objects> = Arc::new(Memory::default());
+        let kept = O::Kept::default();
+        let mut draws = Vec::new();
+        // Steps of a run are about as many as those of one in which nothing goes wrong.
+        let some = {
+            let draw = Draw::new(rng, records, None);
+            let (other, rows) = (Arc::new(Memory::default()), O::Kept::default());
+            let done = self.run_once::<O>(&draw, &(other as Arc<dyn Objects>), &rows);
+            if let Err(error) = done {
+                self.fail(&[draw], &error);
+            }
+            draw.faults.steps()
+        };
+        let wrong = rng.usize(1..=WRONG_MAX);
+        for run in 0.. {
+            let fault = match rng.u8(0..4) {
+                0 => Fault::Failure,
+                _ => Fault::Crash,
+            };
+            let fault = (run < wrong).then(|| (rng.u64(0..some), fault));
+            let draw = Draw::new(rng, records, fault);
+            let done = self.run_once::<O>(&draw, &store, &kept);
+            let went_wrong = draw.faults.wrong_at();
+            if let Some(step) = went_wrong {
+                *steps.entry(step).or_default() += 1;
+            }
+            draws.push(draw);
+            match done {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) if went_wrong.is_some() => {}
+                Err(error) => self.fail(&draws, &error),
+            }
+        }
+        let rows = O::text(O::rows(&kept));
+        let spec = (self.job)().explain();
+        let spec = spec.unwrap_or_else(|error| self.fail(&draws, &error));
+        let names = ["a run in which nothing happened", &format!("{draws:#?}")];
+        compare(self.seed, names, [&expected, &rows], &spec);
+    }
+
+    /// Runs until the end, a stop, or until it goes wrong. Tells whether all input was read.
+    fn run_once<O: Outputs>(
+        &self,
+        draw: &Draw,
+        store: &Arc<dyn Objects>,
+        kept: &O::Kept,
+    ) -> Result<bool, Error> {
+        let interleaving = Interleaving::new(draw.seed);
+        interleaving.begin(draw.stops_at);
+        interleaving.ask_at(draw.checkpoints_at.clone());
+        let job = (self.job)()
+            .workers(draw.workers)
+            .clock(interleaving.clock());
+        let job = I::bind(&self.partitions, &interleaving, job, &mut 0);
+        let job = O::bind(kept, &draw.faults, job, &mut 0);
+        let store = StateStore::of(draw.faults.around_store(store.clone()));
+        let handle = job.state(store).start(draw.mode)?;
+        interleaving.arm(handle.stopper());
+        let report = handle.wait()?;
+        Ok(report.outcome == Outcome::Finished)
+    }
+
+    fn fail(&self, draws: &[Draw], error: &Error) -> ! {
+        panic!("seed {}: the job failed: {error}\n{draws:#?}", self.seed)
+    }
+}

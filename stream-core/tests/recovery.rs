@@ -1,0 +1,71 @@
+//! Every operator through crashes before and after each step of a checkpoint: the outputs are those of
+//! a run in which nothing happened.
+
+use stream_core::prelude::*;
+use stream_core::testing::{Input, RecoveryCheck};
+
+fn records(number: u64) -> Vec<(u64, i64)> {
+    let mut rng = fastrand::Rng::with_seed(number);
+    (0..number as i64)
+        .map(|at| (rng.u64(..7), at + rng.i64(-8..8)))
+        .collect()
+}
+
+fn at(record: &(u64, i64)) -> EventTime {
+    EventTime::secs(1_700_000_000 + record.1)
+}
+
+fn timed(records: Stream<(u64, i64)>) -> (Timed<(u64, i64)>, Stream<(u64, i64)>) {
+    records.event_time(at, Lateness::secs(5))
+}
+
+#[test]
+fn stateless_stages() {
+    let steps = RecoveryCheck::new(records(80)).run(|records: Stream<(u64, i64)>| {
+        records
+            .filter(|(key, _)| key % 3 > 0)
+            .map(|(key, at)| (at, key))
+    });
+    println!("{steps:?}");
+}
+
+#[test]
+fn late_records() {
+    RecoveryCheck::new(records(80)).run(timed);
+}
+
+#[test]
+fn counts() {
+    let check = RecoveryCheck::new(records(80)).seeds(400);
+    let steps = check.run(|records: Stream<(u64, i64)>| records.key_by(|record| record.0).count());
+    for step in ["put", "put, half done", "put, an object done", "delete"] {
+        assert!(steps.contains_key(step), "{step}: {steps:?}");
+    }
+}
+
+#[test]
+fn sessions_and_windows() {
+    RecoveryCheck::new(records(120))
+        .seeds(100)
+        .run(|records: Stream<(u64, i64)>| {
+            let (timed, late) = timed(records);
+            let by_key = || timed.clone().key_by(|record| record.0);
+            let sessions = by_key().session(Gap::secs(4)).count();
+            let windows = by_key().tumbling(Size::secs(10)).count();
+            (sessions, windows, late)
+        });
+}
+
+#[test]
+fn scans() {
+    let input = Input::new(records(80)).partition_by(|record| record.0);
+    RecoveryCheck::new(input).run(|records: Stream<(u64, i64)>| {
+        records.key_by(|record| record.0).scan(
+            || 0,
+            |sum, record| {
+                *sum += record.1;
+                *sum
+            },
+        )
+    });
+}
