@@ -20,7 +20,11 @@ use crate::error::Problem;
 use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: &[(&str, &str)] = &[
+    #[cfg(feature = "state")]
+    ("state", "run"),
+    #[cfg(feature = "state")]
+    ("checkpoint-interval", "run"),
     ("mode", "run"),
     ("workers", "run"),
     ("wait", "run"),
@@ -223,7 +227,7 @@ fn variable_of(setting: &str) -> String {
 /// Every setting of a run as a TOML file, with the place that each comes from.
 pub(super) fn print(matches: &ArgMatches, config: Option<&Config>, job: &Job) -> String {
     let mut text = String::new();
-    for (setting, taker) in SETTINGS {
+    for &(setting, taker) in SETTINGS {
         if taker != "run" {
             continue;
         }

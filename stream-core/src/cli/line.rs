@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+#[cfg(feature = "state")]
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
@@ -13,6 +15,8 @@ use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
 use crate::job::{Share, WORKERS_MAX};
+#[cfg(feature = "state")]
+use crate::time::span;
 
 #[derive(Parser)]
 #[command(
@@ -134,6 +138,8 @@ pub(super) struct RunLine {
     /// Write an output to another path, in the format that it has
     #[arg(long, value_name = "PORT=PATH")]
     pub(super) output: Vec<PortPath>,
+    #[command(flatten)]
+    pub(super) keep: KeepLine,
     /// What to tell on stderr
     #[arg(
         long,
@@ -196,6 +202,25 @@ fn parse_workers(text: &str) -> Result<usize, String> {
     let workers = workers.filter(|workers| (1..=WORKERS_MAX).contains(workers));
     workers
         .ok_or_else(|| format!("expected 1 to {WORKERS_MAX}; as many as there are cores is usual"))
+}
+
+/// What becomes of the job's state.
+#[derive(Args)]
+pub(super) struct KeepLine {
+    /// Keep the state at a URL like file:///var/lib/job, and go on from the last checkpoint there
+    #[cfg(feature = "state")]
+    #[arg(long, value_name = "URL", env = "STREAM_STATE")]
+    pub(super) state: Option<String>,
+    /// Make a checkpoint so often, like 10s; one is made at a stop and at the end without it
+    #[cfg(feature = "state")]
+    #[arg(id = "checkpoint-interval", long, value_name = "TIME", env = "STREAM_CHECKPOINT_INTERVAL", value_parser = parse_interval)]
+    pub(super) checkpoint_interval: Option<Duration>,
+}
+
+#[cfg(feature = "state")]
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let micros = span::parse_micros(text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_micros(micros.unsigned_abs()))
 }
 
 /// Where the records come from.

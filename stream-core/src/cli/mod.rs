@@ -122,12 +122,19 @@ impl Job {
         bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
         bind::direct(&mut job, &line.output).map_err(Failure::Line)?;
         bind::pace(&mut job, &line.pace).map_err(Failure::Line)?;
+        #[cfg(feature = "state")]
+        {
+            job = job.with_state(&line.keep)?;
+        }
         if line.log == Level::Debug {
             teller.note(tell::makeup_of(&job, line.mode.mode));
         }
         let ignored = Ignored::find();
         let handle = job.start(line.mode.mode)?;
         stop_on_interrupt(&handle, line.drain, teller, ignored);
+        if let Some(from) = handle.started_from() {
+            teller.note(format!("the job {from}"));
+        }
         let report = watch(handle, teller)?;
         teller.note(&report);
         Ok(match report.is_within_limits() {
@@ -197,6 +204,20 @@ impl Job {
             teller.note(report);
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The job with its state where the command line says.
+    #[cfg(feature = "state")]
+    fn with_state(mut self, line: &line::KeepLine) -> Result<Self, Failure> {
+        if let Some(url) = &line.state {
+            let store = crate::state::StateStore::at(url);
+            let no_store = |problem| Failure::Line(Error::Plan(problem));
+            self = self.state(store.map_err(no_store)?);
+        }
+        Ok(match line.checkpoint_interval {
+            Some(interval) => self.checkpoint_interval(interval),
+            None => self,
+        })
     }
 
     /// The job with the settings that every command which runs it takes.

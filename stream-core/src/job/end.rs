@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::keeper::{Keeper, Keeping};
+use super::keeper::{Keeper, Keeping, StateReport};
 use super::report::Outcome;
 use super::warnings;
 use super::worker::Team;
@@ -20,21 +20,42 @@ use crate::state::Snapshot;
 use crate::state::checkpoint::Left;
 use crate::time::epoch::{FOREVER, next_checkpoint};
 
+/// How a job has ended.
+pub(super) struct Concluded {
+    pub(super) outcome: Outcome,
+    pub(super) snapshot: Snapshot,
+    pub(super) state: Option<StateReport>,
+}
+
 /// Commits every sink, if all went well, or else aborts every one. Gives the state at the end, too.
-pub(super) fn conclude(team: &Team, keeper: Option<Keeper>) -> Result<(Outcome, Snapshot), Error> {
+pub(super) fn conclude(team: &Team, keeper: Option<Keeper>) -> Result<Concluded, Error> {
     let keeps_state = keeper.is_some();
     let keeping = keeper.map(|keeper| keeper.finish(team)).transpose();
-    let concluded = keeping.and_then(|keeping| conclude_with(team, keeping));
+    let concluded = keeping.and_then(|mut keeping| {
+        let (outcome, snapshot) = conclude_with(team, keeping.as_mut())?;
+        Ok(Concluded {
+            outcome,
+            snapshot,
+            state: keeping.map(Keeping::report),
+        })
+    });
     match concluded {
         // What was prepared may belong to a checkpoint: the next run knows.
         _ if keeps_state => {}
-        Ok((Outcome::OutputClosed, _)) | Err(_) => abort(team),
+        Err(_)
+        | Ok(Concluded {
+            outcome: Outcome::OutputClosed,
+            ..
+        }) => abort(team),
         Ok(_) => {}
     }
     concluded
 }
 
-fn conclude_with(team: &Team, mut keeping: Option<Keeping>) -> Result<(Outcome, Snapshot), Error> {
+fn conclude_with(
+    team: &Team,
+    mut keeping: Option<&mut Keeping>,
+) -> Result<(Outcome, Snapshot), Error> {
     if let Some(error) = team.shared.abort.take() {
         return Err(error);
     }

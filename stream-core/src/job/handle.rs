@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use timely::communication::WorkerGuards;
 
-use super::end::conclude;
+use super::end::{Concluded, conclude};
 use super::keeper::Keeper;
 use super::report::{Counts, Outcome, Report};
 use super::warnings;
@@ -39,6 +39,8 @@ struct Running {
     guards: WorkerGuards<()>,
     team: Team,
     keeper: Option<Keeper>,
+    /// Where it starts, of a job that keeps its state.
+    from: Option<String>,
     started: Instant,
 }
 
@@ -86,7 +88,7 @@ impl Handle {
     pub(super) fn new(
         guards: WorkerGuards<()>,
         team: Team,
-        keeper: Option<Keeper>,
+        (keeper, from): (Option<Keeper>, Option<String>),
         workers: usize,
         started: Instant,
     ) -> Self {
@@ -95,6 +97,7 @@ impl Handle {
                 guards,
                 team,
                 keeper,
+                from,
                 started,
             }),
             workers,
@@ -183,6 +186,11 @@ impl Handle {
         self.running().team.shared.watermarks.least()
     }
 
+    /// Where a job starts that keeps its state, for people: afresh, or from which checkpoint.
+    pub fn started_from(&self) -> Option<&str> {
+        self.running().from.as_deref()
+    }
+
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
     pub fn is_finished(&self) -> bool {
         self.running()
@@ -206,9 +214,14 @@ impl Handle {
             team,
             keeper,
             started,
+            ..
         } = self.running.take().expect("waited for once");
         join(guards, &team.shared.abort);
-        let (outcome, snapshot) = conclude(&team, keeper)?;
+        let Concluded {
+            outcome,
+            snapshot,
+            state,
+        } = conclude(&team, keeper)?;
         // A limit ends inputs that have not ended, and state behind an end cannot be gone on from; and
         // what was drained has ended.
         let was_stopped = team.shared.epochs.stop().is_some() && team.shared.limit.is_none();
@@ -223,6 +236,7 @@ impl Handle {
             slices_in_flight_max: 0,
             warnings: warnings::of(&team),
             snapshot: has_state.then_some(snapshot),
+            state,
         };
         Ok(report.slices(&team.shared.epochs))
     }

@@ -10,6 +10,7 @@
 //! checkpoint before; what stands behind it is completed by the run that goes on from this one. So a
 //! crash between any two steps loses nothing, and gives nothing twice.
 
+use std::fmt;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::worker::Team;
 use crate::error::{Error, Problem};
 use crate::state::Snapshot;
 use crate::state::checkpoint::{Left, Waited};
-use crate::state::store::Session;
+use crate::state::store::{Manifest, Session};
 
 /// How many checkpoints may be under way at once.
 const UNDER_WAY_MAX: usize = 2;
@@ -30,9 +31,49 @@ const HAND_NAP: Duration = Duration::from_millis(1);
 /// A job's keeper, at work.
 pub(super) struct Keeper(JoinHandle<Keeping>);
 
+/// What a job has kept of its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StateReport {
+    /// The checkpoint that the job went on from; none where it began afresh.
+    pub from: Option<u64>,
+    /// The last checkpoint.
+    pub last: Option<u64>,
+    /// How many checkpoints were made in this run.
+    pub checkpoints: u64,
+    /// How many bytes of state were written for them.
+    pub bytes: u64,
+    /// The longest that one took, from when every worker had left its part to the commit of the last
+    /// sink.
+    pub longest: Duration,
+    /// How many were left out, for those before them were still under way.
+    pub left_out: u64,
+}
+
+impl fmt::Display for StateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last {
+            None => f.write_str("no checkpoint")?,
+            Some(last) => write!(f, "checkpoint {last}")?,
+        }
+        let bytes = self.bytes;
+        let longest = self.longest.as_secs_f64() * 1e3;
+        write!(f, ", {} in this run, {bytes} bytes", self.checkpoints)?;
+        write!(f, ", the longest {longest:.1} ms")?;
+        match self.left_out {
+            0 => Ok(()),
+            left_out => write!(
+                f,
+                ", {left_out} left out: they take longer than their interval"
+            ),
+        }
+    }
+}
+
 /// What a keeper keeps.
 pub(super) struct Keeping {
     session: Session,
+    report: StateReport,
     /// How often it asks for a checkpoint; never, if nothing is said.
     interval: Option<Duration>,
     team: Team,
@@ -44,8 +85,14 @@ impl Keeper {
         interval: Option<Duration>,
         team: Team,
     ) -> Result<Self, Error> {
+        let from = session.last().map(Manifest::number);
         let mut keeping = Keeping {
             session,
+            report: StateReport {
+                from,
+                last: from,
+                ..StateReport::default()
+            },
             interval,
             team,
         };
@@ -89,6 +136,8 @@ impl Keeping {
                     let ask = |boundary| shared.checkpoints.ask(boundary);
                     shared.epochs.cut_checkpoint(ask);
                     shared.abort.wake();
+                } else {
+                    self.report.left_out += 1;
                 }
             }
             let rest = due.map_or(nap, |due| nap.min(due.saturating_sub(now)));
@@ -110,6 +159,7 @@ impl Keeping {
         mut left: Left,
         is_finished: bool,
     ) -> Result<Snapshot, Error> {
+        let begun = self.team.shared.clock.elapsed();
         left.finish()?;
         left.snapshot.fingerprints = self.team.plan.spec.fingerprints();
         self.session
@@ -118,6 +168,16 @@ impl Keeping {
         end::commit(&self.team, &left.snapshot)?;
         // What is left over takes room, and nothing else: the next run removes it.
         let _ = self.session.clean_up();
+        let report = &mut self.report;
+        report.last = Some(left.snapshot.number);
+        report.checkpoints += 1;
+        report.bytes += left.snapshot.bytes();
+        let took = self.team.shared.clock.elapsed().saturating_sub(begun);
+        report.longest = report.longest.max(took);
         Ok(left.snapshot)
+    }
+
+    pub(super) fn report(self) -> StateReport {
+        self.report
     }
 }

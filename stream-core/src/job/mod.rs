@@ -18,6 +18,7 @@ use timely::WorkerConfig;
 
 pub use self::handle::{Handle, Stop};
 use self::keeper::Keeper;
+pub use self::keeper::StateReport;
 pub use self::report::{Counts, Outcome, Report};
 pub use self::share::{ParseShareError, Share};
 use self::warnings::Limits;
@@ -557,13 +558,20 @@ impl Job {
         let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
+        let from = session.as_ref().map(Session::told);
         let keep = |session| Keeper::start(session, self.interval, team.clone());
         let keeper = session.map(keep).transpose();
         let keeper = keeper.unwrap_or_else(|error| {
             team.shared.abort.fail(error);
             None
         });
-        Ok(Handle::new(guards, team, keeper, self.workers, started))
+        Ok(Handle::new(
+            guards,
+            team,
+            (keeper, from),
+            self.workers,
+            started,
+        ))
     }
 
     fn plan(&self) -> Result<Plan, Error> {

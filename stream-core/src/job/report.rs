@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::warnings::Warning;
 use crate::engine::Mode;
 use crate::engine::epochs::Epochs;
+use crate::job::keeper::StateReport;
 use crate::observe::Counters;
 use crate::state::Snapshot;
 
@@ -78,6 +79,8 @@ pub struct Report {
     /// The state at the end, of a job that was stopped and had no limit: another job can start from
     /// it.
     pub snapshot: Option<Snapshot>,
+    /// What was kept of its state, of a job that [keeps it](super::Job::state).
+    pub state: Option<StateReport>,
 }
 
 impl Report {
@@ -127,6 +130,9 @@ impl fmt::Display for Report {
                 f,
                 "\n  no other output was committed: of files none is there"
             )?;
+        }
+        if let Some(state) = &self.state {
+            write!(f, "\n  state {state}")?;
         }
         for warning in &self.warnings {
             write!(f, "\nwarning: {warning}")?;

@@ -225,7 +225,7 @@ impl Render for AssignTime {
         let local = context.local.clone();
         let mut highs = LaneState::new(&local.checkpoints, context.id(node), local.index);
         if let Err(problem) = highs.restore(&local.checkpoints) {
-            local.abort.fail(Error::Engine(problem));
+            local.abort.fail(Error::State(problem));
         }
         let mut times = LaneTimes {
             divide: self.divide,

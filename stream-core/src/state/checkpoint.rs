@@ -53,6 +53,15 @@ impl Bytes {
 }
 
 impl Snapshot {
+    /// How many bytes the state of the operators has.
+    pub(crate) fn bytes(&self) -> u64 {
+        let parts = self.parts.values().map(|part| match part {
+            Bytes::Here(bytes) => bytes.len() as u64,
+            Bytes::Stored(_) => 0,
+        });
+        parts.sum()
+    }
+
     /// What is committed of a sink, or was.
     pub(crate) fn commit(&self, sink: &str) -> Commit {
         let staged = self.staged.get(sink).cloned().unwrap_or_default();

@@ -15,7 +15,8 @@ pub(crate) trait Objects: fmt::Debug + Send + Sync {
     /// Writes an object whose name is free. Tells whether it was; of several that try, one is told so.
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Problem>;
 
-    /// Reads an object, or a part of it; `None` where there is none.
+    /// Reads an object, or a part of it; `None` where there is none. Of an object that is shorter than
+    /// its part there may come anything.
     fn get(&self, name: &str, part: Option<Range<u64>>) -> Result<Option<Vec<u8>>, Problem>;
 
     /// The names of all objects right in a folder, in their order.

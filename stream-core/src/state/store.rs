@@ -211,14 +211,14 @@ impl Entry {
 /// What a checkpoint is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    pub(crate) number: u64,
+    number: u64,
     generation: u64,
     at: String,
     epoch: u64,
     /// Whether the job stopped or ended there.
     is_last: bool,
     /// Whether all input has been read.
-    pub(crate) is_finished: bool,
+    is_finished: bool,
     shards: usize,
     stages: BTreeMap<String, Fingerprint>,
     partitions: Vec<Read>,
@@ -296,6 +296,10 @@ impl FromStr for Part {
 }
 
 impl Manifest {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The checkpoint that a job starts from. Its parts are read when they are asked for.
     fn snapshot(&self) -> Result<Snapshot, Problem> {
         let mut snapshot = Snapshot {
@@ -402,10 +406,26 @@ impl Session {
     }
 
     /// The last checkpoint.
-    fn last(&self) -> Option<&Manifest> {
+    pub(crate) fn last(&self) -> Option<&Manifest> {
         self.checkpoints
             .last_key_value()
             .map(|(_, manifest)| manifest)
+    }
+
+    /// Where the run starts, for people.
+    pub(crate) fn told(&self) -> String {
+        let Some(last) = self.last() else {
+            return "begins afresh".to_owned();
+        };
+        let age = last.at.parse::<Timestamp>().ok();
+        let age = age.map(|at| Timestamp::now().duration_since(at).as_secs().max(0));
+        let age = age.map_or_else(String::new, |secs| format!(", {secs} s old"));
+        let ended = last.partitions.iter().filter(|read| read.ended).count();
+        let all = last.partitions.len();
+        let (number, at) = (last.number, &last.at);
+        format!(
+            "goes on from checkpoint {number} of {at}{age}; {ended} of {all} partitions are read to their end"
+        )
     }
 
     /// What the run starts from.

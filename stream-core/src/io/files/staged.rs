@@ -62,10 +62,10 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
-    /// Creates one beside the file that it is to be.
-    pub(super) fn create(name: &Path) -> io::Result<(Self, File)> {
-        let (path, file) = create_hidden(name)?;
-        let is_kept = false;
+    /// Creates one beside the file that it is to be; of a job that keeps state it is kept.
+    pub(super) fn create(name: &Path, keeps_state: bool) -> io::Result<(Self, File)> {
+        let (path, file) = create_hidden(name, keeps_state)?;
+        let is_kept = keeps_state;
         Ok((Hidden { path, is_kept }, file))
     }
 
@@ -100,14 +100,15 @@ pub(super) fn publish(hidden: &Path, name: &Path) -> io::Result<()> {
 /// which numbers of processes are meant: those of this machine since it was started, or of a
 /// container on it.
 ///
-/// What a process that has gone has left of the same file is removed. That another is still there is
+/// What a process that has gone has left of the same file is removed, unless the job keeps state: then
+/// it is looked through when the sink recovers, and some of it is needed. That another is still there is
 /// known where the system tells of its processes; elsewhere, and of other machines that share the
 /// folder, leftovers stay.
-fn create_hidden(path: &Path) -> io::Result<(PathBuf, File)> {
+fn create_hidden(path: &Path, keeps_state: bool) -> io::Result<(PathBuf, File)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().display().to_string();
     let (place, process) = (place_of_processes(), process::id());
-    if let Some(place) = &place {
+    if let (Some(place), false) = (&place, keeps_state) {
         remove_leftovers(path, &format!(".{name}.tmp-{place}-"));
     }
     let place = place.unwrap_or_default();
@@ -266,7 +267,7 @@ mod tests {
         for name in others.iter().chain([&name("a.csv", gone)]) {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        drop(Hidden::create(&path).unwrap());
+        drop(Hidden::create(&path, false).unwrap());
         let left = fs::read_dir(folder.path()).unwrap();
         let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let (mut left, mut others): (Vec<_>, _) = (left.collect(), others.to_vec());

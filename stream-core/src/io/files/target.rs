@@ -151,7 +151,7 @@ impl Part {
 
     fn file(&mut self) -> io::Result<&mut Packer> {
         if self.file.is_none() {
-            let (hidden, file) = Hidden::create(&self.path)?;
+            let (hidden, file) = Hidden::create(&self.path, self.keeps_state)?;
             self.header.is_written = false;
             self.file = Some((hidden, Packer::new(file, &self.path)?));
         }
@@ -239,10 +239,7 @@ impl Whole {
         begin: Option<&(PathBuf, u64)>,
         keeps_state: bool,
     ) -> io::Result<Self> {
-        let (mut hidden, mut file) = Hidden::create(&path)?;
-        if keeps_state {
-            hidden.keep();
-        }
+        let (hidden, mut file) = Hidden::create(&path, keeps_state)?;
         let mut header = Header::default();
         if let Some((other, bytes)) = begin {
             io::copy(&mut File::open(other)?.take(*bytes), &mut file)?;

@@ -170,7 +170,7 @@ impl Operator {
             abort: local.abort.clone(),
         };
         if let Err(problem) = operator.restore(&local.checkpoints, local.index, local.peers) {
-            operator.fail(problem);
+            local.abort.fail(Error::State(problem));
         }
         operator
     }

@@ -1,0 +1,272 @@
+//! Jobs that keep their state in a store: where the next run goes on, and what it refuses.
+#![cfg(feature = "state")]
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{parts, sorted, until, until_read, within};
+use stream_core::io::{self, MemoryLog, Rows};
+use stream_core::ops::Entry;
+use stream_core::run::{Handle, Outcome, StateStore};
+use stream_core::{Error, Job, Mode};
+
+fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
+    let (sink, rows) = io::collect();
+    let job = Job::new("copy", |graph| {
+        graph.output("out", graph.input::<u64>("in").filter(|n| n % 10 < 9));
+    });
+    let job = job.source("in", log.clone()).sink("out", sink);
+    (job.state(store.clone()), rows)
+}
+
+fn counts(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<Entry<u64, u64>>) {
+    let (sink, rows) = io::collect();
+    let job = Job::new("digits", |graph| {
+        let numbers = graph.input::<u64>("in");
+        graph.output("out", numbers.key_by(|n| n % 10).count());
+    });
+    let job = job.source("in", log.clone()).sink("out", sink);
+    (job.state(store.clone()), rows)
+}
+
+fn log(partitions: usize, numbers: std::ops::Range<u64>) -> MemoryLog<u64> {
+    let log = MemoryLog::new(partitions);
+    for number in numbers {
+        let partition = number as usize % partitions;
+        log.append(partition, [number]).unwrap();
+    }
+    log
+}
+
+/// Stops a job once it has read so many records.
+fn stop_at(handle: Handle, records: u64) -> stream_core::run::Report {
+    until_read(&handle, "in", records);
+    handle.stop();
+    handle.wait().unwrap()
+}
+
+#[test]
+fn a_start_after_a_stop_reads_nothing_again() {
+    within("stop and go on", || {
+        let (log, store) = (log(3, 0..300), StateStore::memory());
+        for (workers, more) in [(1, 300..500), (3, 500..700), (2, 700..700)] {
+            let (job, rows) = counts(&log, &store);
+            let handle = job.workers(workers).start(Mode::PerRecord).unwrap();
+            let before = handle.started_from().unwrap().to_owned();
+            if workers == 1 {
+                assert_eq!(before, "begins afresh");
+            } else {
+                assert!(before.starts_with("goes on from checkpoint"), "{before}");
+            }
+            let is_last = more.is_empty();
+            let read = 200 + 100 * u64::from(workers == 1);
+            if is_last {
+                log.close();
+                let report = handle.wait().unwrap();
+                let state = report.state.unwrap();
+                assert_eq!((report.outcome, report.counts.read["in"]), (Outcome::Finished, 200));
+                assert_eq!((state.from, state.last), (Some(2), Some(3)));
+                let expected: Vec<_> = (0..10).map(|key| Entry { key, value: 70 }).collect();
+                assert_eq!(sorted(rows.take()), expected);
+            } else {
+                let report = stop_at(handle, read);
+                assert_eq!((report.outcome, report.counts.read["in"]), (Outcome::Stopped, read));
+                for number in more {
+                    log.append(number as usize % 3, [number]).unwrap();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn checkpoints_are_seen_while_the_job_runs() {
+    within("seen while it runs", || {
+        let (log, store) = (log(1, 0..0), StateStore::memory());
+        let (job, rows) = job(&log, &store);
+        let job = job.checkpoint_interval(Duration::from_millis(1));
+        let handle = job.start(Mode::PerRecord).unwrap();
+        log.append(0, 0..5).unwrap();
+        until("the first rows", || rows.to_vec() == [0, 1, 2, 3, 4]);
+        log.append(0, 5..8).unwrap();
+        until("the next rows", || rows.to_vec().len() == 8);
+        log.close();
+        let state = handle.wait().unwrap().state.unwrap();
+        assert!(state.checkpoints >= 3, "{state:?}");
+    });
+}
+
+#[test]
+fn a_run_that_was_thought_dead_commits_nothing_more() {
+    within("two runs", || {
+        let (log, store) = (log(2, 0..50), StateStore::memory());
+        let (zombie, zombies_rows) = job(&log, &store);
+        let zombie = zombie.start(Mode::PerRecord).unwrap();
+        until_read(&zombie, "in", 50);
+        let (job, rows) = job(&log, &store);
+        let job = job.workers(2).start(Mode::PerRecord).unwrap();
+        zombie.checkpoint();
+        let error = zombie.wait().unwrap_err();
+        let told = parts(&error);
+        assert_eq!(told.0, "another run of the job has taken over its state");
+        assert!(matches!(error, Error::State(_)));
+        assert!(zombies_rows.take().is_empty());
+        log.close();
+        job.wait().unwrap();
+        assert_eq!(rows.take().len(), 45);
+    });
+}
+
+#[test]
+fn a_job_that_has_ended_reads_nothing_again_and_refuses_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = StateStore::folder(folder.path().join("state")).unwrap();
+    let input = folder.path().join("in/");
+    fs::create_dir(&input).unwrap();
+    fs::write(input.join("a.jsonl"), "1\n2\n").unwrap();
+    let run = || {
+        let (sink, rows) = io::collect::<u64>();
+        let job = Job::new("copy", |graph| {
+            graph.output("out", graph.input::<u64>("in"));
+        });
+        let job = job
+            .source("in", io::files::json_lines::<u64>(&input))
+            .sink("out", sink)
+            .state(store.clone());
+        job.run(Mode::Batch).map(|_| rows.take())
+    };
+    assert_eq!(run().unwrap(), [1, 2]);
+    assert!(run().unwrap().is_empty());
+    fs::write(input.join("b.jsonl"), "3\n").unwrap();
+    let (what, detail, _) = parts(&run().unwrap_err());
+    assert_eq!(what, "the job has ended, and has more to read");
+    assert!(detail.unwrap().contains("b.jsonl"));
+}
+
+/// The objects of a folder, the newest last.
+fn objects(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_damaged_object_is_told_by_its_name_and_nothing_begins_afresh() {
+    within("damage", || {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("state");
+        let store = StateStore::folder(&place).unwrap();
+        let log = log(2, 0..100);
+        let (job, _) = counts(&log, &store);
+        stop_at(job.start(Mode::PerRecord).unwrap(), 100);
+        for part in ["log", "state"] {
+            let newest = objects(&place.join(part)).pop().unwrap();
+            let whole = fs::read(&newest).unwrap();
+            let name = format!("{part}/{}", newest.file_name().unwrap().display());
+            let half = whole[..whole.len() / 2].to_vec();
+            let mut flipped = whole.clone();
+            *flipped.last_mut().unwrap() ^= 1;
+            for damaged in [half, flipped, vec![0; whole.len()], Vec::new()] {
+                fs::write(&newest, damaged).unwrap();
+                let (job, _) = counts(&log, &store);
+                let error = job.start(Mode::PerRecord).and_then(Handle::wait).unwrap_err();
+                let told = error.to_string();
+                assert!(told.contains(&format!("`{name}` is damaged")), "{told}");
+                assert!(told.contains("an earlier checkpoint"), "{told}");
+                // A run that could not begin has opened the log all the same.
+                for opened in objects(&place.join("log")).split_off(2) {
+                    fs::remove_file(opened).unwrap();
+                }
+            }
+            fs::write(&newest, whole).unwrap();
+        }
+        let (job, _) = counts(&log, &store);
+        stop_at(job.start(Mode::PerRecord).unwrap(), 0);
+    });
+}
+
+#[test]
+fn old_checkpoints_are_removed_with_what_only_they_need() {
+    within("retention", || {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::folder(folder.path()).unwrap().keep(2);
+        let log = log(1, 0..0);
+        for number in 0..6 {
+            log.append(0, [number]).unwrap();
+            let (job, _) = counts(&log, &store);
+            stop_at(job.start(Mode::PerRecord).unwrap(), 1);
+        }
+        // Two checkpoints, and that the run was opened which made the last one.
+        assert_eq!(objects(&folder.path().join("log")).len(), 3);
+        assert_eq!(objects(&folder.path().join("state")).len(), 2);
+    });
+}
+
+#[test]
+fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
+    let store = StateStore::memory;
+    let (_sender, channel) = io::channel::<u64>(1);
+    let copy = || {
+        let job = Job::new("copy", |graph| {
+            graph.output("out", graph.input::<u64>("in"));
+        });
+        job.sink::<u64>("out", io::discard())
+    };
+    let numbers = || io::vec(vec![1_u64]);
+    let refused = |job: Job| job.start(Mode::PerRecord).err().unwrap().to_string();
+    assert_eq!(
+        refused(copy().source("in", channel).state(store())),
+        "the source of `in` cannot give its records once more: a channel is read once, so what a crash \
+         loses of it is lost (hint: read files or a log, or keep no state)"
+    );
+    let told = refused(copy().source("in", numbers()).state(store()).limit(1));
+    assert!(told.starts_with("a job with a limit keeps no state"), "{told}");
+    let interval = Duration::from_secs(1);
+    let told = refused(copy().source("in", numbers()).checkpoint_interval(interval));
+    assert!(told.starts_with("there is an interval of checkpoints, and no state"), "{told}");
+
+    let store = store();
+    let job = copy().source("in", numbers()).state(store.clone());
+    job.run(Mode::Batch).unwrap();
+    let other = Job::new("other", |graph| {
+        graph.output("out", graph.input::<u64>("in"));
+    });
+    let other = other.sink::<u64>("out", io::discard());
+    let told = refused(other.source("in", numbers()).state(store));
+    assert!(told.contains("the state is that of the job `copy`"), "{told}");
+}
+
+/// A state in the first format, as it was written by the version that introduced it: of the job
+/// `digits`, stopped when it had read the numbers below 100 in two partitions.
+const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/state-format-1");
+
+#[test]
+fn a_state_in_the_first_format_can_be_gone_on_from() {
+    within("format 1", || {
+        let folder = tempfile::tempdir().unwrap();
+        if std::env::var_os("STREAM_WRITE_FORMAT").is_some() {
+            let store = StateStore::folder(FORMAT_1).unwrap();
+            let (job, _) = counts(&log(2, 0..100), &store);
+            stop_at(job.workers(2).start(Mode::PerRecord).unwrap(), 100);
+        }
+        for part in ["log", "state"] {
+            let (from, to) = (Path::new(FORMAT_1).join(part), folder.path().join(part));
+            fs::create_dir(&to).unwrap();
+            for object in objects(&from) {
+                fs::copy(&object, to.join(object.file_name().unwrap())).unwrap();
+            }
+        }
+        let (log, store) = (log(2, 0..200), StateStore::folder(folder.path()).unwrap());
+        log.close();
+        let (job, rows) = counts(&log, &store);
+        let report = job.workers(3).run(Mode::Batch).unwrap();
+        assert_eq!(report.counts.read["in"], 100);
+        let expected: Vec<_> = (0..10).map(|key| Entry { key, value: 20 }).collect();
+        assert_eq!(sorted(rows.take()), expected);
+    });
+}
