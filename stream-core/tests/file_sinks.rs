@@ -356,7 +356,13 @@ fn files_give_every_row_once_through_crashes() {
         contract::sink_recovers(
             || tempfile::tempdir().unwrap(),
             |folder| files::to_json_lines(format!("{}/{name}", folder.path().display())),
-            |folder| seen(folder.path()),
+            |folder| {
+                let hidden = names(folder.path())
+                    .into_iter()
+                    .find(|name| name.starts_with('.'));
+                assert_eq!(hidden, None, "something is left over");
+                seen(folder.path())
+            },
             &counts(40),
         );
     }

@@ -68,13 +68,19 @@ fn a_start_after_a_stop_reads_nothing_again() {
                 log.close();
                 let report = handle.wait().unwrap();
                 let state = report.state.unwrap();
-                assert_eq!((report.outcome, report.counts.read["in"]), (Outcome::Finished, 200));
+                assert_eq!(
+                    (report.outcome, report.counts.read["in"]),
+                    (Outcome::Finished, 200)
+                );
                 assert_eq!((state.from, state.last), (Some(2), Some(3)));
                 let expected: Vec<_> = (0..10).map(|key| Entry { key, value: 70 }).collect();
                 assert_eq!(sorted(rows.take()), expected);
             } else {
                 let report = stop_at(handle, read);
-                assert_eq!((report.outcome, report.counts.read["in"]), (Outcome::Stopped, read));
+                assert_eq!(
+                    (report.outcome, report.counts.read["in"]),
+                    (Outcome::Stopped, read)
+                );
                 for number in more {
                     log.append(number as usize % 3, [number]).unwrap();
                 }
@@ -174,7 +180,10 @@ fn a_damaged_object_is_told_by_its_name_and_nothing_begins_afresh() {
             for damaged in [half, flipped, vec![0; whole.len()], Vec::new()] {
                 fs::write(&newest, damaged).unwrap();
                 let (job, _) = counts(&log, &store);
-                let error = job.start(Mode::PerRecord).and_then(Handle::wait).unwrap_err();
+                let error = job
+                    .start(Mode::PerRecord)
+                    .and_then(Handle::wait)
+                    .unwrap_err();
                 let told = error.to_string();
                 assert!(told.contains(&format!("`{name}` is damaged")), "{told}");
                 assert!(told.contains("an earlier checkpoint"), "{told}");
@@ -225,10 +234,16 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
          loses of it is lost (hint: read files or a log, or keep no state)"
     );
     let told = refused(copy().source("in", numbers()).state(store()).limit(1));
-    assert!(told.starts_with("a job with a limit keeps no state"), "{told}");
+    assert!(
+        told.starts_with("a job with a limit keeps no state"),
+        "{told}"
+    );
     let interval = Duration::from_secs(1);
     let told = refused(copy().source("in", numbers()).checkpoint_interval(interval));
-    assert!(told.starts_with("there is an interval of checkpoints, and no state"), "{told}");
+    assert!(
+        told.starts_with("there is an interval of checkpoints, and no state"),
+        "{told}"
+    );
 
     let store = store();
     let job = copy().source("in", numbers()).state(store.clone());
@@ -238,7 +253,10 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
     });
     let other = other.sink::<u64>("out", io::discard());
     let told = refused(other.source("in", numbers()).state(store));
-    assert!(told.contains("the state is that of the job `copy`"), "{told}");
+    assert!(
+        told.contains("the state is that of the job `copy`"),
+        "{told}"
+    );
 }
 
 /// A state in the first format, as it was written by the version that introduced it: of the job

@@ -413,16 +413,21 @@ fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Opt
     must(sink.recover(None), "recover");
     let mut writers = open(sink, 2);
     let mut last = None;
+    let mut early = 0; // records of the next part that were written before all had prepared this one
     for (number, part) in (1..).zip(parts) {
-        write(&mut writers, part);
+        write(&mut writers, &part[early..]);
         if crash == Crash::Written(number) {
             break;
         }
+        let mut staged = prepare(&mut writers[..1], number);
+        let next = parts.get(number as usize).copied().unwrap_or_default();
+        early = next.len() / 2;
+        write(&mut writers[..1], &next[..early]);
         if crash == Crash::HalfPrepared(number) {
-            prepare(&mut writers[..1], number);
             break;
         }
-        let commit = Commit::new(number, prepare(&mut writers, number));
+        staged.append(&mut prepare(&mut writers[1..], number));
+        let commit = Commit::new(number, staged);
         let commit = match number == parts.len() as u64 {
             true => commit.last(),
             false => commit,
