@@ -22,6 +22,7 @@ mod json_lines;
 mod paths;
 mod piece;
 mod plain;
+mod position;
 mod quotes;
 mod row;
 mod sink;

@@ -11,6 +11,7 @@ use super::csv::Csv;
 use super::decode::{FileDecoder, InputFormat};
 use super::input::send_files;
 use super::paths::{InputFile, find, names};
+use super::position::FilePosition;
 use crate::error::Problem;
 use crate::io::place::Place;
 use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
@@ -136,15 +137,15 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let files = lock(&self.found).clone();
-        let range = if self.in_sequence {
-            0..files.len()
-        } else {
-            partition..partition + 1
+        let from: FilePosition = opening.from.read()?;
+        let range = match self.in_sequence {
+            true => from.find(&files)?..files.len(),
+            false => partition..partition + 1,
         };
-        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from.read()?);
+        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from);
         let format = self.format.clone();
         threaded::reader("read-files", opening.waker, decoder, move |feed| {
-            send_files(&files[range], &format, feed)
+            send_files(&files[range], from, &format, feed)
         })
     }
 
