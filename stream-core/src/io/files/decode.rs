@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::input::{Cutter, Piece};
 use super::paths::cannot_open;
-use super::position::Track;
+use super::track::Track;
 use crate::error::Problem;
 use crate::io::source::{Chunk, Position};
 use crate::io::threaded::Decoder;

@@ -11,13 +11,9 @@
 //! What is not found out is a change of the same length between the two parts that are hashed: to
 //! see that, all that was read would have to be read again.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::input::Before;
 use super::paths::InputFile;
 use super::piece::is_line_end;
 use crate::error::Problem;
@@ -53,94 +49,6 @@ pub(super) struct Fingerprint {
     tail: u64,
 }
 
-/// What a position is made of, kept as a partition is read.
-#[derive(Default)]
-pub(super) struct Track {
-    file: Arc<str>,
-    /// The files before this one.
-    passed: Passed,
-    /// How many rows of the file have been read.
-    pub(super) rows: u64,
-    /// Where in the file the piece begins that is read.
-    offset: u64,
-    /// The file's first bytes up to the end of the piece, and its last ones before the piece, as many
-    /// of both as a fingerprint holds.
-    head: Vec<u8>,
-    tail: Vec<u8>,
-}
-
-impl Track {
-    /// The next file begins.
-    pub(super) fn start(&mut self, file: Arc<str>) {
-        let mut passed = self.passed;
-        if !self.file.is_empty() {
-            passed.add(&self.file);
-        }
-        *self = Track {
-            file,
-            passed,
-            ..Track::default()
-        };
-    }
-
-    /// The file is read from a position on.
-    pub(super) fn go_on(&mut self, before: &Before) {
-        let Before {
-            position,
-            head,
-            tail,
-        } = before;
-        self.passed = position.passed;
-        self.rows = position.rows;
-        self.offset = position.offset;
-        self.head = at_most(head, FINGERPRINT_BYTES).to_owned();
-        self.tail.clone_from(tail);
-    }
-
-    /// A piece follows another one.
-    pub(super) fn next_piece(&mut self, piece: &[u8], next: &[u8]) {
-        self.offset += piece.len() as u64;
-        self.tail = self.tail(piece).into_owned();
-        let missing = FINGERPRINT_BYTES - self.head.len();
-        self.head.extend_from_slice(at_most(next, missing));
-    }
-
-    /// The position at a place of the piece.
-    pub(super) fn position(&self, piece: &[u8], place: usize, lines: u64) -> FilePosition {
-        let offset = self.offset + place as u64;
-        let head = at_most(&self.head, offset as usize);
-        FilePosition {
-            file: self.file.to_string(),
-            passed: self.passed,
-            offset,
-            rows: self.rows,
-            lines,
-            fingerprint: Fingerprint::of(head, &self.tail(&piece[..place])),
-        }
-    }
-
-    pub(super) fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// The last bytes before the end of these, with which the piece begins.
-    fn tail<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        match bytes.last_chunk::<FINGERPRINT_BYTES>() {
-            Some(tail) => Cow::Borrowed(tail),
-            None => {
-                let missing = FINGERPRINT_BYTES - bytes.len();
-                let left_out = self.tail.len().saturating_sub(missing);
-                Cow::Owned([&self.tail[left_out..], bytes].concat())
-            }
-        }
-    }
-}
-
-/// The first of these bytes.
-fn at_most(bytes: &[u8], count: usize) -> &[u8] {
-    &bytes[..bytes.len().min(count)]
-}
-
 impl FilePosition {
     /// Finds the file among those of the partition.
     ///
@@ -156,24 +64,19 @@ impl FilePosition {
             return Err(self.cannot_go_on().detail(detail).hint(RESTORE));
         };
         let before = &files[..place];
-        let mut passed = Passed::default();
-        before.iter().for_each(|file| passed.add(&file.shown));
+        let passed = before
+            .iter()
+            .fold(Passed::default(), |passed, file| passed.with(&file.shown));
         match passed == self.passed {
             true => Ok(place),
-            false => Err(self.other_files(before)),
+            false => Err(self.other_files(before, passed)),
         }
     }
 
     #[cold]
-    fn other_files(&self, before: &[InputFile]) -> Problem {
-        let (read, found) = (self.passed.files, before.len() as u64);
-        let is_new = |file: &&InputFile| {
-            let mut passed = self.passed;
-            passed.add(&file.shown);
-            let mut all = Passed::default();
-            before.iter().for_each(|file| all.add(&file.shown));
-            passed == all
-        };
+    fn other_files(&self, before: &[InputFile], passed: Passed) -> Problem {
+        let (read, found) = (self.passed.files, passed.files);
+        let is_new = |file: &&InputFile| self.passed.with(&file.shown) == passed;
         match before.iter().find(is_new) {
             Some(new) => self
                 .cannot_go_on()
@@ -205,7 +108,7 @@ impl FilePosition {
     /// # Errors
     /// When they are others.
     pub(super) fn check(&self, file: &str, head: &[u8], tail: &[u8]) -> Result<(), Problem> {
-        let found = Fingerprint::of(at_most(head, FINGERPRINT_BYTES), tail);
+        let found = Fingerprint::of(&head[..head.len().min(FINGERPRINT_BYTES)], tail);
         let which = match found {
             found if found == self.fingerprint => return Ok(()),
             found if found.head != self.fingerprint.head => "its first bytes".to_owned(),
@@ -246,9 +149,12 @@ impl FilePosition {
 }
 
 impl Passed {
-    pub(super) fn add(&mut self, file: &str) {
-        self.files += 1;
-        self.names = self.names.wrapping_add(xxh3_64(file.as_bytes()));
+    /// Another file has been passed.
+    pub(super) fn with(self, name: &str) -> Self {
+        Passed {
+            files: self.files + 1,
+            names: self.names.wrapping_add(xxh3_64(name.as_bytes())),
+        }
     }
 }
 

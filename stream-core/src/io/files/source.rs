@@ -53,6 +53,9 @@ impl<T, F> FileSource<T, F> {
 
     /// Reads the files one after the other, in the order of their names, as one partition. A number in
     /// a name counts as what it is: `2.csv` is read before `10.csv`.
+    ///
+    /// A job that goes on does not open the files that it has finished, but their names must be there,
+    /// and no others before that of the file that it goes on with.
     #[must_use]
     pub fn in_sequence(mut self) -> Self {
         self.in_sequence = true;
