@@ -240,13 +240,11 @@ fn positions_keep_the_contract_in_every_packing_in_parallel_and_in_sequence() {
 #[test]
 fn many_pieces_are_gone_on_with_from_wherever() {
     for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
-        let folder = Folder::of(&[(name, &numbers(100_000..200_000))]);
+        let folder = Folder::of(&[(name, &numbers(100_000..130_000))]);
         let source = files::json_lines::<u32>(folder.path(name));
         let (all, positions) = read_from(&source, Position::START, usize::MAX).unwrap();
         let records: Vec<_> = all.records().collect();
-        for index in [
-            0, 145, 146, 147, 18_723, 18_724, 18_725, 30_000, 39_998, 39_999,
-        ] {
+        for index in [146, 18_723, 18_724, 24_998, 24_999] {
             let from = positions[index].clone();
             let (rest, behind) = read_from(&source, from, usize::MAX).unwrap();
             assert!(rest.records().eq(records[index + 1..].iter().copied()));
@@ -309,21 +307,21 @@ fn a_file_that_has_grown_is_read_on() {
 
 #[test]
 fn what_a_file_that_was_cut_short_lacked_is_read_once_it_is_whole() {
-    let whole = packed("a.jsonl.gz", &numbers(100_000..200_000));
+    let whole = packed("a.jsonl.gz", &numbers(100_000..130_000));
     let folder = Folder::of(&[]);
     let path = folder.path("a.jsonl.gz");
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let source = files::json_lines::<u32>(&path);
-    let position = behind(&source, 20_000);
+    let position = behind(&source, 2_000);
     let problem = read_from(&source, position.clone(), usize::MAX).unwrap_err();
     let told = folder.told(&problem);
     let rows = told
         .strip_prefix("`a.jsonl.gz` is cut short: its compressed data end after ")
         .and_then(|told| told.split(' ').next()?.parse().ok());
-    assert!(rows.is_some_and(|rows: u64| rows > 20_000), "{told}");
+    assert!(rows.is_some_and(|rows: u64| rows > 2_000), "{told}");
     fs::write(&path, &whole).unwrap();
     let (rest, _) = read_from(&source, position, usize::MAX).unwrap();
-    assert!(rest.records().copied().eq(120_000..200_000));
+    assert!(rest.records().copied().eq(102_000..130_000));
 }
 
 // Files that are not those that were read.

@@ -1,16 +1,13 @@
-//! The reading thread: opens files, decompresses them, and cuts them into pieces of whole rows.
+//! The reading thread: opens files, and cuts their content into pieces of whole rows.
 //!
-//! It begins at a position: it goes there without looking for rows, and sends of what stands before
-//! only what the worker needs. A plain file is sought; of a compressed one all is decompressed.
+//! In the first of them it begins at a position: it goes there without looking for rows, sees that the
+//! file is the one that was read before, and sends of what stands before only what the worker needs.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::mem;
-use std::path::Path;
 use std::sync::Arc;
 
-use flate2::read::MultiGzDecoder;
-
+use super::content::Content;
 use super::decode::InputFormat;
 use super::paths::InputFile;
 use super::position::{FINGERPRINT_BYTES, FilePosition};
@@ -18,15 +15,13 @@ use crate::error::Problem;
 use crate::io::threaded::{Feed, Halt};
 
 /// How much is read at a time, and so about how long a piece is.
-const PIECE_BYTES: usize = 128 * 1024;
+pub(super) const PIECE_BYTES: usize = 128 * 1024;
 
 /// How long a row may be.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How much of a file's head is looked at for its first row, which may have empty lines before it.
 const HEAD_BYTES_MAX: usize = 2 * ROW_BYTES_MAX;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What the thread hands to the worker.
 pub(super) enum Piece {
@@ -116,58 +111,6 @@ fn send_file(
         feed.send(Piece::GoOn(before))?;
     }
     send_rows(&file.shown, bytes, pending, format.cutter(), feed)
-}
-
-/// The content of a file.
-enum Content {
-    /// It can be sought in.
-    Plain(File),
-    /// What stands before a place must be read to get there.
-    Stream(Box<dyn Read>),
-}
-
-impl Content {
-    /// Opens a file, and gives its first bytes, too, without a byte order mark.
-    fn open(path: &Path) -> io::Result<(Self, Vec<u8>)> {
-        let file = File::open(path)?;
-        let packed = |file| BufReader::with_capacity(PIECE_BYTES, file);
-        let mut content = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Content::Stream(Box::new(MultiGzDecoder::new(packed(file)))),
-            Some("zst") => Content::Stream(Box::new(zstd::stream::read::Decoder::new(file)?)),
-            _ if file.metadata()?.is_file() => Content::Plain(file),
-            _ => Content::Stream(Box::new(file)),
-        };
-        let mut first = Vec::with_capacity(PIECE_BYTES);
-        content.append(BYTE_ORDER_MARK.len(), &mut first)?;
-        if first == BYTE_ORDER_MARK {
-            first.clear();
-        }
-        Ok((content, first))
-    }
-
-    /// Reads so many bytes, or as many as there are.
-    fn append(&mut self, bytes: usize, to: &mut Vec<u8>) -> io::Result<usize> {
-        match self {
-            Content::Plain(file) => file.take(bytes as u64).read_to_end(to),
-            Content::Stream(stream) => stream.take(bytes as u64).read_to_end(to),
-        }
-    }
-
-    /// Reads so many bytes, and no fewer.
-    fn append_all(&mut self, bytes: usize, to: &mut Vec<u8>) -> io::Result<u64> {
-        match self.append(bytes, to)? {
-            read if read == bytes => Ok(read as u64),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
-    /// Leaves out so many bytes, or as many as there are.
-    fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        match self {
-            Content::Plain(file) => file.seek(SeekFrom::Current(bytes as i64)).map(drop),
-            Content::Stream(stream) => io::copy(&mut stream.take(bytes), &mut io::sink()).map(drop),
-        }
-    }
 }
 
 /// Goes to a position in a file of which only `pending` has been read, leaves there what stands

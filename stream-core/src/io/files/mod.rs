@@ -13,11 +13,12 @@
 //! meanwhile. A file that has shrunk or was replaced is refused, and so is one in a sequence that
 //! stands before the position and was not read.
 //!
-//! Reading threads open, decompress and cut the files into pieces of whole rows (`input.rs`); the
-//! workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
+//! Reading threads open and decompress the files (`content.rs`) and cut them into pieces of whole
+//! rows (`input.rs`); the workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
 //! records (`fields.rs`), where they stand in their piece.
 
 mod absent;
+mod content;
 mod csv;
 mod decode;
 mod fields;

@@ -25,8 +25,8 @@ const RESTORE: &str = "put it back as it was, or start afresh, without the state
 
 /// Behind a record of a file. The default is the beginning, before all files.
 #[derive(Debug, Default, Deserialize, Serialize)]
-pub(super) struct FilePosition {
-    pub(super) file: String,
+pub(super) struct FilePosition<F = String> {
+    pub(super) file: F,
     pub(super) passed: Passed,
     pub(super) offset: u64,
     pub(super) rows: u64,
@@ -45,8 +45,8 @@ pub(super) struct Passed {
 /// What was read of a file, as far as it is hashed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Fingerprint {
-    head: u64,
-    tail: u64,
+    pub(super) head: u64,
+    pub(super) tail: u64,
 }
 
 impl FilePosition {
@@ -108,7 +108,10 @@ impl FilePosition {
     /// # Errors
     /// When they are others.
     pub(super) fn check(&self, file: &str, head: &[u8], tail: &[u8]) -> Result<(), Problem> {
-        let found = Fingerprint::of(&head[..head.len().min(FINGERPRINT_BYTES)], tail);
+        let found = Fingerprint {
+            head: xxh3_64(&head[..head.len().min(FINGERPRINT_BYTES)]),
+            tail: xxh3_64(tail),
+        };
         let which = match found {
             found if found == self.fingerprint => return Ok(()),
             found if found.head != self.fingerprint.head => "its first bytes".to_owned(),
@@ -154,15 +157,6 @@ impl Passed {
         Passed {
             files: self.files + 1,
             names: self.names.wrapping_add(xxh3_64(name.as_bytes())),
-        }
-    }
-}
-
-impl Fingerprint {
-    pub(super) fn of(head: &[u8], tail: &[u8]) -> Self {
-        Fingerprint {
-            head: xxh3_64(head),
-            tail: xxh3_64(tail),
         }
     }
 }

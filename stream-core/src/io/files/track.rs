@@ -2,7 +2,10 @@
 //! asks for it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::input::Before;
 use super::position::{FINGERPRINT_BYTES, FilePosition, Fingerprint, Passed};
@@ -21,6 +24,8 @@ pub(super) struct Track {
     /// of both as a fingerprint holds.
     head: Vec<u8>,
     tail: Vec<u8>,
+    /// The hash of the head once it is full.
+    head_hash: OnceCell<u64>,
 }
 
 impl Track {
@@ -60,16 +65,25 @@ impl Track {
     }
 
     /// The position at a place of the piece.
-    pub(super) fn position(&self, piece: &[u8], place: usize, lines: u64) -> FilePosition {
+    pub(super) fn position(&self, piece: &[u8], place: usize, lines: u64) -> FilePosition<&str> {
         let offset = self.offset + place as u64;
-        let in_head = offset.min(self.head.len() as u64) as usize;
         FilePosition {
-            file: self.file.to_string(),
+            file: &self.file,
             passed: self.passed,
             offset,
             rows: self.rows,
             lines,
-            fingerprint: Fingerprint::of(&self.head[..in_head], &self.tail(&piece[..place])),
+            fingerprint: Fingerprint {
+                head: self.head_hash(offset),
+                tail: xxh3_64(&self.tail(&piece[..place])),
+            },
+        }
+    }
+
+    fn head_hash(&self, offset: u64) -> u64 {
+        match offset < FINGERPRINT_BYTES as u64 {
+            true => xxh3_64(&self.head[..offset as usize]),
+            false => *self.head_hash.get_or_init(|| xxh3_64(&self.head)),
         }
     }
 
