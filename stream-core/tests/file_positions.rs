@@ -3,16 +3,20 @@
 #![cfg(feature = "files")]
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
+mod common;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
+use common::{MODES, parts, sorted, until_read};
 use serde::Deserialize;
-use stream_core::Problem;
-use stream_core::io::{Chunk, Opening, Position, ReadStatus, Source, Waker, files};
+use stream_core::io::{self, Chunk, Opening, Position, ReadStatus, Source, Waker, files};
+use stream_core::prelude::*;
 use stream_core::testing::contract::{self, WAIT_MAX};
 use stream_core::time::Clock;
+use stream_core::{Problem, Snapshot};
 use tempfile::TempDir;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -442,5 +446,67 @@ fn a_position_of_another_kind_is_refused() {
     assert_eq!(
         problem.what(),
         "the position in a partition is not one of this source"
+    );
+}
+
+// Jobs.
+
+/// Hands on the numbers of a source, from a snapshot on if there is one.
+fn job(source: impl Source<u32>, start: Option<Snapshot>) -> (Job, io::Rows<u32>) {
+    let (sink, rows) = io::collect();
+    let hand_on = |graph: &Graph| graph.output("numbers", graph.input::<u32>("numbers"));
+    let job = Job::new("hand-on", hand_on).source("numbers", source);
+    let job = job.sink("numbers", sink);
+    match start {
+        Some(start) => (job.start_from(start), rows),
+        None => (job, rows),
+    }
+}
+
+/// Stops a job amid its files; gives what it has written, and where it stands.
+fn stopped(files: impl Source<u32>, mode: &str) -> (Vec<u32>, Snapshot) {
+    let (job, rows) = job(files.rate(2_000.0), None);
+    let handle = job.start(mode.parse().unwrap()).unwrap();
+    until_read(&handle, "numbers", 100);
+    handle.stop();
+    let snapshot = handle.wait().unwrap().snapshot.unwrap();
+    (rows.take(), snapshot)
+}
+
+#[test]
+fn a_job_goes_on_with_files_in_every_mode_and_reads_what_was_appended() {
+    for mode in MODES {
+        for in_sequence in [false, true] {
+            let folder = Folder::of(&[
+                ("1.jsonl", &numbers(100_000..102_000)),
+                ("2.jsonl.gz", &numbers(102_000..104_000)),
+            ]);
+            let files = || match in_sequence {
+                true => files::json_lines::<u32>(folder.0.path()).in_sequence(),
+                false => files::json_lines::<u32>(folder.0.path()),
+            };
+            let (mut written, snapshot) = stopped(files(), mode);
+            folder.append("2.jsonl.gz", &numbers(104_000..104_500));
+            let (job, rows) = job(files(), Some(snapshot));
+            job.run(mode.parse().unwrap()).unwrap();
+            written.extend(rows.take());
+            assert!(sorted(written).into_iter().eq(100_000..104_500), "{mode}");
+        }
+    }
+}
+
+#[test]
+fn a_job_does_not_go_on_with_a_file_that_was_replaced() {
+    let folder = Folder::of(&[("1.jsonl", &numbers(100_000..110_000))]);
+    let files = || files::json_lines::<u32>(folder.path("1.jsonl"));
+    let (_, snapshot) = stopped(files(), "per-record");
+    folder.write("1.jsonl", &numbers(200_000..210_000));
+    let (job, _) = job(files(), Some(snapshot));
+    let error = job.run(Mode::PerRecord).unwrap_err();
+    let (what, detail, _) = parts(&error);
+    assert!(what.ends_with("1.jsonl` was replaced"), "{what}");
+    assert_eq!(
+        detail.as_deref(),
+        Some("its first bytes are not those that were read")
     );
 }
