@@ -258,9 +258,27 @@ fn many_pieces_are_gone_on_with_from_wherever() {
 }
 
 #[test]
+fn csv_counts_lines_on_from_where_it_goes_on() {
+    let mut text = String::from("user,page\n");
+    (0..30_000).for_each(|user| text += &format!("{user},\"/\n\"\n"));
+    text += "x,/\n";
+    for packing in PACKINGS {
+        let name = format!("a.csv{packing}");
+        let folder = Folder::of(&[(&name, text.as_bytes())]);
+        let source = files::csv::<Click>(folder.path(&name));
+        for rows in [200, 20_000] {
+            let position = behind(&source, rows);
+            let (rest, _) = read_from(&source, position, usize::MAX).unwrap();
+            assert_eq!(rest.len(), 30_001 - rows);
+            assert_eq!(rest.bad()[0].line, 60_002);
+        }
+    }
+}
+
+#[test]
 fn a_first_row_longer_than_a_piece_is_read_again() {
     let long = "x".repeat(300_000);
-    let text = format!("\n\nuser,\"page\",\"{long}\n\"\n1,/a,\n2,/b,\n3\n4,/d,\n");
+    let text = format!("\n\n\"{long}\n\",user,page\n,1,/a\n,2,/b\n3\n,4,/d\n");
     for packing in PACKINGS {
         let name = format!("a.csv{packing}");
         let folder = Folder::of(&[(&name, text.as_bytes())]);
