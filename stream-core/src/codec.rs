@@ -8,10 +8,14 @@ use crate::error::Problem;
 /// The format in use; older ones stay readable when it changes.
 const FORMAT: u8 = 1;
 
+/// What a position in a source fits in: one may be written for each record.
+const SMALL_BYTES: usize = 64;
+
 /// Writes a value of ours or of a user's key or state.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Problem> {
     let config = bincode::config::standard();
-    let mut bytes = vec![FORMAT];
+    let mut bytes = Vec::with_capacity(SMALL_BYTES);
+    bytes.push(FORMAT);
     bincode::serde::encode_into_std_write(value, &mut bytes, config).map_err(unwritable)?;
     Ok(bytes)
 }

@@ -58,11 +58,11 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     zstd::encode_all(content, 1).unwrap()
 }
 
-fn open<T>(source: &impl Source<T>, from: u64) -> (Box<dyn Reader<T>>, Receiver<()>) {
+fn open<T>(source: &impl Source<T>) -> (Box<dyn Reader<T>>, Receiver<()>) {
     let (wake, woken) = channel();
     let waker = Waker::new(move || wake.send(()).unwrap_or_default());
     let opening = Opening {
-        from: Position::of(&from).unwrap(),
+        from: Position::START,
         waker,
         clock: Clock::by_hand(),
     };
@@ -70,12 +70,12 @@ fn open<T>(source: &impl Source<T>, from: u64) -> (Box<dyn Reader<T>>, Receiver<
 }
 
 /// Reads the first partition to its end; gives what was read, and the problem that ended it.
-fn read<T>(source: impl Source<T>, from: u64) -> (Chunk<T>, Option<Problem>) {
+fn read<T>(source: impl Source<T>) -> (Chunk<T>, Option<Problem>) {
     let mut chunk = Chunk::default();
     if let Err(problem) = source.partitions() {
         return (chunk, Some(problem));
     }
-    let (mut reader, woken) = open(&source, from);
+    let (mut reader, woken) = open(&source);
     loop {
         match reader.read(100, &mut chunk) {
             Ok(ReadStatus::Waiting) => woken.recv_timeout(WAIT_MAX).expect("woken in time"),
@@ -87,12 +87,12 @@ fn read<T>(source: impl Source<T>, from: u64) -> (Chunk<T>, Option<Problem>) {
 }
 
 fn problem<T>(source: impl Source<T>) -> String {
-    read(source, 0).1.expect("a problem").to_string()
+    read(source).1.expect("a problem").to_string()
 }
 
 /// The one bad record of a source.
 fn bad<T>(source: impl Source<T>) -> BadRecord {
-    let (chunk, problem) = read(source, 0);
+    let (chunk, problem) = read(source);
     assert!(problem.is_none(), "{problem:?}");
     assert_eq!(chunk.bad().len(), 1, "{:?}", chunk.bad());
     chunk.bad()[0].clone()
@@ -126,7 +126,7 @@ fn csv_is_read_alike_plain_and_compressed_in_several_members() {
         ("c.csv.zst", &[zstd(half), zstd(rest)].concat()),
     ]);
     for name in ["a.csv", "b.csv.gz", "c.csv.zst"] {
-        let (chunk, problem) = read(files::csv::<Click>(folder.path().join(name)), 0);
+        let (chunk, problem) = read(files::csv::<Click>(folder.path().join(name)));
         assert!(
             problem.is_none() && chunk.bad().is_empty(),
             "{name}: {problem:?}"
@@ -159,18 +159,6 @@ fn a_folder_keeps_the_contract_of_sources_and_hides_what_is_hidden() {
     assert_eq!(names, ["a.jsonl", "b.jsonl", "c.jsonl.gz"]);
     let in_sequence = || files::json_lines::<Click>(folder.path()).in_sequence();
     contract::source(in_sequence, &[expected.concat()]);
-}
-
-#[test]
-fn many_pieces_are_read_again_from_any_position() {
-    let numbers: Vec<u64> = (0..100_000).collect();
-    let text: String = numbers.iter().map(|number| format!("{number}\n")).collect();
-    let (_folder, path) = file("numbers.jsonl", text.as_bytes());
-    for from in [0, 1, 50_000, 99_999, 100_000] {
-        let (chunk, problem) = read(files::json_lines::<u64>(&path), from);
-        assert!(problem.is_none());
-        assert!(chunk.records().eq(&numbers[from as usize..]), "from {from}");
-    }
 }
 
 #[test]
@@ -208,7 +196,7 @@ fn files_of_one_name_in_different_folders_are_told_apart_by_their_paths() {
 #[test]
 fn the_bytes_that_were_read_are_counted() {
     let (_folder, path) = file("clicks.csv", b"user,page\n1,/a\n2,/b\n");
-    let (chunk, _) = read(files::csv::<Click>(path), 0);
+    let (chunk, _) = read(files::csv::<Click>(path));
     assert_eq!(format!("{chunk:?}").split("bytes: ").last(), Some("20 }"));
 }
 
@@ -258,7 +246,7 @@ fn too_many_files_side_by_side_are_refused_with_the_remedy() {
     let expected = "stands for 257 files: at most 256 are read side by side (hint: read them one \
                     after the other by `.in_sequence()`, or join some)";
     assert!(problem.ends_with(expected), "{problem}");
-    let (chunk, problem) = read(files::json_lines::<u8>(folder.path()).in_sequence(), 0);
+    let (chunk, problem) = read(files::json_lines::<u8>(folder.path()).in_sequence());
     assert!(problem.is_none() && chunk.len() == 257);
 }
 
@@ -278,7 +266,7 @@ fn a_compressed_file_cut_short_is_a_problem_after_its_whole_rows() {
     let text = text.as_bytes();
     for (name, whole) in [("a.jsonl.gz", gzip(text)), ("a.jsonl.zst", zstd(text))] {
         let (_folder, path) = file(name, &whole[..whole.len() * 3 / 4]);
-        let (chunk, problem) = read(files::json_lines::<u64>(path), 0);
+        let (chunk, problem) = read(files::json_lines::<u64>(path));
         let problem = problem.expect("a problem").to_string();
         let expected = format!(
             "{name}` is cut short: its compressed data end after {} whole rows (hint: fetch the \
@@ -302,18 +290,6 @@ fn a_name_that_lies_about_compression_is_a_problem() {
             "{problem}"
         );
     }
-}
-
-#[test]
-fn a_position_beyond_the_files_is_a_problem() {
-    let (_folder, path) = file("a.jsonl", b"1\n2\n");
-    let problem = read(files::json_lines::<u8>(path), 3)
-        .1
-        .unwrap()
-        .to_string();
-    let expected = "cannot go on at record 3 of the files: they hold only 2; they have changed \
-                    since (hint: restore the files, or start afresh)";
-    assert_eq!(problem, expected);
 }
 
 #[test]
@@ -463,7 +439,7 @@ fn partly_latin_1() -> (TempDir, PathBuf) {
 #[test]
 fn csv_reads_on_behind_rows_that_are_not_utf8() {
     let (_folder, path) = partly_latin_1();
-    let (chunk, problem) = read(files::csv::<Click>(path), 0);
+    let (chunk, problem) = read(files::csv::<Click>(path));
     assert!(problem.is_none(), "{problem:?}");
     let good = (0..40_000).filter(|user| user % 10 != 3);
     assert!(
@@ -490,12 +466,12 @@ fn csv_that_is_not_utf8_is_read_by_types_that_do_not_ask_for_text() {
         user: u32,
     }
     let (_folder, path) = partly_latin_1();
-    let (chunk, problem) = read(files::csv::<User>(path), 0);
+    let (chunk, problem) = read(files::csv::<User>(path));
     assert!(problem.is_none() && chunk.bad().is_empty(), "{problem:?}");
     assert!(chunk.records().map(|row| row.user).eq(0..40_000));
 
     let (_folder, path) = file("b.csv", b"user,\xE4\n1,a\n2,\xE4\n");
-    let (chunk, problem) = read(files::csv::<(u32, String)>(path), 0);
+    let (chunk, problem) = read(files::csv::<(u32, String)>(path));
     assert!(problem.is_none(), "{problem:?}");
     assert_eq!(chunk.records().collect::<Vec<_>>(), [&(1, "a".to_owned())]);
     let expected = "bad record at b.csv:3:3, field `\u{FFFD}`: expected UTF-8, found `\u{FFFD}`";
@@ -533,15 +509,6 @@ fn json_lines_name_the_line_column_and_field_of_what_does_not_fit() {
         let message = message(&bad(files::json_lines::<Cart>(path)));
         assert_eq!(message, format!("bad record at a.jsonl:{expected}"));
     }
-}
-
-#[test]
-fn bad_records_count_as_positions() {
-    let (_folder, path) = file("a.jsonl", b"1\nx\n3\n4\n");
-    let (chunk, _) = read(files::json_lines::<u8>(&path), 0);
-    assert_eq!((chunk.records().count(), chunk.bad().len()), (3, 1));
-    let (chunk, _) = read(files::json_lines::<u8>(&path), 2);
-    assert_eq!(chunk.records().collect::<Vec<_>>(), [&3, &4]);
 }
 
 #[test]
@@ -648,12 +615,12 @@ fn nan_and_inf_are_no_numbers_unless_they_are_nulls() {
                 .map(str::to_owned)
         };
         let all = |bad: &[BadRecord]| bad.iter().filter_map(told).collect::<Vec<_>>();
-        assert_eq!(all(read(files::csv::<Plain>(&path), 0).0.bad()), both);
+        assert_eq!(all(read(files::csv::<Plain>(&path)).0.bad()), both);
         assert_eq!(
-            all(read(files::csv::<Plain>(&path).nulls([text]), 0).0.bad()),
+            all(read(files::csv::<Plain>(&path).nulls([text])).0.bad()),
             [wind]
         );
-        let (chunk, _) = read(files::csv::<Weather>(&path), 0);
+        let (chunk, _) = read(files::csv::<Weather>(&path));
         assert_eq!(all(chunk.bad()), both);
     }
 }
@@ -669,7 +636,7 @@ fn a_text_that_usually_means_no_value_names_the_setting_for_it() {
     }
     let text = b"count,wind,at\n1,NA,\n2,, NULL\nn/a,,\n1,zwei,\n1,nan,\n";
     let (_folder, path) = file("a.csv", text);
-    let hints: Vec<_> = read(files::csv::<Row>(&path), 0)
+    let hints: Vec<_> = read(files::csv::<Row>(&path))
         .0
         .bad()
         .iter()

@@ -117,8 +117,8 @@ struct Threaded<D, R> {
 }
 
 impl<T, D: Decoder<T>> Reader<T> for Threaded<D, D::Raw> {
-    /// Takes at most as many pieces as the queue holds, so that skipping many records gives the
-    /// worker its turn in between.
+    /// Takes at most as many pieces as the queue holds, so that many pieces without a
+    /// record give the worker its turn in between.
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
         let full = into.len() + max;
         for _ in 0..PIECES_MAX {

@@ -125,10 +125,22 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
         self.lines = Lines::default();
     }
 
-    fn piece(&mut self, rows: Vec<u8>) {
+    fn go_on(&mut self, head: Vec<u8>, lines: u64) -> Result<(), Problem> {
+        self.take(head);
+        self.step()?;
+        self.take(Vec::new());
+        self.lines = Lines::behind(lines);
+        Ok(())
+    }
+
+    fn take(&mut self, piece: Vec<u8>) {
         self.lines.next_piece(self.piece.bytes());
-        self.piece = Piece::new(rows);
+        self.piece = Piece::new(piece);
         self.place = 0..0;
+    }
+
+    fn piece(&self) -> &[u8] {
+        self.piece.bytes()
     }
 
     #[inline]
@@ -165,8 +177,12 @@ impl<T: DeserializeOwned> Rows<T> for CsvRows<T> {
         self.read_again(into)
     }
 
-    fn bytes(&self) -> u64 {
-        self.place.end as u64
+    fn bytes(&self) -> usize {
+        self.place.end
+    }
+
+    fn lines(&self, place: usize) -> u64 {
+        self.lines.before(self.piece.bytes(), place)
     }
 
     fn tell(&mut self, into: &mut Chunk<T>) {
@@ -323,7 +339,7 @@ impl<T: DeserializeOwned> CsvRows<T> {
     /// The row's place and text, without what is wrong with it.
     fn bad(&mut self) -> BadRecord {
         let text = BadRecord::excerpt(self.bytes_of_row());
-        let line = self.lines.at(self.piece.bytes(), self.place.start);
+        let line = self.lines(self.place.start) + 1;
         BadRecord {
             place: self.file.to_string(),
             line,

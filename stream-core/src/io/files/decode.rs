@@ -1,7 +1,7 @@
 //! The worker's part: from pieces of whole rows to records, with the place of each.
 //!
-//! What the formats have in common is here, what they differ in is their [`Rows`]. A position is
-//! the number of rows before it, good and bad, over all files of the partition.
+//! What the formats have in common is here, what they differ in is their [`Rows`]. The position is
+//! put together when somebody asks for it, from the piece at hand.
 
 use std::fmt::Debug;
 use std::io;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::input::{Cutter, Piece};
 use super::paths::cannot_open;
+use super::track::Track;
 use crate::error::Problem;
 use crate::io::source::{Chunk, Position};
 use crate::io::threaded::Decoder;
@@ -40,8 +41,15 @@ pub trait Rows<T> {
     /// A file begins.
     fn start(&mut self, file: Arc<str>);
 
-    /// Takes whole rows; those before are used up.
-    fn piece(&mut self, rows: Vec<u8>);
+    /// The file that has begun is read from a place behind its first rows on. Its head, in which the
+    /// first row is whole, is there for what that row says of the others, and not to be read.
+    fn go_on(&mut self, head: Vec<u8>, lines: u64) -> Result<(), Problem>;
+
+    /// Takes a piece of whole rows; the one before is used up.
+    fn take(&mut self, piece: Vec<u8>);
+
+    /// The piece, which is empty at the beginning.
+    fn piece(&self) -> &[u8];
 
     /// Steps to the next row, and tells whether there is one in the piece.
     fn step(&mut self) -> Result<bool, Problem>;
@@ -51,7 +59,11 @@ pub trait Rows<T> {
     fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem>;
 
     /// How many bytes of the piece have been stepped over.
-    fn bytes(&self) -> u64;
+    fn bytes(&self) -> usize;
+
+    /// How many lines of the file end before a place of the piece, which stands behind all rows of
+    /// which this was asked before.
+    fn lines(&self, place: usize) -> u64;
 
     /// Says what it has found out that whoever runs the job should know. Asked once a read.
     fn tell(&mut self, _into: &mut Chunk<T>) {}
@@ -65,32 +77,30 @@ pub trait Rows<T> {
 /// Decodes the files of a partition.
 pub(super) struct FileDecoder<R> {
     rows: R,
-    file: Arc<str>,
-    rows_in_file: u64,
-    /// How many rows have been stepped over, in all files.
-    stepped: u64,
-    /// Where to begin: rows before it are stepped over and not read.
-    from: u64,
+    track: Track,
+    /// Where the last record that was read ends in the piece, if it is one of the piece.
+    end: Option<usize>,
+    /// The position if it is not.
+    before: Position,
 }
 
 impl<R> FileDecoder<R> {
-    pub(super) fn new(rows: R, from: u64) -> Self {
+    pub(super) fn new(rows: R, from: Position) -> Self {
         FileDecoder {
             rows,
-            file: Arc::default(),
-            rows_in_file: 0,
-            stepped: 0,
-            from,
+            track: Track::default(),
+            end: None,
+            before: from,
         }
     }
 
     fn failed(&self, error: io::Error) -> Problem {
-        let file = &self.file;
+        let file = self.track.file();
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Problem::new(format!("`{file}` is cut short"))
                 .detail(format!(
                     "its compressed data end after {} whole rows",
-                    self.rows_in_file
+                    self.track.rows
                 ))
                 .hint("fetch the file again"),
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
@@ -98,7 +108,7 @@ impl<R> FileDecoder<R> {
                     .because(error)
                     .hint("the end of its name says how it is compressed; see whether it is")
             }
-            _ => cannot_open(file.as_ref().as_ref(), error),
+            _ => cannot_open(file.as_ref(), error),
         }
     }
 }
@@ -107,13 +117,21 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
     type Raw = Piece;
 
     fn feed(&mut self, raw: Piece) -> Result<(), Problem> {
+        self.before = self.position()?;
+        self.end = None;
         match raw {
             Piece::Start(file) => {
-                self.rows_in_file = 0;
-                self.file = file.clone();
+                self.track.start(file.clone());
                 self.rows.start(file);
             }
-            Piece::Rows(bytes) => self.rows.piece(bytes),
+            Piece::GoOn(before) => {
+                self.track.go_on(&before);
+                self.rows.go_on(before.head, before.position.lines)?;
+            }
+            Piece::Rows(bytes) => {
+                self.track.next_piece(self.rows.piece(), &bytes);
+                self.rows.take(bytes);
+            }
             Piece::End => self.rows.end()?,
             Piece::Failed(error) => return Err(self.failed(error)),
         }
@@ -121,37 +139,29 @@ impl<T, R: Rows<T>> Decoder<T> for FileDecoder<R> {
     }
 
     fn decode(&mut self, max: usize, into: &mut Chunk<T>) -> Result<(), Problem> {
-        let full = into.len() + max;
+        let (empty, full) = (into.len(), into.len() + max);
         let mut before = self.rows.bytes();
         while into.len() < full && !into.is_full() && self.rows.step()? {
-            self.stepped += 1;
-            self.rows_in_file += 1;
-            if self.stepped <= self.from {
-                continue;
-            }
+            self.track.rows += 1;
             self.rows.record(into)?;
             let now = self.rows.bytes();
-            into.add_bytes(now - before);
+            into.add_bytes((now - before) as u64);
             before = now;
         }
-        into.add_bytes(self.rows.bytes() - before);
+        if into.len() > empty {
+            self.end = Some(before);
+        }
+        into.add_bytes((self.rows.bytes() - before) as u64);
         self.rows.tell(into);
         Ok(())
     }
 
     fn position(&self) -> Result<Position, Problem> {
-        Position::of(&self.stepped.max(self.from))
-    }
-
-    fn finish(&mut self) -> Result<(), Problem> {
-        if self.stepped >= self.from {
-            return Ok(());
-        }
-        let what = format!("cannot go on at record {} of the files", self.from);
-        let detail = format!("they hold only {}; they have changed since", self.stepped);
-        Err(Problem::new(what)
-            .detail(detail)
-            .hint("restore the files, or start afresh"))
+        let Some(end) = self.end else {
+            return Ok(self.before.clone());
+        };
+        let lines = self.rows.lines(end);
+        Position::of(&self.track.position(self.rows.piece(), end, lines))
     }
 }
 

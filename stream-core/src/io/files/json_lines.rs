@@ -13,6 +13,7 @@ use serde_json::error::Category;
 use super::absent;
 use super::decode::{InputFormat, Rows, column, missing_field};
 use super::input::Cutter;
+use super::piece::Lines;
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::io::source::Chunk;
@@ -33,17 +34,17 @@ impl InputFormat for JsonLines {
     type Rows<T: DeserializeOwned + 'static> = JsonRows<T>;
 
     fn cutter(&self) -> impl Cutter {
-        Lines
+        LineEnds
     }
 
     fn rows<T: DeserializeOwned + 'static>(&self) -> JsonRows<T> {
         let records = PhantomData;
         JsonRows {
             file: Arc::default(),
-            bytes: Vec::new(),
+            piece: Vec::new(),
             row: 0..0,
             next: 0,
-            line: 0,
+            lines: Lines::default(),
             look: Look::of::<T>(),
             records,
         }
@@ -51,9 +52,9 @@ impl InputFormat for JsonLines {
 }
 
 /// JSON escapes line ends within strings, so every line end is the end of a row.
-struct Lines;
+struct LineEnds;
 
-impl Cutter for Lines {
+impl Cutter for LineEnds {
     fn last_end(&mut self, bytes: &[u8]) -> Option<usize> {
         Some(bytes.iter().rposition(|byte| *byte == b'\n')? + 1)
     }
@@ -62,11 +63,10 @@ impl Cutter for Lines {
 /// The rows of JSON Lines.
 pub struct JsonRows<T> {
     file: Arc<str>,
-    bytes: Vec<u8>,
+    piece: Vec<u8>,
     row: Range<usize>,
     next: usize,
-    /// The number of the line that was stepped to; the file's first is 1.
-    line: u64,
+    lines: Lines,
     /// What is found out about fields that no record has, as long as it is.
     look: Option<Look>,
     records: PhantomData<fn() -> T>,
@@ -83,24 +83,35 @@ impl<T> fmt::Debug for JsonRows<T> {
 impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {
     fn start(&mut self, file: Arc<str>) {
         self.file = file;
-        self.line = 0;
+        self.piece.clear();
+        self.next = 0;
+        self.lines = Lines::default();
     }
 
-    fn piece(&mut self, rows: Vec<u8>) {
-        self.bytes = rows;
+    fn go_on(&mut self, _: Vec<u8>, lines: u64) -> Result<(), Problem> {
+        self.lines = Lines::behind(lines);
+        Ok(())
+    }
+
+    fn take(&mut self, piece: Vec<u8>) {
+        self.lines.next_piece(&self.piece);
+        self.piece = piece;
         self.next = 0;
     }
 
+    fn piece(&self) -> &[u8] {
+        &self.piece
+    }
+
     fn step(&mut self) -> Result<bool, Problem> {
-        while self.next < self.bytes.len() {
-            let rest = &self.bytes[self.next..];
+        while self.next < self.piece.len() {
+            let rest = &self.piece[self.next..];
             let length = rest
                 .iter()
                 .position(|byte| *byte == b'\n')
                 .unwrap_or(rest.len());
             self.row = self.next..self.next + length;
-            self.next = self.bytes.len().min(self.row.end + 1);
-            self.line += 1;
+            self.next = self.piece.len().min(self.row.end + 1);
             if !rest[..length].trim_ascii().is_empty() {
                 return Ok(true);
             }
@@ -109,7 +120,7 @@ impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {
     }
 
     fn record(&mut self, into: &mut Chunk<T>) -> Result<(), Problem> {
-        let row = &self.bytes[self.row.clone()];
+        let row = &self.piece[self.row.clone()];
         match serde_json::from_slice(row) {
             Ok(record) => {
                 into.push(record);
@@ -135,8 +146,12 @@ impl<T: DeserializeOwned> Rows<T> for JsonRows<T> {
         Ok(())
     }
 
-    fn bytes(&self) -> u64 {
-        self.next as u64
+    fn bytes(&self) -> usize {
+        self.next
+    }
+
+    fn lines(&self, place: usize) -> u64 {
+        self.lines.before(&self.piece, place)
     }
 }
 
@@ -145,7 +160,7 @@ impl<T: DeserializeOwned> JsonRows<T> {
     fn explain(&self, row: &[u8], error: &serde_json::Error) -> BadRecord {
         let bad = BadRecord {
             place: self.file.to_string(),
-            line: self.line,
+            line: self.lines.before(&self.piece, self.row.start) + 1,
             text: BadRecord::excerpt(row),
             ..BadRecord::default()
         };

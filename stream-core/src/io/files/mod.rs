@@ -2,18 +2,23 @@
 //!
 //! | | what it promises |
 //! |---|---|
-//! | source | bounded; repeatable as long as nobody changes the files; a position is a number of records |
+//! | source | bounded; repeatable as long as nobody changes what was read; a position is a place in a file |
 //! | sink | atomic: a file is seen whole, under its name, after the job has succeeded, or not at all |
 //!
 //! A path to read is a file, a pattern (`data/*.csv.gz`) or a folder, which stands for the files in
 //! it that are not hidden, without those of its folders. `.gz` and `.zst` at the end of a name say
 //! how the file is compressed.
 //!
-//! Reading threads open, decompress and cut the files into pieces of whole rows (`input.rs`); the
-//! workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
+//! Going on from a position (`position.rs`) reads what stands behind it, whatever was appended
+//! meanwhile. A file that has shrunk or was replaced is refused, and so is one in a sequence that
+//! stands before the position and was not read.
+//!
+//! Reading threads open and decompress the files (`content.rs`) and cut them into pieces of whole
+//! rows (`input.rs`); the workers decode the pieces (`decode.rs`). Rows of CSV are split (`row.rs`, `plain.rs`), and become
 //! records (`fields.rs`), where they stand in their piece.
 
 mod absent;
+mod content;
 mod csv;
 mod decode;
 mod fields;
@@ -22,12 +27,14 @@ mod json_lines;
 mod paths;
 mod piece;
 mod plain;
+mod position;
 mod quotes;
 mod row;
 mod sink;
 mod source;
 mod staged;
 mod target;
+mod track;
 
 use std::path::Path;
 

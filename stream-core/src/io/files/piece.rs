@@ -1,5 +1,6 @@
 //! A piece of a file of CSV: whole rows, and where in them a line or a field stands.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::str;
 
@@ -69,21 +70,31 @@ pub(super) fn place(row: &[u8], field: usize, delimiter: u8) -> (u64, u64) {
 /// Counts the lines of a file, but only as far as somebody asks.
 #[derive(Default)]
 pub(super) struct Lines {
-    before: u64,
-    counted: usize,
+    before: Cell<u64>,
+    counted: Cell<usize>,
 }
 
 impl Lines {
-    /// The number of the line at this place of the piece; the file's first is 1.
-    pub(super) fn at(&mut self, piece: &[u8], place: usize) -> u64 {
-        self.before += count_lines(&piece[self.counted..place]);
-        self.counted = place;
-        self.before + 1
+    /// Goes on behind so many lines.
+    pub(super) fn behind(lines: u64) -> Self {
+        Lines {
+            before: Cell::new(lines),
+            counted: Cell::default(),
+        }
     }
 
-    pub(super) fn next_piece(&mut self, piece: &[u8]) {
-        self.at(piece, piece.len());
-        self.counted = 0;
+    /// How many lines of the file end before this place of the piece, which stands behind those that
+    /// were asked for before.
+    pub(super) fn before(&self, piece: &[u8], place: usize) -> u64 {
+        let counted = self.counted.replace(place);
+        let lines = self.before.get() + count_lines(&piece[counted..place]);
+        self.before.set(lines);
+        lines
+    }
+
+    pub(super) fn next_piece(&self, piece: &[u8]) {
+        self.before(piece, piece.len());
+        self.counted.set(0);
     }
 }
 

@@ -11,6 +11,7 @@ use super::csv::Csv;
 use super::decode::{FileDecoder, InputFormat};
 use super::input::send_files;
 use super::paths::{InputFile, find, names};
+use super::position::FilePosition;
 use crate::error::Problem;
 use crate::io::place::Place;
 use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
@@ -52,6 +53,9 @@ impl<T, F> FileSource<T, F> {
 
     /// Reads the files one after the other, in the order of their names, as one partition. A number in
     /// a name counts as what it is: `2.csv` is read before `10.csv`.
+    ///
+    /// A job that goes on does not open the files that it has finished, but their names must be there,
+    /// and no others before that of the file that it goes on with.
     #[must_use]
     pub fn in_sequence(mut self) -> Self {
         self.in_sequence = true;
@@ -136,15 +140,15 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let files = lock(&self.found).clone();
-        let range = if self.in_sequence {
-            0..files.len()
-        } else {
-            partition..partition + 1
+        let from: FilePosition = opening.from.read()?;
+        let range = match self.in_sequence {
+            true => from.find(&files)?..files.len(),
+            false => partition..partition + 1,
         };
-        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from.read()?);
+        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from);
         let format = self.format.clone();
         threaded::reader("read-files", opening.waker, decoder, move |feed| {
-            send_files(&files[range], &format, feed)
+            send_files(&files[range], from, &format, feed)
         })
     }
 
