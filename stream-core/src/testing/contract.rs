@@ -377,6 +377,7 @@ pub fn sink_recovers<T, S, P>(
             let mut writers = open(&*sink, slots);
             write(&mut writers, &parts[done as usize..].concat());
             let commit = Commit::new(done + 1, prepare(&mut writers, done + 1)).last();
+            drop(writers);
             must(sink.commit(&commit), "commit");
             let when = format!("when it was left {crash:?}, and {slots} writers went on");
             is_seen(seen(&place), records.to_vec(), &when);

@@ -62,10 +62,10 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
-    /// Creates one beside the file that it is to be; of a job that keeps state it is kept.
+    /// Creates one beside the file that it is to be.
     pub(super) fn create(name: &Path, keeps_state: bool) -> io::Result<(Self, File)> {
         let (path, file) = create_hidden(name, keeps_state)?;
-        let is_kept = keeps_state;
+        let is_kept = false;
         Ok((Hidden { path, is_kept }, file))
     }
 

@@ -239,7 +239,10 @@ impl Whole {
         begin: Option<&(PathBuf, u64)>,
         keeps_state: bool,
     ) -> io::Result<Self> {
-        let (hidden, mut file) = Hidden::create(&path, keeps_state)?;
+        let (mut hidden, mut file) = Hidden::create(&path, keeps_state)?;
+        if keeps_state {
+            hidden.keep(); // the next run begins with it
+        }
         let mut header = Header::default();
         if let Some((other, bytes)) = begin {
             io::copy(&mut File::open(other)?.take(*bytes), &mut file)?;
