@@ -191,12 +191,12 @@ impl Checkpoints {
 #[derive(Debug)]
 pub(crate) struct Participant {
     checkpoints: Checkpoints,
-    /// The last boundary that it has left its state at.
+    /// The last boundary that it has left its state at, or has begun to.
     left: u64,
 }
 
 impl Participant {
-    /// The first boundary that it has still to leave its state at, up to an epoch.
+    /// The first boundary that it has still to leave its state at, or to begin to, up to an epoch.
     #[inline]
     pub(crate) fn due(&self, until: u64) -> Option<Boundary> {
         self.open(until).next()
@@ -249,6 +249,11 @@ impl Participant {
         self.with(boundary, |left| {
             left.staged.insert((sink.to_owned(), slot), staged);
         });
+    }
+
+    /// Says that what is left at a boundary is under way, so that it is due no more.
+    pub(crate) fn begin(&mut self, boundary: Boundary) {
+        self.left = boundary.epoch;
     }
 
     /// Says that all is left at a boundary.
