@@ -180,6 +180,14 @@ impl Checkpoints {
         self.gathering().under_way.pop_last().map(|(_, left)| left)
     }
 
+    /// What was left at a boundary, if all have left there.
+    #[cfg(test)]
+    pub(crate) fn left(&self, boundary: u64) -> Option<Snapshot> {
+        let gathering = self.gathering();
+        let left = gathering.under_way.get(&boundary)?;
+        (left.participants == gathering.participants).then(|| left.snapshot.clone())
+    }
+
     fn gathering(&self) -> MutexGuard<'_, Gathering> {
         // A panic ends the job, and what lies here is then not used.
         let gathering = &self.0.gathering;

@@ -57,8 +57,9 @@ use crate::time::epoch::FOREVER;
 /// How many records an operator gathers before it sends them.
 pub(crate) const FULL: usize = 4_096;
 
-/// How many rows are saved in one piece: that takes about a millisecond.
-pub(crate) const SAVED_ROWS: usize = 4 * FULL;
+/// How many rows are saved in one piece: that takes about a millisecond. In tests there are few, so that
+/// a small state is saved in many.
+pub(crate) const SAVED_ROWS: usize = if cfg!(test) { 64 } else { 4 * FULL };
 
 /// What an operator does with its records.
 pub(crate) trait Logic: 'static {

@@ -1,0 +1,242 @@
+//! Checkpoints that are taken while a job runs are what the job was at their boundaries, and another one
+//! goes on from each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::engine::Mode;
+use crate::graph::{Entry, Graph};
+use crate::io::{MemoryLog, Rows, collect};
+use crate::job::{Handle, Job};
+use crate::state::Snapshot;
+use crate::state::checkpoint::Part;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Click {
+    user: u64,
+    price: u64,
+}
+
+const PARTITIONS: u64 = 3;
+/// Enough for a save of many pieces.
+const USERS: u64 = 9_000;
+/// How many clicks of each partition there are before a checkpoint is asked for, and between two.
+const FIRST: usize = 12_000;
+const BETWEEN: usize = 700;
+const CHECKPOINTS: usize = 6;
+
+/// By partition: all clicks. Each user clicks in one.
+fn clicks(seed: u64) -> Vec<Vec<Click>> {
+    let random = &mut fastrand::Rng::with_seed(seed);
+    let mut partition = |partition| {
+        let click = |_| Click {
+            user: random.u64(0..USERS / PARTITIONS) * PARTITIONS + partition,
+            price: random.u64(0..1_000),
+        };
+        (0..FIRST + CHECKPOINTS * BETWEEN).map(click).collect()
+    };
+    (0..PARTITIONS).map(&mut partition).collect()
+}
+
+fn in_order(hash: &mut u64, price: u64) {
+    *hash = hash.wrapping_mul(31).wrapping_add(price);
+}
+
+fn pipeline(graph: &Graph) {
+    let clicks = graph.input::<Click>("clicks");
+    let by_user = clicks.key_by(|click| click.user);
+    graph.output("count", by_user.clone().count());
+    let order = |hash: &mut u64, click: Click| in_order(hash, click.price);
+    graph.output("fold", by_user.clone().fold(|| 0, order));
+    let said = |hash: &mut u64, click: Click| {
+        in_order(hash, click.price);
+        *hash
+    };
+    graph.output("scan", by_user.scan(|| 0, said));
+}
+
+struct Outputs {
+    count: Rows<Entry<u64, u64>>,
+    fold: Rows<Entry<u64, u64>>,
+    scan: Rows<(u64, u64)>,
+}
+
+fn job(log: &MemoryLog<Click>, start: Snapshot, workers: usize) -> (Job, Outputs) {
+    let (count, count_rows) = collect();
+    let (fold, fold_rows) = collect();
+    let (scan, scan_rows) = collect();
+    let job = Job::new("job", pipeline)
+        .source("clicks", log.clone())
+        .sink("count", count)
+        .sink("fold", fold)
+        .sink("scan", scan)
+        .workers(workers)
+        .start_from(start);
+    let outputs = Outputs {
+        count: count_rows,
+        fold: fold_rows,
+        scan: scan_rows,
+    };
+    (job, outputs)
+}
+
+/// By user: how many clicks there were, and what their order comes to.
+fn state_of<'a>(clicks: impl Iterator<Item = &'a [Click]>) -> BTreeMap<u64, (u64, u64)> {
+    let mut state = BTreeMap::<u64, (u64, u64)>::new();
+    for click in clicks.flatten() {
+        let (count, hash) = state.entry(click.user).or_default();
+        *count += 1;
+        in_order(hash, click.price);
+    }
+    state
+}
+
+/// What an operator has left in a snapshot.
+fn saved(snapshot: &Snapshot, operator: &str) -> BTreeMap<u64, u64> {
+    let shards = snapshot.parts.iter().filter(|((of, part), _)| {
+        *of == format!("job/{operator}") && matches!(part, Part::Shard(_))
+    });
+    let rows = shards.flat_map(|(_, bytes)| codec::decode::<Vec<(u64, u64)>>(bytes).unwrap());
+    let mut saved = BTreeMap::new();
+    for (key, state) in rows {
+        assert!(saved.insert(key, state).is_none(), "{key} twice");
+    }
+    saved
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        thread::yield_now();
+    }
+}
+
+fn until_read(handle: &Handle, records: usize) {
+    until("all is read", || {
+        handle.counts().read["clicks"] >= records as u64
+    });
+}
+
+/// Runs a job over all clicks, and asks for checkpoints while it reads. Gives the checkpoints.
+fn with_checkpoints(
+    all: &[Vec<Click>],
+    mode: &str,
+    workers: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<Snapshot> {
+    let log = MemoryLog::new(PARTITIONS as usize);
+    let append = |from: usize, count: usize| {
+        for (partition, clicks) in all.iter().enumerate() {
+            let part = clicks[from..from + count].to_vec();
+            log.append(partition, part).unwrap();
+        }
+        from + count
+    };
+    let (job, _) = job(&log, Snapshot::default(), workers);
+    let handle = job.start(mode.parse::<Mode>().unwrap()).unwrap();
+    let team = handle.running().team.clone();
+    let mut appended = append(0, FIRST);
+    until_read(&handle, FIRST * PARTITIONS as usize);
+    let mut boundaries = BTreeSet::new();
+    for _ in 0..CHECKPOINTS {
+        let before = random.usize(0..BETWEEN);
+        appended = append(appended, before);
+        for _ in 0..random.usize(1..3) {
+            team.shared.epochs.cut_checkpoint(|boundary| {
+                team.shared.checkpoints.ask(boundary);
+                boundaries.insert(boundary);
+            });
+        }
+        appended = append(appended, BETWEEN - before);
+        if random.bool() {
+            until_read(&handle, appended * PARTITIONS as usize);
+        }
+    }
+    until_read(&handle, appended * PARTITIONS as usize);
+    if random.bool() {
+        handle.stop();
+    } else {
+        log.close();
+    }
+    handle.wait().unwrap();
+    let left = |boundary: u64| {
+        let left = team.shared.checkpoints.left(boundary);
+        let mut snapshot = left.unwrap_or_else(|| panic!("{boundary} is not whole"));
+        snapshot.fingerprints = team.plan.spec.fingerprints();
+        snapshot
+    };
+    assert!(boundaries.len() >= CHECKPOINTS);
+    boundaries.into_iter().map(left).collect()
+}
+
+/// Goes on from a checkpoint to the end of all clicks.
+fn go_on(all: &[Vec<Click>], snapshot: Snapshot, mode: &str, workers: usize) {
+    let log = MemoryLog::new(PARTITIONS as usize);
+    for (partition, clicks) in all.iter().enumerate() {
+        log.append(partition, clicks.clone()).unwrap();
+    }
+    log.close();
+    let (job, outputs) = job(&log, snapshot, workers);
+    job.run(mode.parse().unwrap()).unwrap();
+    let expected = state_of(all.iter().map(Vec::as_slice));
+    let entries = |rows: &Rows<Entry<u64, u64>>| -> BTreeMap<u64, u64> {
+        let rows = rows.take().into_iter();
+        rows.map(|entry| (entry.key, entry.value)).collect()
+    };
+    let [counts, folds] = [&outputs.count, &outputs.fold].map(entries);
+    assert!(counts.len() == expected.len() && folds.len() == expected.len());
+    for (user, (count, hash)) in &expected {
+        assert_eq!((counts[user], folds[user]), (*count, *hash));
+    }
+    let last: BTreeMap<u64, u64> = outputs.scan.take().into_iter().collect();
+    assert!(last.iter().all(|(user, said)| *said == expected[user].1));
+}
+
+fn checkpoints_in(mode: &str) {
+    for seed in 0..3 {
+        for workers in 1..=3 {
+            let random = &mut fastrand::Rng::with_seed(seed);
+            let all = clicks(seed);
+            let snapshots = with_checkpoints(&all, mode, workers, random);
+            for snapshot in &snapshots {
+                let read = |(partition, clicks): (usize, &'_ [Click])| {
+                    let place = ("clicks".to_owned(), partition.to_string());
+                    let end = &snapshot.partitions[&place];
+                    end.position.read::<usize>().unwrap().min(clicks.len())
+                };
+                let all = all.iter().map(Vec::as_slice).enumerate();
+                let expected = state_of(all.map(|(n, clicks)| &clicks[..read((n, clicks))]));
+                let name = format!("seed {seed}, {workers} workers, {}", snapshot.epoch);
+                let counts = expected.iter().map(|(user, state)| (*user, state.0));
+                assert!(saved(snapshot, "count") == counts.collect(), "{name}");
+                let hashes = expected.iter().map(|(user, state)| (*user, state.1));
+                let hashes = hashes.collect::<BTreeMap<_, _>>();
+                assert!(saved(snapshot, "fold") == hashes, "{name}");
+                assert!(saved(snapshot, "scan") == hashes, "{name}");
+            }
+            let snapshot = random.choice(snapshots).unwrap();
+            go_on(&all, snapshot, mode, random.usize(1..=3));
+        }
+    }
+}
+
+#[test]
+fn checkpoints_in_batch_mode_are_what_the_job_was_there() {
+    checkpoints_in("batch");
+}
+
+#[test]
+fn checkpoints_between_micro_batches_are_what_the_job_was_there() {
+    checkpoints_in("micro-batch=1ms");
+    checkpoints_in("micro-batch=100records");
+}
+
+#[test]
+fn checkpoints_between_records_are_what_the_job_was_there() {
+    checkpoints_in("per-record");
+}
