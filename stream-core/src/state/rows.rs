@@ -642,6 +642,7 @@ fn prefetch<T>(row: &T) {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -919,5 +920,59 @@ mod tests {
             pieces += 1;
         }
         assert!((90..=110).contains(&pieces), "{pieces}");
+    }
+
+    /// Prints how long the pieces of a save take, without anything beside it, and with batches of records
+    /// that change rows that have not been written.
+    fn measure<Q: Key>(name: &str, key: impl Fn(u64) -> Q) {
+        let mut rows = Rows::new();
+        for n in 0..MANY {
+            rows.insert(hash_of(&key(n)), key(n), n);
+        }
+        for batch in [0, 4_096, 65_536] {
+            let random = &mut fastrand::Rng::with_seed(batch);
+            let keys: Vec<_> = (0..batch).map(|_| key(random.u64(0..MANY))).collect();
+            let (mut pieces, mut changes) = (Vec::new(), Vec::new());
+            let mut bytes = 0;
+            rows.begin_save(true);
+            loop {
+                let start = Instant::now();
+                let more = rows.save(4 * 4_096, &mut |_, shard| {
+                    bytes += shard.len();
+                    std::mem::forget(shard); // as a checkpoint keeps it
+                    Ok(())
+                });
+                pieces.push(start.elapsed());
+                let start = Instant::now();
+                rows.save_before_change(keys.iter()).unwrap();
+                changes.push(start.elapsed());
+                if !more.unwrap() {
+                    break;
+                }
+            }
+            let (longest, sum) = (pieces.iter().max(), pieces.iter().sum::<Duration>());
+            let before = changes.iter().max();
+            println!(
+                "{name}, {batch} records a piece: {} pieces, the longest {longest:?}, all {sum:?}, \
+                 {bytes} bytes; before a change at most {before:?}",
+                pieces.len()
+            );
+        }
+        let start = Instant::now();
+        let mut shards: Vec<Vec<&(Q, u64)>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        for row in rows.segments.iter().flat_map(|segment| &segment.rows) {
+            shards[shard_of(hash_of(&row.0), SHARDS)].push(row);
+        }
+        let whole = |rows: &Vec<&(Q, u64)>| codec::encode(rows).unwrap();
+        let whole: Vec<_> = shards.iter().map(whole).collect();
+        println!("{name}, at once: {:?}", start.elapsed());
+        drop(whole);
+    }
+
+    #[test]
+    #[ignore = "a measurement, for a release build"]
+    fn how_long_a_piece_takes() {
+        measure("u64", key);
+        measure("String", |n| format!("user-{:016x}", key(n)));
     }
 }

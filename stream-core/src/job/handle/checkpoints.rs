@@ -2,6 +2,8 @@
 //! goes on from each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::engine::Mode;
-use crate::graph::{Entry, Graph};
-use crate::io::{MemoryLog, Rows, collect};
+use crate::error::Problem;
+use crate::graph::{Change, Entry, Graph, Key};
+use crate::io::{
+    Boundedness, Chunk, MemoryLog, Opening, Position, ReadStatus, Reader, Rows, Source, SourceInfo,
+    collect, discard,
+};
 use crate::job::{Handle, Job};
 use crate::state::Snapshot;
 use crate::state::checkpoint::Part;
@@ -239,4 +245,129 @@ fn checkpoints_between_micro_batches_are_what_the_job_was_there() {
 #[test]
 fn checkpoints_between_records_are_what_the_job_was_there() {
     checkpoints_in("per-record");
+}
+
+/// Keys, 1,024 a read: each of so many once, and then any of them. Nothing is read before the worker has
+/// come round, so the longest time between two reads is what holds it up.
+struct Keys<F> {
+    make: F,
+    read: Arc<AtomicU64>,
+    longest: Arc<Mutex<Duration>>,
+}
+
+const MEASURED: u64 = 1_000_000;
+
+impl<Q: Send + 'static, F: Fn(u64) -> Q + Clone + Send + Sync + 'static> Source<Q> for Keys<F> {
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: "keys",
+            detail: String::new(),
+            boundedness: Boundedness::Unbounded,
+            repeatable: true,
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        Ok(vec!["0".to_owned()])
+    }
+
+    fn open(&self, _: usize, opening: Opening) -> Result<Box<dyn Reader<Q>>, Problem> {
+        let keys = Keys {
+            make: self.make.clone(),
+            read: self.read.clone(),
+            longest: self.longest.clone(),
+        };
+        Ok(Box::new((keys, opening, None)))
+    }
+}
+
+impl<Q: 'static, F: Fn(u64) -> Q> Reader<Q> for (Keys<F>, Opening, Option<Instant>) {
+    fn read(&mut self, max: usize, into: &mut Chunk<Q>) -> Result<ReadStatus, Problem> {
+        let (keys, opening, last) = self;
+        if let Some(last) = last {
+            let mut longest = keys.longest.lock().unwrap();
+            *longest = longest.max(last.elapsed());
+        }
+        let from = keys.read.load(Ordering::Relaxed);
+        let to = from + max.min(1_024) as u64;
+        let number = |n: u64| match n < MEASURED {
+            true => n,
+            false => n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % MEASURED,
+        };
+        into.extend((from..to).map(|n| (keys.make)(number(n))));
+        keys.read.store(to, Ordering::Relaxed);
+        *last = Some(Instant::now());
+        Ok(ReadStatus::Until(opening.clock.elapsed()))
+    }
+
+    fn position(&self) -> Result<Position, Problem> {
+        Position::of(&self.0.read.load(Ordering::Relaxed))
+    }
+}
+
+fn measure<Q: Key + Sync>(
+    name: &str,
+    mode: &str,
+    make: impl Fn(u64) -> Q + Clone + Send + Sync + 'static,
+) {
+    let (read, longest) = (
+        Arc::<AtomicU64>::default(),
+        Arc::<Mutex<Duration>>::default(),
+    );
+    let keys = Keys {
+        make,
+        read: read.clone(),
+        longest: longest.clone(),
+    };
+    let job = Job::new("keys", |graph: &Graph| {
+        let counts = graph.input::<Q>("in").key_by(Clone::clone).count();
+        graph.output("out", counts.changes());
+    });
+    let job = job
+        .source("in", keys)
+        .sink::<Change<Q, u64>>("out", discard());
+    let handle = job.start(mode.parse::<Mode>().unwrap()).unwrap();
+    let team = handle.running().team.clone();
+    let go_on = |records: u64| {
+        let to = read.load(Ordering::Relaxed) + records;
+        while read.load(Ordering::Relaxed) < to {
+            thread::sleep(Duration::from_millis(1));
+        }
+        std::mem::take(&mut *longest.lock().unwrap())
+    };
+    go_on(MEASURED);
+    for _ in 0..3 {
+        let before = go_on(MEASURED);
+        let (start, from) = (Instant::now(), read.load(Ordering::Relaxed));
+        let mut asked = 0;
+        team.shared.epochs.cut_checkpoint(|boundary| {
+            team.shared.checkpoints.ask(boundary);
+            asked = boundary;
+        });
+        while team.shared.checkpoints.left(asked).is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let (took, read) = (start.elapsed(), read.load(Ordering::Relaxed) - from);
+        let meanwhile = go_on(1);
+        println!(
+            "{name}, {mode}: at most {before:?} between two reads before, {meanwhile:?} during a save that \
+             took {took:?} while {read} records were read"
+        );
+    }
+    let start = Instant::now();
+    handle.stop();
+    handle.wait().unwrap();
+    println!("{name}, {mode}: the stop took {:?}", start.elapsed());
+}
+
+#[test]
+#[ignore = "a measurement, for a release build"]
+fn how_long_a_save_holds_a_worker_up() {
+    let scattered = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for mode in ["per-record", "micro-batch=10ms"] {
+        measure("u64", mode, scattered);
+        measure("String", mode, move |n| {
+            format!("user-{:016x}", scattered(n))
+        });
+    }
 }

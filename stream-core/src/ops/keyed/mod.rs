@@ -59,7 +59,11 @@ pub(crate) const FULL: usize = 4_096;
 
 /// How many rows are saved in one piece: that takes about a millisecond. In tests there are few, so that
 /// a small state is saved in many.
-pub(crate) const SAVED_ROWS: usize = if cfg!(test) { 64 } else { 4 * FULL };
+pub(crate) const SAVED_ROWS: usize = if cfg!(all(test, debug_assertions)) {
+    64
+} else {
+    4 * FULL
+};
 
 /// What an operator does with its records.
 pub(crate) trait Logic: 'static {
