@@ -937,7 +937,7 @@ mod tests {
             rows.begin_save(true);
             loop {
                 let start = Instant::now();
-                let more = rows.save(4 * 4_096, &mut |_, shard| {
+                let more = rows.save(8_192, &mut |_, shard| {
                     bytes += shard.len();
                     std::mem::forget(shard); // as a checkpoint keeps it
                     Ok(())

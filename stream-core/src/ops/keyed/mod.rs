@@ -62,7 +62,7 @@ pub(crate) const FULL: usize = 4_096;
 pub(crate) const SAVED_ROWS: usize = if cfg!(all(test, debug_assertions)) {
     64
 } else {
-    4 * FULL
+    2 * FULL
 };
 
 /// What an operator does with its records.
