@@ -454,9 +454,11 @@ impl<Q: Key, A: Record> Rows<Q, A> {
         };
         let mut keys = keys.map(|key| (hash_of(key), key));
         let mut ahead = Vec::with_capacity(AHEAD);
+        let mut found = Vec::with_capacity(AHEAD);
         let mut is_end = false;
         while !is_end {
-            // Rows are asked for some keys ahead: few of a large table are in a near cache.
+            // Rows are asked for some keys ahead, and found before the first is written: few of a large
+            // table are in a near cache.
             while ahead.len() < AHEAD && !is_end {
                 let next = keys.next();
                 is_end = next.is_none();
@@ -467,7 +469,13 @@ impl<Q: Key, A: Record> Rows<Q, A> {
                 }
             }
             for (hash, segment, key) in ahead.drain(..) {
-                segments[segment].save_row(hash, key, saving)?;
+                let bucket = segments[segment].take_unwritten(hash, key);
+                found.extend(bucket.map(|bucket| (hash, segment, bucket)));
+            }
+            for (hash, segment, bucket) in found.drain(..) {
+                if let Some(row) = segments[segment].rows.get_bucket(bucket) {
+                    saving.write(hash, row)?;
+                }
             }
         }
         Ok(())
@@ -585,38 +593,37 @@ impl<Q: Key, A: Record> Segment<Q, A> {
     /// Writes what is not written yet, as far as there are rows left. Tells whether it is all.
     fn save(&mut self, saving: &mut Saving, left: &mut usize) -> Result<bool, Problem> {
         self.make_bits();
+        let mut found = Vec::with_capacity(64);
         for (at, word) in self.is_written.iter_mut().enumerate().skip(saving.word) {
             saving.word = at;
             if *left == 0 {
                 return Ok(false);
             }
             *left = left.saturating_sub(WORD_ROWS);
+            // All are hashed before the first is written: what several keys point to is fetched at once.
             let mut rest = !*word;
             while rest != 0 {
                 let bit = rest.trailing_zeros();
                 rest &= rest - 1;
                 if let Some(row) = self.rows.get_bucket(at * 64 + bit as usize) {
-                    if *left == 0 {
-                        return Ok(false);
-                    }
-                    *word |= 1 << bit;
-                    *left = left.saturating_sub(saving.write(hash_of(&row.0), row)?);
+                    found.push((bit, hash_of(&row.0), row));
                 }
+            }
+            for (bit, hash, row) in found.drain(..) {
+                if *left == 0 {
+                    return Ok(false);
+                }
+                *word |= 1 << bit;
+                *left = left.saturating_sub(saving.write(hash, row)?);
             }
         }
         Ok(true)
     }
 
-    /// Writes the row of a key, if there is one that is not written yet.
-    fn save_row(&mut self, hash: u64, key: &Q, saving: &mut Saving) -> Result<(), Problem> {
-        let found = self.rows.find_bucket_index(hash, |row| row.0 == *key);
-        if let Some(bucket) = found
-            && self.note_written(bucket as u32)
-            && let Some(row) = self.rows.get_bucket(bucket)
-        {
-            saving.write(hash, row)?;
-        }
-        Ok(())
+    /// Finds the row of a key, if there is one that is not written yet, to be written.
+    fn take_unwritten(&mut self, hash: u64, key: &Q) -> Option<usize> {
+        let bucket = self.rows.find_bucket_index(hash, |row| row.0 == *key)?;
+        self.note_written(bucket as u32).then_some(bucket)
     }
 }
 
