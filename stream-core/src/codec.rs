@@ -38,6 +38,39 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
 }
 
+/// A sequence that is written one element after another. [`decode`] reads it as it reads a `Vec`'s
+/// [`encode`]: only its length, which is not known before, takes more bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Sequence {
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+/// What bincode writes in front of a number of eight bytes.
+const EIGHT_BYTES: u8 = 253;
+/// The format, that, and the length.
+const HEAD_BYTES: usize = 2 + size_of::<u64>();
+
+impl Sequence {
+    /// Writes one more element, and tells how many bytes it takes. After an error the sequence is of no use.
+    pub(crate) fn push<T: Serialize>(&mut self, element: &T) -> Result<usize, Problem> {
+        if self.bytes.is_empty() {
+            self.bytes.extend([FORMAT, EIGHT_BYTES]);
+            self.bytes.resize(HEAD_BYTES, 0);
+        }
+        self.length += 1;
+        let config = bincode::config::standard();
+        bincode::serde::encode_into_std_write(element, &mut self.bytes, config).map_err(unwritable)
+    }
+
+    /// The bytes, if there is any element.
+    pub(crate) fn finish(mut self) -> Option<Vec<u8>> {
+        let length = self.bytes.get_mut(2..HEAD_BYTES)?;
+        length.copy_from_slice(&self.length.to_le_bytes());
+        Some(self.bytes)
+    }
+}
+
 fn unwritable(error: bincode::error::EncodeError) -> Problem {
     Problem::new("state cannot be written").because(error)
 }
@@ -55,6 +88,24 @@ mod tests {
             decode::<(String, Option<u64>, Vec<i64>)>(&bytes).unwrap(),
             value
         );
+    }
+
+    #[test]
+    fn a_sequence_is_read_as_a_vector() {
+        for length in [1, 250, 251, 70_000] {
+            let elements: Vec<_> = (0..length).map(|n: u64| (n, n.to_string())).collect();
+            let mut sequence = Sequence::default();
+            for element in &elements {
+                sequence.push(element).unwrap();
+            }
+            let bytes = sequence.finish().unwrap();
+            assert_eq!(decode::<Vec<(u64, String)>>(&bytes).unwrap(), elements);
+        }
+        assert_eq!(Sequence::default().finish(), None);
+        let mut sequence = Sequence::default();
+        sequence.push(&7_u8).unwrap();
+        let bytes = [1, 253, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        assert_eq!(sequence.finish().unwrap(), bytes, "it is what it was");
     }
 
     #[test]

@@ -305,3 +305,48 @@ fn lateness_survives_two_stops_on_other_workers() {
         }
     });
 }
+
+/// More keys than are saved in one piece, changed again and again while the job runs.
+#[test]
+fn a_job_with_many_keys_that_is_stopped_goes_on_on_any_number_of_workers() {
+    const KEYS: u64 = 40_000;
+    let job = |log: &MemoryLog<u64>, start: Snapshot, workers: usize| {
+        let (sink, rows) = collect::<Entry<u64, u64>>();
+        let job = Job::new("many", |graph: &Graph| {
+            let numbers = graph.input::<u64>("numbers");
+            graph.output("counts", numbers.key_by(|number| number % KEYS).count());
+        });
+        let job = job.source("numbers", log.clone()).sink("counts", sink);
+        (job.workers(workers).start_from(start), rows)
+    };
+    let (first, all) = (KEYS * 5 / 4, KEYS * 5 / 2);
+    for mode in ["batch", "micro-batch=1ms", "per-record"] {
+        for (first_workers, workers) in [(1, 3), (2, 1), (3, 2), (1, 1)] {
+            let name = format!("{mode} on {first_workers}, then on {workers}");
+            within(&name, move || {
+                let log = MemoryLog::new(3);
+                let append = |numbers: std::ops::Range<u64>| {
+                    for number in numbers {
+                        log.append(number as usize % 3, [number]).unwrap();
+                    }
+                };
+                append(0..first);
+                let (early, _) = job(&log, Snapshot::default(), first_workers);
+                let early = early.start(mode.parse().unwrap()).unwrap();
+                until_read(&early, "numbers", first);
+                early.stop();
+                let snapshot = early.wait().unwrap().snapshot.unwrap();
+                append(first..all);
+                log.close();
+                let (late, rows) = job(&log, snapshot, workers);
+                late.run(mode.parse().unwrap()).unwrap();
+                let counts: Vec<_> = sorted(rows.take());
+                assert_eq!(counts.len() as u64, KEYS);
+                for (key, entry) in (0..).zip(counts) {
+                    let expected = 2 + u64::from(key < KEYS / 2);
+                    assert_eq!((entry.key, entry.value), (key, expected));
+                }
+            });
+        }
+    }
+}

@@ -21,16 +21,16 @@ use crate::job::Job;
 
 /// The settings that a file may have, each with a command that takes it.
 const SETTINGS: &[(&str, &str)] = &[
-    #[cfg(feature = "state")]
-    ("state", "run"),
-    #[cfg(feature = "state")]
-    ("checkpoint-interval", "run"),
     ("mode", "run"),
     ("workers", "run"),
     ("wait", "run"),
     ("limit", "run"),
     ("rate", "run"),
     ("replay", "run"),
+    #[cfg(feature = "state")]
+    ("state", "run"),
+    #[cfg(feature = "state")]
+    ("checkpoint-interval", "run"),
     ("log", "run"),
     ("drain", "run"),
     ("max-late", "run"),
@@ -328,6 +328,8 @@ wait = \"park\"                    # the program
 limit = 5                        # --limit
 # rate                           # not set
 # replay                         # not set
+# state                          # not set
+# checkpoint-interval            # not set
 log = \"info\"                     # default
 drain = true                     # {path}
 # max-late                       # not set

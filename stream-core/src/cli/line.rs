@@ -207,9 +207,9 @@ fn parse_workers(text: &str) -> Result<usize, String> {
 /// What becomes of the job's state.
 #[derive(Args)]
 pub(super) struct KeepLine {
-    /// Keep the state at a URL like file:///var/lib/job, and go on from the last checkpoint there
+    /// Keep the state in a folder or at a URL, and go on from the last checkpoint there
     #[cfg(feature = "state")]
-    #[arg(long, value_name = "URL", env = "STREAM_STATE")]
+    #[arg(long, value_name = "PLACE", env = "STREAM_STATE")]
     pub(super) state: Option<String>,
     /// Make a checkpoint so often, like 10s; one is made at a stop and at the end without it
     #[cfg(feature = "state")]

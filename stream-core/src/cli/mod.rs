@@ -214,10 +214,12 @@ impl Job {
             let no_store = |problem| Failure::Line(Error::Plan(problem));
             self = self.state(store.map_err(no_store)?);
         }
-        Ok(match line.checkpoint_interval {
-            Some(interval) => self.checkpoint_interval(interval),
-            None => self,
-        })
+        if let Some(interval) = line.checkpoint_interval {
+            self = self.checkpoint_interval(interval);
+            self.check_state()
+                .map_err(|problem| Failure::Line(Error::Plan(problem)))?;
+        }
+        Ok(self)
     }
 
     /// The job with the settings that every command which runs it takes.

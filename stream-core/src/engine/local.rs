@@ -61,6 +61,26 @@ pub(crate) struct Local {
     closers: RefCell<Vec<Closer>>,
     /// When a source that waits for the clock wants to be woken.
     pub(crate) alarm: Cell<Option<Duration>>,
+    pub(crate) saves: Saves,
+}
+
+/// How many operators of a worker are saving their state: what passes a boundary does not wait for them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saves(Rc<Cell<usize>>);
+
+impl Saves {
+    pub(crate) fn begin(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.set(self.0.get() - 1);
+    }
+
+    /// Whether none is.
+    pub(crate) fn are_done(&self) -> bool {
+        self.0.get() == 0
+    }
 }
 
 /// Closes a sink's writer; at the end of all input it prepares first what is left. What goes wrong
@@ -88,6 +108,7 @@ impl Local {
             frontiers: RefCell::default(),
             closers: RefCell::default(),
             alarm: Cell::new(None),
+            saves: Saves::default(),
         }
     }
 

@@ -1,5 +1,8 @@
 //! A job that runs: how it is watched, stopped and waited for.
 
+#[cfg(test)]
+mod checkpoints;
+
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;

@@ -610,7 +610,7 @@ impl Job {
     }
 
     /// Checks that state can be kept, if it is to be.
-    fn check_state(&self) -> Result<(), Problem> {
+    pub(crate) fn check_state(&self) -> Result<(), Problem> {
         if self.state.is_none() {
             return match self.interval {
                 None => Ok(()),

@@ -4,7 +4,8 @@
 //! 2. a stop becomes a cut to the next checkpoint;
 //! 3. what has become due is cut, and the sources are woken if anything has moved;
 //! 4. timely does its work, or waits;
-//! 5. when every sink has passed the end, or the boundary of the stop, the writers are closed.
+//! 5. when every sink has passed the end, or the boundary of the stop, and every operator has saved what it
+//!    was to, the writers are closed.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -115,7 +116,8 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             timing.passed(acknowledged, now);
         }
         local.prepare_dead_letters(acknowledged);
-        if acknowledged >= team.shared.epochs.stop().unwrap_or(FOREVER) {
+        let end = team.shared.epochs.stop().unwrap_or(FOREVER);
+        if acknowledged >= end && local.saves.are_done() {
             return Ok(true);
         }
         team.shared.epochs.tick(now, acknowledged);

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::keyed::{self, Emit, Logic};
+use super::keyed::{self, Emit, Logic, SAVED_ROWS};
 use crate::engine::Emission;
 use crate::error::Problem;
 use crate::graph::context::Context;
@@ -135,8 +135,20 @@ where
         }
     }
 
-    fn save(&self, rows: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
-        rows.save(write)
+    fn begin_save(&mut self, rows: &mut Self::State) {
+        rows.begin_save(true);
+    }
+
+    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
+        rows.save(SAVED_ROWS, write)
+    }
+
+    fn save_before_change(
+        &mut self,
+        rows: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<(), Problem> {
+        rows.save_before_change(records.iter().map(|(_, key, _)| key))
     }
 
     fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {

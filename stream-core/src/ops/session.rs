@@ -222,10 +222,11 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         self.timers.due() <= self.frame.watermark
     }
 
-    fn save(&self, table: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
+    fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
         let rows = table.iter().map(|row| (hash_of(&row.0), row));
         let mut shards = by_shard(rows).into_iter();
-        shards.try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
+        shards.try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))?;
+        Ok(false)
     }
 
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::keyed::{self, Emit, FULL, Logic};
+use super::keyed::{self, Emit, FULL, Logic, SAVED_ROWS};
 use crate::engine::{Emission, Mode};
 use crate::error::Problem;
 use crate::graph::context::Context;
@@ -413,8 +413,20 @@ where
         })
     }
 
-    fn save(&self, rows: &Rows<Q, A>, write: WriteShard<'_>) -> Result<(), Problem> {
-        rows.save(write)
+    fn begin_save(&mut self, rows: &mut Rows<Q, A>) {
+        rows.begin_save(true);
+    }
+
+    fn save(&mut self, rows: &mut Rows<Q, A>, write: WriteShard<'_>) -> Result<bool, Problem> {
+        rows.save(SAVED_ROWS, write)
+    }
+
+    fn save_before_change(
+        &mut self,
+        rows: &mut Rows<Q, A>,
+        records: &[(Q, P)],
+    ) -> Result<(), Problem> {
+        rows.save_before_change(records.iter().map(|(key, _)| key))
     }
 
     fn load(&mut self, rows: &mut Rows<Q, A>, bytes: &[u8]) -> Result<(), Problem> {

@@ -264,16 +264,17 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         false
     }
 
-    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem> {
+    fn save(&mut self, state: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
         let mut shards: BTreeMap<usize, Vec<(i64, Vec<&(Q, A)>)>> = BTreeMap::new();
-        for (start, keys) in state {
+        for (start, keys) in state.iter() {
             for (shard, rows) in by_shard(keys.iter().map(|row| (hash_of(&row.0), row))) {
                 shards.entry(shard).or_default().push((*start, rows));
             }
         }
         shards
             .into_iter()
-            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))
+            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))?;
+        Ok(false)
     }
 
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {

@@ -406,7 +406,8 @@ mod tests {
                     shards.push(bytes);
                     Ok(())
                 };
-                running.save(&state, write).unwrap();
+                running.begin_save(&mut state);
+                assert!(!running.save(&mut state, write).unwrap());
                 running = logic(assign);
                 state = running.empty();
                 running.begin_advance(watermark);

@@ -34,10 +34,13 @@ impl fmt::Debug for AtUrl {
 
 impl AtUrl {
     pub(super) fn open(text: &str) -> Result<Self, Problem> {
+        if !text.contains("://") {
+            return AtUrl::folder(Path::new(text));
+        }
         let no_url = |reason: &dyn fmt::Display| {
             Problem::new(format!("`{text}` is no place for state"))
                 .detail(reason.to_string())
-                .hint("give it a URL: `file:///var/lib/job`, `memory:///`, `s3://bucket/job`")
+                .hint("give it a folder, `/var/lib/job`, or a URL, `file:///var/lib/job`")
         };
         let url = Url::parse(text).map_err(|error| no_url(&error))?;
         match url.scheme() {
@@ -216,13 +219,12 @@ mod tests {
     #[test]
     fn what_is_no_place_is_told_with_a_remedy() {
         for (url, part) in [
-            ("state", "relative URL without a base"),
             ("ftp://host/state", "ftp"),
             ("file://host/state", "names no folder of this machine"),
         ] {
             let told = AtUrl::open(url).unwrap_err().to_string();
             assert!(
-                told.contains(part) && told.contains("file:///var/lib/job"),
+                told.contains(part) && told.contains("`/var/lib/job`"),
                 "{told}"
             );
         }

@@ -308,6 +308,14 @@ impl Checkpoints {
         self.gathering().under_way.pop_first().map(|(_, left)| left)
     }
 
+    /// What was left at a boundary, if all have left there.
+    #[cfg(test)]
+    pub(crate) fn left(&self, boundary: u64) -> Option<Snapshot> {
+        let gathering = self.gathering();
+        let left = gathering.under_way.get(&boundary)?;
+        (left.participants == gathering.participants).then(|| left.snapshot.clone())
+    }
+
     fn gathering(&self) -> MutexGuard<'_, Gathering> {
         // A panic ends the job, and what lies here is then not used.
         let gathering = &self.0.gathering;
@@ -318,12 +326,12 @@ impl Checkpoints {
 /// One who leaves its state at every boundary, in their order: an operator on one worker.
 pub(crate) struct Participant {
     checkpoints: Checkpoints,
-    /// The last boundary that it has left its state at.
+    /// The last boundary that it has left its state at, or has begun to.
     left: u64,
 }
 
 impl Participant {
-    /// The first boundary that it has still to leave its state at, up to an epoch.
+    /// The first boundary that it has still to leave its state at, or to begin to, up to an epoch.
     #[inline]
     pub(crate) fn due(&self, until: u64) -> Option<Boundary> {
         self.open(until).next()
@@ -376,6 +384,11 @@ impl Participant {
         self.with(boundary, |left| {
             left.staged.insert((sink.to_owned(), slot), staged);
         });
+    }
+
+    /// Says that what is left at a boundary is under way, so that it is due no more.
+    pub(crate) fn begin(&mut self, boundary: Boundary) {
+        self.left = boundary.epoch;
     }
 
     /// Says that all is left at a boundary.

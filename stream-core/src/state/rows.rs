@@ -9,15 +9,20 @@
 //! a key's shard is made of, so a segment is a range of shards or a part of one.
 //!
 //! Rows may be *marked*, by those that emit them later. A mark goes along when its row is moved.
+//!
+//! Rows are *saved* piece by piece, as they were when the save began, while others change them: a walk
+//! goes through the segments in the order of their shards, and a row before it that is about to be
+//! changed is written first. Which rows have been is a bit a row, too.
 
 use std::ops::Range;
 
 use hashbrown::HashTable;
+use serde::Serialize;
 
 use super::hash::{hash_of, shard_of};
 use super::record::{Key, Record};
 use super::{SHARDS, WriteShard};
-use crate::codec;
+use crate::codec::{self, Sequence};
 use crate::error::Problem;
 
 /// The number of buckets that a segment has when it is split. To move its rows takes about a
@@ -35,9 +40,23 @@ pub(crate) struct Rows<Q, A> {
     depth: u32,
     /// The segments that have marked rows.
     marked: Vec<u32>,
-    /// By shard: whether a row was added or changed here. A checkpoint while the job runs will write
-    /// those shards alone; a snapshot at a stop writes all.
+    /// By shard: whether a row was added or changed here since the last save began, or ever.
     changed: Box<[bool; SHARDS]>,
+    /// The save that is under way.
+    saving: Option<Box<Saving>>,
+}
+
+/// How far a save has come. Only rows that were there when it began are written, as they were then.
+struct Saving {
+    /// By shard: whether it is written at all.
+    wants: [bool; SHARDS],
+    /// By shard: what has been written of it, until it is whole.
+    shards: Vec<Sequence>,
+    /// The walk: all rows are written whose hashes begin with fewer than these [`DEPTH_MAX`] bits. A
+    /// segment begins here.
+    place: usize,
+    /// The next bucket of that segment, by words of its bits.
+    word: usize,
 }
 
 struct Segment<Q, A> {
@@ -51,6 +70,9 @@ struct Segment<Q, A> {
     is_marked: Vec<u64>,
     /// The buckets of the marked rows.
     marked: Vec<u32>,
+    /// By bucket: whether the row there needs not be written by the save that is under way: it has been,
+    /// or was added since. Empty until the first is.
+    is_written: Vec<u64>,
 }
 
 /// Where a row lies, until the next one is added.
@@ -75,6 +97,7 @@ impl<Q: Key, A> Rows<Q, A> {
             depth: 0,
             marked: Vec::new(),
             changed: Box::new([false; SHARDS]),
+            saving: None,
         }
     }
 
@@ -152,9 +175,15 @@ impl<Q: Key, A> Rows<Q, A> {
         }
         let rows = &mut self.segments[segment].rows;
         let slot = rows.insert_unique(hash, row, |row| hash_of(&row.0));
+        let bucket = slot.bucket_index() as u32;
+        if let Some(saving) = &self.saving
+            && saving.is_ahead(hash)
+        {
+            self.segments[segment].note_written(bucket);
+        }
         Place {
             segment: segment as u32,
-            bucket: slot.bucket_index() as u32,
+            bucket,
         }
     }
 
@@ -162,11 +191,7 @@ impl<Q: Key, A> Rows<Q, A> {
     /// `hashbrown` puts its rows is its own affair.
     #[inline(always)]
     pub(crate) fn prefetch(&self, segment: usize, hash: u64) {
-        let rows = &self.segments[segment].rows;
-        let likely = hash as usize & (rows.num_buckets() - 1);
-        if let Some(row) = rows.get_bucket(likely) {
-            prefetch(row);
-        }
+        self.segments[segment].prefetch(hash);
     }
 
     /// How many rows are marked.
@@ -244,6 +269,9 @@ impl<Q: Key, A> Rows<Q, A> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, index: usize) {
+        if let Some(saving) = &mut self.saving {
+            saving.word = 0; // what is walked through once more has bits that say so
+        }
         let segment = &self.segments[index];
         let (depth, buckets) = (segment.depth, segment.rows.num_buckets());
         if buckets < SEGMENT_BUCKETS || depth == DEPTH_MAX {
@@ -321,28 +349,136 @@ impl<Q: Key, A> Only<'_, Q, A> {
     }
 }
 
-impl<Q: Key, A: Record> Rows<Q, A> {
-    /// Writes each shard that has rows, one after another.
-    pub(crate) fn save(&self, write: WriteShard<'_>) -> Result<(), Problem> {
-        let mut shards: [Vec<&(Q, A)>; SHARDS] = std::array::from_fn(|_| Vec::new());
-        let mut written = 0;
-        // Segments stand in the order of their shards, so a shard is whole once a segment begins
-        // behind it.
-        for (place, index) in self.directory.iter().enumerate() {
-            if place > 0 && self.directory[place - 1] == *index {
-                continue;
-            }
-            let begin = (place << 8) >> self.depth;
-            flush(
-                &mut shards,
-                std::mem::replace(&mut written, begin)..begin,
-                write,
-            )?;
-            for row in &self.segments[*index as usize].rows {
-                shards[shard_of(hash_of(&row.0), SHARDS)].push(row);
+impl Saving {
+    /// Whether the row of a hash is still to be written, if it was there when the save began.
+    #[inline]
+    fn is_ahead(&self, hash: u64) -> bool {
+        prefix(hash, DEPTH_MAX) >= self.place && self.wants[shard_of(hash, SHARDS)]
+    }
+
+    /// Writes a row, if its shard is wanted. Tells what it costs, in rows.
+    fn write<T: Serialize>(&mut self, hash: u64, row: &T) -> Result<usize, Problem> {
+        let shard = shard_of(hash, SHARDS);
+        let bytes = match self.wants[shard] {
+            true => self.shards[shard].push(row)?,
+            false => 0,
+        };
+        Ok(1 + bytes / ROW_BYTES)
+    }
+
+    /// The shards that a segment at the walk's place has rows of.
+    fn shards_of(&self, depth: u32) -> Range<usize> {
+        shard_at(self.place)..shard_at(self.end_of(depth) - 1) + 1
+    }
+
+    /// The end of a segment at the walk's place.
+    fn end_of(&self, depth: u32) -> usize {
+        self.place + (1 << (DEPTH_MAX - depth))
+    }
+
+    /// Goes on behind a segment, and hands over the shards that are whole now.
+    fn pass(&mut self, depth: u32, write: WriteShard<'_>) -> Result<(), Problem> {
+        let next = self.end_of(depth);
+        let whole = shard_at(self.place)..shard_at(next);
+        (self.place, self.word) = (next, 0);
+        for shard in whole {
+            if let Some(bytes) = std::mem::take(&mut self.shards[shard]).finish() {
+                write(shard, bytes)?;
             }
         }
-        flush(&mut shards, written..SHARDS, write)
+        Ok(())
+    }
+}
+
+/// The shard of hashes that begin with these [`DEPTH_MAX`] bits.
+fn shard_at(place: usize) -> usize {
+    (place * SHARDS) >> DEPTH_MAX
+}
+
+/// What it costs to look at so many bits as are in a word, in rows that are written.
+const WORD_ROWS: usize = 4;
+/// How many bytes cost as much as a row more.
+const ROW_BYTES: usize = 64;
+/// How many rows are asked for before the first of them is looked at.
+const AHEAD: usize = 32;
+
+impl<Q: Key, A: Record> Rows<Q, A> {
+    /// Begins to save the rows as they are now: all, or those of the shards that were changed since the
+    /// last save began.
+    pub(crate) fn begin_save(&mut self, everything: bool) {
+        let changed = std::mem::replace(&mut *self.changed, [false; SHARDS]);
+        self.saving = Some(Box::new(Saving {
+            wants: changed.map(|is_changed| is_changed || everything),
+            shards: (0..SHARDS).map(|_| Sequence::default()).collect(),
+            place: 0,
+            word: 0,
+        }));
+    }
+
+    /// Writes about so many more rows, and hands over each shard that is whole. Tells whether there is
+    /// more.
+    pub(crate) fn save(&mut self, rows_max: usize, write: WriteShard<'_>) -> Result<bool, Problem> {
+        let Some(saving) = &mut self.saving else {
+            return Ok(false);
+        };
+        let mut left = rows_max;
+        while saving.place < 1 << DEPTH_MAX {
+            let index = self.directory[saving.place >> (DEPTH_MAX - self.depth)];
+            let segment = &mut self.segments[index as usize];
+            let is_wanted = saving.wants[saving.shards_of(segment.depth)].contains(&true);
+            if is_wanted && !segment.save(saving, &mut left)? {
+                return Ok(true);
+            }
+            segment.is_written = Vec::new();
+            saving.pass(segment.depth, write)?;
+        }
+        self.saving = None;
+        Ok(false)
+    }
+
+    /// Writes the rows of keys that are about to be changed, as far as the save that is under way has not
+    /// come to them.
+    pub(crate) fn save_before_change<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a Q>,
+    ) -> Result<(), Problem> {
+        let Rows {
+            segments,
+            directory,
+            depth,
+            saving: Some(saving),
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let mut keys = keys.map(|key| (hash_of(key), key));
+        let mut ahead = Vec::with_capacity(AHEAD);
+        let mut found = Vec::with_capacity(AHEAD);
+        let mut is_end = false;
+        while !is_end {
+            // Rows are asked for some keys ahead, and found before the first is written: few of a large
+            // table are in a near cache.
+            while ahead.len() < AHEAD && !is_end {
+                let next = keys.next();
+                is_end = next.is_none();
+                if let Some((hash, key)) = next.filter(|(hash, _)| saving.is_ahead(*hash)) {
+                    let segment = directory[prefix(hash, *depth)] as usize;
+                    segments[segment].prefetch(hash);
+                    ahead.push((hash, segment, key));
+                }
+            }
+            for (hash, segment, key) in ahead.drain(..) {
+                let bucket = segments[segment].take_unwritten(hash, key);
+                found.extend(bucket.map(|bucket| (hash, segment, bucket)));
+            }
+            for (hash, segment, bucket) in found.drain(..) {
+                if let Some(row) = segments[segment].rows.get_bucket(bucket) {
+                    saving.write(hash, row)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the rows of a shard.
@@ -352,21 +488,6 @@ impl<Q: Key, A: Record> Rows<Q, A> {
         }
         Ok(())
     }
-}
-
-/// Writes the shards of a range, and forgets their rows.
-fn flush<T: serde::Serialize>(
-    shards: &mut [Vec<T>],
-    range: Range<usize>,
-    write: WriteShard<'_>,
-) -> Result<(), Problem> {
-    for (shard, rows) in range.clone().zip(&mut shards[range]) {
-        let rows = std::mem::take(rows);
-        if !rows.is_empty() {
-            write(shard, codec::encode(&rows)?)?;
-        }
-    }
-    Ok(())
 }
 
 impl<Q: Key, A> Segment<Q, A> {
@@ -379,12 +500,39 @@ impl<Q: Key, A> Segment<Q, A> {
             rows_max: SEGMENT_ROWS - ((SEGMENT_ROWS * 2 / 5 * apart) >> 16),
             is_marked: Vec::new(),
             marked: Vec::new(),
+            is_written: Vec::new(),
         }
     }
 
     fn is_full(&self) -> bool {
         let rows = self.rows.len();
         rows == self.rows.capacity() || rows >= self.rows_max && self.depth < DEPTH_MAX
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, hash: u64) {
+        let likely = hash as usize & (self.rows.num_buckets() - 1);
+        if let Some(row) = self.rows.get_bucket(likely) {
+            prefetch(row);
+        }
+    }
+
+    /// Notes that the row in a bucket needs not be written; tells whether it needed to be.
+    fn note_written(&mut self, bucket: u32) -> bool {
+        self.make_bits();
+        let (word, bit) = (
+            &mut self.is_written[bucket as usize / 64],
+            1 << (bucket % 64),
+        );
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn make_bits(&mut self) {
+        if self.is_written.is_empty() {
+            self.is_written = vec![0; self.rows.num_buckets().div_ceil(64)];
+        }
     }
 
     /// Marks the row in a bucket; tells whether it was not.
@@ -405,9 +553,9 @@ impl<Q: Key, A> Segment<Q, A> {
         is_new
     }
 
-    /// Moves all rows, with their marks, to where their hashes lead.
+    /// Moves all rows, with their marks and what is known of them, to where their hashes lead.
     fn pour(mut self, segment_of: impl Fn(u64) -> usize, segments: &mut [Segment<Q, A>]) {
-        let mut put = |row: (Q, A), is_marked: bool| {
+        let mut put = |row: (Q, A), is_marked: bool, is_written: bool| {
             let hash = hash_of(&row.0);
             let segment = &mut segments[segment_of(hash)];
             let slot = segment.rows.insert_unique(hash, row, |row| hash_of(&row.0));
@@ -415,13 +563,67 @@ impl<Q: Key, A> Segment<Q, A> {
             if is_marked {
                 segment.mark(bucket);
             }
+            if is_written {
+                segment.note_written(bucket);
+            }
+        };
+        let written = self.is_written;
+        let is_written = |bucket: usize| {
+            let word = written.get(bucket / 64);
+            word.is_some_and(|word| word & (1 << (bucket % 64)) != 0)
         };
         for bucket in self.marked {
-            if let Ok(slot) = self.rows.get_bucket_entry(bucket as usize) {
-                put(slot.remove().0, true);
+            let bucket = bucket as usize;
+            if let Ok(slot) = self.rows.get_bucket_entry(bucket) {
+                put(slot.remove().0, true, is_written(bucket));
             }
         }
-        self.rows.into_iter().for_each(|row| put(row, false));
+        let buckets = 0..written.len() * 64;
+        for bucket in buckets.filter(|bucket| is_written(*bucket)) {
+            if let Ok(slot) = self.rows.get_bucket_entry(bucket) {
+                put(slot.remove().0, false, true);
+            }
+        }
+        let rest = self.rows.into_iter();
+        rest.for_each(|row| put(row, false, false));
+    }
+}
+
+impl<Q: Key, A: Record> Segment<Q, A> {
+    /// Writes what is not written yet, as far as there are rows left. Tells whether it is all.
+    fn save(&mut self, saving: &mut Saving, left: &mut usize) -> Result<bool, Problem> {
+        self.make_bits();
+        let mut found = Vec::with_capacity(64);
+        for (at, word) in self.is_written.iter_mut().enumerate().skip(saving.word) {
+            saving.word = at;
+            if *left == 0 {
+                return Ok(false);
+            }
+            *left = left.saturating_sub(WORD_ROWS);
+            // All are hashed before the first is written: what several keys point to is fetched at once.
+            let mut rest = !*word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if let Some(row) = self.rows.get_bucket(at * 64 + bit as usize) {
+                    found.push((bit, hash_of(&row.0), row));
+                }
+            }
+            for (bit, hash, row) in found.drain(..) {
+                if *left == 0 {
+                    return Ok(false);
+                }
+                *word |= 1 << bit;
+                *left = left.saturating_sub(saving.write(hash, row)?);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Finds the row of a key, if there is one that is not written yet, to be written.
+    fn take_unwritten(&mut self, hash: u64, key: &Q) -> Option<usize> {
+        let bucket = self.rows.find_bucket_index(hash, |row| row.0 == *key)?;
+        self.note_written(bucket as u32).then_some(bucket)
     }
 }
 
@@ -447,6 +649,7 @@ fn prefetch<T>(row: &T) {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -472,6 +675,12 @@ mod tests {
             }
         }
         rows
+    }
+
+    /// Saves all rows at once.
+    fn save(rows: &mut Rows<u64, u64>, write: WriteShard<'_>) {
+        rows.begin_save(true);
+        assert!(!rows.save(usize::MAX, write).unwrap());
     }
 
     #[test]
@@ -500,7 +709,7 @@ mod tests {
         assert_eq!(*rows.changed, expected);
         let mut again = Rows::<u64, u64>::new();
         let write = &mut |_, bytes: Vec<u8>| again.load(&bytes);
-        rows.save(write).unwrap();
+        save(&mut rows, write);
         assert_eq!(
             *again.changed, [false; SHARDS],
             "what was read is not changed"
@@ -580,7 +789,7 @@ mod tests {
                 assert!(saved.insert(shard, bytes).is_none(), "shard {shard} twice");
                 Ok(())
             };
-            rows.save(write).unwrap();
+            save(&mut rows, write);
             let mut again = Rows::new();
             for (shard, bytes) in &saved {
                 for (key, _) in codec::decode::<Vec<(u64, u64)>>(bytes).unwrap() {
@@ -593,5 +802,184 @@ mod tests {
                 assert_eq!(again.find_mut(hash_of(&key(n)), &key(n)).copied(), Some(n));
             }
         }
+    }
+
+    /// Folds a batch of keys as an operator does: what is changed is written before.
+    fn fold(rows: &mut Rows<u64, u64>, now: &mut BTreeMap<u64, u64>, keys: &[u64], value: u64) {
+        rows.save_before_change(keys.iter()).unwrap();
+        for key in keys {
+            let hash = hash_of(key);
+            match rows.find_mut(hash, key) {
+                Some(state) => *state = value,
+                None => {
+                    let place = rows.insert(hash, *key, value);
+                    if value.is_multiple_of(3) {
+                        rows.mark(place, hash);
+                    }
+                }
+            }
+            now.insert(*key, value);
+        }
+    }
+
+    fn shard_of_key(key: u64) -> usize {
+        shard_of(hash_of(&key), SHARDS)
+    }
+
+    /// One save in pieces while rows are added and changed, and the table is divided.
+    fn save_while_changing(
+        rows: &mut Rows<u64, u64>,
+        now: &mut BTreeMap<u64, u64>,
+        everything: bool,
+        random: &mut fastrand::Rng,
+    ) {
+        let changed = *rows.changed;
+        let mut expected = now.clone();
+        expected.retain(|key, _| everything || changed[shard_of_key(*key)]);
+        let mut saved = BTreeMap::new();
+        let mut shards = BTreeSet::new();
+        let keys_max = now.len() as u64 * 2 + 100;
+        let grows = random.bool();
+        let most = 1 << random.u32(0..15);
+        rows.begin_save(everything);
+        let write = &mut |shard, bytes: Vec<u8>| {
+            assert!(shards.insert(shard), "shard {shard} twice");
+            for (key, value) in codec::decode::<Vec<(u64, u64)>>(&bytes)? {
+                assert_eq!(shard_of_key(key), shard);
+                assert!(saved.insert(key, value).is_none(), "{key} twice");
+            }
+            Ok(())
+        };
+        while rows.save(random.usize(1..8_000), write).unwrap() {
+            let mut batch: Vec<_> = (0..random.usize(0..=most))
+                .map(|_| key(random.u64(0..keys_max)))
+                .collect();
+            if grows {
+                let new = now.len() as u64..;
+                batch.extend(new.take(random.usize(0..2_000)).map(key));
+            }
+            fold(rows, now, &batch, random.u64(..));
+            if random.u8(0..4) == 0 {
+                rows.take_marked(random.usize(0..500), |_, _| ());
+            }
+        }
+        assert!(saved == expected, "what was saved is not what was there");
+        assert!(rows.saving.is_none());
+        let mut segments = rows.segments.iter();
+        assert!(segments.all(|segment| segment.is_written.is_empty()));
+        for (key, value) in now {
+            let hash = hash_of(key);
+            let place = rows.place_in(rows.segment_of(hash), hash, key).unwrap();
+            assert_eq!(rows.at(place).copied(), Some(*value));
+        }
+    }
+
+    #[test]
+    fn a_save_in_pieces_writes_what_was_there_when_it_began() {
+        let mut splits = 0;
+        for seed in 0..24 {
+            let random = &mut fastrand::Rng::with_seed(seed);
+            let (mut rows, mut now) = (Rows::new(), BTreeMap::new());
+            let count = [0, 30, 1_000, 50_000, 55_000, 85_000][random.usize(0..6)];
+            let keys: Vec<_> = (0..count).map(key).collect();
+            fold(&mut rows, &mut now, &keys, 0);
+            for _ in 0..3 {
+                let (everything, before) = (random.bool(), rows.segments());
+                save_while_changing(&mut rows, &mut now, everything, random);
+                splits += rows.segments() - before;
+            }
+        }
+        assert!(splits > 10, "{splits} segments were split during a save");
+    }
+
+    #[test]
+    fn only_the_shards_that_were_changed_since_the_last_save_are_written() {
+        let mut rows = Rows::new();
+        for n in 0..10_000 {
+            rows.insert(hash_of(&key(n)), key(n), n);
+        }
+        save(&mut rows, &mut |_, _| Ok(()));
+        let changed = [3, 77, 4_000].map(key);
+        for key in changed {
+            *rows.find_mut(hash_of(&key), &key).unwrap() += 1;
+        }
+        for expected in [BTreeSet::from(changed.map(shard_of_key)), BTreeSet::new()] {
+            let mut shards = BTreeSet::new();
+            rows.begin_save(false);
+            let write = &mut |shard, _| {
+                shards.insert(shard);
+                Ok(())
+            };
+            assert!(!rows.save(usize::MAX, write).unwrap());
+            assert_eq!(shards, expected);
+        }
+    }
+
+    #[test]
+    fn a_piece_is_bounded_by_rows_and_by_bytes() {
+        let mut rows = Rows::new();
+        for n in 0..1_000 {
+            rows.insert(hash_of(&key(n)), key(n), vec![1_u8; 64_000]);
+        }
+        rows.begin_save(true);
+        let mut pieces = 0;
+        while rows.save(10_000, &mut |_, _| Ok(())).unwrap() {
+            pieces += 1;
+        }
+        assert!((90..=110).contains(&pieces), "{pieces}");
+    }
+
+    /// Prints how long the pieces of a save take, without anything beside it, and with batches of records
+    /// that change rows that have not been written.
+    fn measure<Q: Key>(name: &str, key: impl Fn(u64) -> Q) {
+        let mut rows = Rows::new();
+        for n in 0..MANY {
+            rows.insert(hash_of(&key(n)), key(n), n);
+        }
+        for batch in [0, 4_096, 65_536] {
+            let random = &mut fastrand::Rng::with_seed(batch);
+            let keys: Vec<_> = (0..batch).map(|_| key(random.u64(0..MANY))).collect();
+            let (mut pieces, mut changes) = (Vec::new(), Vec::new());
+            let mut bytes = 0;
+            rows.begin_save(true);
+            loop {
+                let start = Instant::now();
+                let more = rows.save(8_192, &mut |_, shard| {
+                    bytes += shard.len();
+                    std::mem::forget(shard); // as a checkpoint keeps it
+                    Ok(())
+                });
+                pieces.push(start.elapsed());
+                let start = Instant::now();
+                rows.save_before_change(keys.iter()).unwrap();
+                changes.push(start.elapsed());
+                if !more.unwrap() {
+                    break;
+                }
+            }
+            let (longest, sum) = (pieces.iter().max(), pieces.iter().sum::<Duration>());
+            let before = changes.iter().max();
+            println!(
+                "{name}, {batch} records a piece: {} pieces, the longest {longest:?}, all {sum:?}, \
+                 {bytes} bytes; before a change at most {before:?}",
+                pieces.len()
+            );
+        }
+        let start = Instant::now();
+        let mut shards: Vec<Vec<&(Q, u64)>> = (0..SHARDS).map(|_| Vec::new()).collect();
+        for row in rows.segments.iter().flat_map(|segment| &segment.rows) {
+            shards[shard_of(hash_of(&row.0), SHARDS)].push(row);
+        }
+        let whole = |rows: &Vec<&(Q, u64)>| codec::encode(rows).unwrap();
+        let whole: Vec<_> = shards.iter().map(whole).collect();
+        println!("{name}, at once: {:?}", start.elapsed());
+        drop(whole);
+    }
+
+    #[test]
+    #[ignore = "a measurement, for a release build"]
+    fn how_long_a_piece_takes() {
+        measure("u64", key);
+        measure("String", |n| format!("user-{:016x}", key(n)));
     }
 }

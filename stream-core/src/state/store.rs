@@ -48,8 +48,8 @@ const TRIES: usize = 16;
 ///
 /// let folder = tempfile::tempdir()?;
 /// StateStore::folder(folder.path().join("state"))?;
-/// let error = StateStore::at("state").unwrap_err();
-/// assert!(error.to_string().starts_with("`state` is no place for state"));
+/// let error = StateStore::at("ftp://host").unwrap_err();
+/// assert!(error.to_string().starts_with("`ftp://host` is no place for state"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl StateStore {
         StateStore::of(Arc::new(Memory::default()))
     }
 
-    /// A store at a URL: `file:///path`; others need a feature of this crate.
+    /// A store in a folder, or at a URL: `file:///path`; others need a feature of this crate.
     ///
     /// # Errors
     /// When nothing can be kept there, with what to do about it.

@@ -22,7 +22,9 @@
 //!    piece, a budget an activation, so that it is never in memory as a whole.
 //! 4. **Lanes.** The operator is a lane of its own for those behind it. It announces it in the
 //!    first epoch, as a source does, so that no watermark there leaves without it.
-//! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written.
+//! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written as it is there: piece by
+//!    piece, while the records behind it are folded already. What these are about to change is written
+//!    before. A boundary that is reached meanwhile waits.
 //!
 //! Only what touches records knows their type (`typed.rs`); the rest is compiled once.
 //!
@@ -54,6 +56,14 @@ use crate::time::epoch::FOREVER;
 
 /// How many records an operator gathers before it sends them.
 pub(crate) const FULL: usize = 4_096;
+
+/// How many rows are saved in one piece: that takes about a millisecond. In tests there are few, so that
+/// a small state is saved in many.
+pub(crate) const SAVED_ROWS: usize = if cfg!(all(test, debug_assertions)) {
+    64
+} else {
+    2 * FULL
+};
 
 /// What an operator does with its records.
 pub(crate) trait Logic: 'static {
@@ -104,8 +114,22 @@ pub(crate) trait Logic: 'static {
         false
     }
 
-    /// Writes each shard that holds anything, one after another.
-    fn save(&self, state: &Self::State, write: WriteShard<'_>) -> Result<(), Problem>;
+    /// Begins to save the state as it is now.
+    fn begin_save(&mut self, _state: &mut Self::State) {}
+
+    /// Writes more of the state as it was when the save began: each shard that holds anything, one after
+    /// another. Tells whether there is more. A logic that is not told what is about to be changed
+    /// writes all at once.
+    fn save(&mut self, state: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem>;
+
+    /// Is told what is about to be folded while a save is under way.
+    fn save_before_change(
+        &mut self,
+        _state: &mut Self::State,
+        _records: &[Self::Record],
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// Reads a shard.
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem>;
@@ -158,7 +182,7 @@ impl KeyedOperator {
         let mut input = context.input(&mut builder, flow);
         let (mut ports, mut operator) = self.open(context, &mut builder);
         let mut told = LaneMap::default();
-        builder.build(move |_| {
+        builder.build_reschedule(move |_| {
             move |frontiers| {
                 let _entered = guard.enter();
                 let mut out = ports.activate();
@@ -173,6 +197,7 @@ impl KeyedOperator {
                         operator.take(capability, Input::Segment(segment), &mut out);
                     }
                 });
+                operator.is_saving()
             }
         });
     }
@@ -185,7 +210,7 @@ impl KeyedOperator {
         let by_target = Exchange::new(|promise: &Promise| promise.0);
         let mut promises = builder.new_input(promises, by_target);
         let (mut ports, mut operator) = self.open(context, &mut builder);
-        builder.build(move |_| {
+        builder.build_reschedule(move |_| {
             move |frontiers| {
                 let _entered = guard.enter();
                 let mut out = ports.activate();
@@ -198,6 +223,7 @@ impl KeyedOperator {
                 records.for_each(|capability, parcel| {
                     operator.take(&capability, Input::Parcel(parcel), &mut out);
                 });
+                operator.is_saving()
             }
         });
     }

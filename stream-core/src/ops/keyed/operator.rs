@@ -15,6 +15,7 @@ use crate::engine::abort::Abort;
 use crate::engine::batch::Segment;
 use crate::engine::flow::{SegmentSession, epoch_of};
 use crate::engine::lane::{Lane, Lanes, Progress};
+use crate::engine::local::Saves;
 use crate::engine::parcel::Parcel;
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
@@ -120,6 +121,10 @@ pub(super) struct Operator {
     owes: bool,
     id: String,
     participant: Participant,
+    /// The boundary that the state is being saved at, piece by piece.
+    saving: Option<Boundary>,
+    /// How many operators of this worker are saving.
+    saves: Saves,
     abort: Abort,
 }
 
@@ -167,6 +172,8 @@ impl Operator {
             owes: false,
             id: context.id(node).to_owned(),
             participant: local.checkpoints.join(),
+            saving: None,
+            saves: local.saves.clone(),
             abort: local.abort.clone(),
         };
         if let Err(problem) = operator.restore(&local.checkpoints, local.index, local.peers) {
@@ -250,6 +257,9 @@ impl Operator {
     /// Does what can be done now that every record before the frontier has come: as much as its
     /// budget is, and the rest when it is activated again.
     pub(super) fn advance(&mut self, frontier: u64, out: &mut Outputs<'_>) {
+        if let Some(boundary) = self.saving {
+            self.save_piece(boundary);
+        }
         let mut budget = BUDGET;
         while let Some(records) = self.step(frontier, out) {
             if records >= budget {
@@ -279,7 +289,9 @@ impl Operator {
             }
             let next = self.waiting.keys().next().copied();
             let next = next.unwrap_or(reached).min(reached);
-            self.save_before(next);
+            if !self.save_before(next) {
+                return None; // goes on when the last piece has been saved
+            }
             self.run = next;
             return Some(0);
         }
@@ -427,29 +439,58 @@ impl Operator {
         out.emitted.send(capability, &mut segment);
     }
 
-    /// Writes the state at the boundaries up to a run that is about to begin. A boundary begins a run,
-    /// and no record of this one has been folded yet.
-    fn save_before(&mut self, run: u64) {
+    /// Begins to save the state at the boundaries up to a run that is about to begin. A boundary begins a
+    /// run, and no record of this one has been folded yet. Tells whether the run may begin: not while a
+    /// boundary waits for the save at another.
+    fn save_before(&mut self, run: u64) -> bool {
         while let Some(boundary) = self.participant.due(self.align.begin(run)) {
-            if let Err(problem) = self.save(boundary) {
-                return self.fail(problem);
+            if self.is_saving() {
+                return false;
             }
-            self.participant.leave(boundary);
+            self.begin_save(boundary);
         }
+        true
     }
 
-    fn save(&self, boundary: Boundary) -> Result<(), Problem> {
-        let write = |part, bytes| self.participant.write(boundary, &self.id, part, bytes);
-        self.folding.save(&mut |shard, bytes| {
-            write(Part::Shard(shard), bytes);
-            Ok(())
-        })?;
+    fn begin_save(&mut self, boundary: Boundary) {
+        self.participant.begin(boundary);
         let common = codec::encode(&Common {
             applied: self.applied,
             is_withheld: self.emission == Emission::End && self.applied != Progress::End,
-        })?;
-        write(Part::Common, common);
-        Ok(())
+        });
+        match common {
+            Ok(bytes) => self
+                .participant
+                .write(boundary, &self.id, Part::Common, bytes),
+            Err(problem) => return self.fail(problem),
+        }
+        self.folding.begin_save();
+        self.saving = Some(boundary);
+        self.saves.begin();
+        self.save_piece(boundary);
+    }
+
+    /// Saves the next piece of the state at a boundary. After the last one all is left there.
+    fn save_piece(&mut self, boundary: Boundary) {
+        let (participant, id) = (&self.participant, &self.id);
+        let has_more = self.folding.save(&mut |shard, bytes| {
+            participant.write(boundary, id, Part::Shard(shard), bytes);
+            Ok(())
+        });
+        match has_more {
+            Ok(true) => self.activator.activate(),
+            Ok(false) => {
+                self.saving = None;
+                self.saves.end();
+                self.participant.leave(boundary);
+            }
+            Err(problem) => self.fail(problem),
+        }
+    }
+
+    /// Whether the state is being saved.
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.is_some()
     }
 
     fn restore(

@@ -25,7 +25,7 @@ pub(super) trait Folding {
     /// Takes records in.
     ///
     /// # Errors
-    /// When they come from another process and cannot be read.
+    /// When they come from another process and cannot be read, or what is saved cannot be written.
     fn fold(&mut self, input: Input<'_>) -> Result<(), Problem>;
     /// Takes records away, to be folded later.
     fn keep(&mut self, input: Input<'_>) -> Parcel;
@@ -37,7 +37,10 @@ pub(super) trait Folding {
     fn close(&mut self) -> bool;
     /// Emits all that there is, likewise.
     fn emit_all(&mut self) -> bool;
-    fn save(&self, write: WriteShard<'_>) -> Result<(), Problem>;
+    /// Begins to save the state as it is now.
+    fn begin_save(&mut self);
+    /// Saves the next piece; tells whether there is more.
+    fn save(&mut self, write: WriteShard<'_>) -> Result<bool, Problem>;
     fn load(&mut self, bytes: &[u8]) -> Result<(), Problem>;
     /// How many records wait to be sent, emitted and overtaken.
     fn pending(&self) -> [usize; 2];
@@ -51,6 +54,8 @@ pub(super) struct Typed<S, T, L: Logic, R> {
     logic: L,
     state: L::State,
     emit: Emit<L>,
+    /// Whether a save is under way.
+    is_saving: bool,
     to_record: Rc<R>,
     records: PhantomData<fn(S, T)>,
 }
@@ -65,6 +70,7 @@ impl<S: Stamp, T: 'static, L: Logic, R: Fn(S, T) -> L::Record> Typed<S, T, L, R>
                 overtaken: Vec::new(),
                 wants_overtaken,
             },
+            is_saving: false,
             to_record,
             records: PhantomData,
         }
@@ -95,6 +101,12 @@ where
     R: Fn(S, T) -> L::Record,
 {
     fn fold(&mut self, input: Input<'_>) -> Result<(), Problem> {
+        if self.is_saving {
+            let records = self.keep(input).open()?;
+            self.logic.save_before_change(&mut self.state, &records)?;
+            self.fold_own(records);
+            return Ok(());
+        }
         match input {
             Input::Parcel(parcel) => self.fold_own(std::mem::take(parcel).open()?),
             Input::Segment(segment) => self.fold_chain(segment.records()),
@@ -133,8 +145,14 @@ where
         self.logic.emit_all(&mut self.state, &mut self.emit)
     }
 
-    fn save(&self, write: WriteShard<'_>) -> Result<(), Problem> {
-        self.logic.save(&self.state, write)
+    fn begin_save(&mut self) {
+        self.logic.begin_save(&mut self.state);
+        self.is_saving = true;
+    }
+
+    fn save(&mut self, write: WriteShard<'_>) -> Result<bool, Problem> {
+        self.is_saving = self.logic.save(&mut self.state, write)?;
+        Ok(self.is_saving)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), Problem> {
