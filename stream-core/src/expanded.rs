@@ -6,11 +6,13 @@ use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
 use crate::job::{Handle, Report, Share};
+use crate::state::StateStore;
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
 
@@ -105,6 +107,16 @@ pub trait PipelineJob: Sized {
     /// Starts from the state of a job that was stopped, on any number of workers.
     fn start_from(self, snapshot: Snapshot) -> Self {
         self.change(|job| job.start_from(snapshot))
+    }
+
+    /// Keeps the job's state in a store, and goes on from the last checkpoint there; see [`Job::state`].
+    fn state(self, store: StateStore) -> Self {
+        self.change(|job| job.state(store))
+    }
+
+    /// Makes a checkpoint so often while the job runs; see [`Job::checkpoint_interval`].
+    fn checkpoint_interval(self, interval: Duration) -> Self {
+        self.change(|job| job.checkpoint_interval(interval))
     }
 
     /// Describes the pipeline; no port needs to be bound for that.

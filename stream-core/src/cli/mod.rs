@@ -211,8 +211,7 @@ impl Job {
     fn with_state(mut self, line: &line::KeepLine) -> Result<Self, Failure> {
         if let Some(url) = &line.state {
             let store = crate::state::StateStore::at(url);
-            let no_store = |problem| Failure::Line(Error::Plan(problem));
-            self = self.state(store.map_err(no_store)?);
+            self = self.state(store.map_err(Failure::Line)?);
         }
         if let Some(interval) = line.checkpoint_interval {
             self = self.checkpoint_interval(interval);

@@ -30,6 +30,8 @@ use super::checkpoint::{Bytes, Part, PartitionEnd, ReadStored, Snapshot, Stored}
 use super::fingerprint::Fingerprint;
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged};
+#[cfg(feature = "state")]
+use crate::error::Error;
 use crate::error::Problem;
 use crate::io::Position;
 
@@ -49,7 +51,7 @@ const TRIES: usize = 16;
 /// let folder = tempfile::tempdir()?;
 /// StateStore::folder(folder.path().join("state"))?;
 /// let error = StateStore::at("ftp://host").unwrap_err();
-/// assert!(error.to_string().starts_with("`ftp://host` is no place for state"));
+/// assert!(error.to_string().starts_with("state: `ftp://host` is no place"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -69,8 +71,9 @@ impl StateStore {
     /// # Errors
     /// When nothing can be kept there, with what to do about it.
     #[cfg(feature = "state")]
-    pub fn at(url: &str) -> Result<Self, Problem> {
-        Ok(StateStore::of(Arc::new(AtUrl::open(url)?)))
+    pub fn at(url: &str) -> Result<Self, Error> {
+        let objects = AtUrl::open(url).map_err(Error::State)?;
+        Ok(StateStore::of(Arc::new(objects)))
     }
 
     /// A store in a folder, which is made if there is none.
@@ -78,8 +81,9 @@ impl StateStore {
     /// # Errors
     /// When the folder cannot be made.
     #[cfg(feature = "state")]
-    pub fn folder(path: impl AsRef<Path>) -> Result<Self, Problem> {
-        Ok(StateStore::of(Arc::new(AtUrl::folder(path.as_ref())?)))
+    pub fn folder(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let objects = AtUrl::folder(path.as_ref()).map_err(Error::State)?;
+        Ok(StateStore::of(Arc::new(objects)))
     }
 
     pub(crate) fn of(objects: Arc<dyn Objects>) -> Self {
