@@ -43,6 +43,27 @@ fn counts() {
     }
 }
 
+/// So many keys that only some of their shards change between two checkpoints.
+#[test]
+fn many_keys() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let records: Vec<(u64, i64)> = (0..600).map(|n| (rng.u64(..200), n)).collect();
+    let input = Input::new(records).partition_by(|record| record.0);
+    RecoveryCheck::new(input)
+        .seeds(40)
+        .run(|records: Stream<(u64, i64)>| {
+            let by_key = || records.clone().key_by(|record| record.0);
+            let scanned = by_key().scan(
+                || 0,
+                |sum, record| {
+                    *sum += record.1;
+                    *sum
+                },
+            );
+            (by_key().count().changes(), scanned)
+        });
+}
+
 #[test]
 fn sessions_and_windows() {
     RecoveryCheck::new(records(120))

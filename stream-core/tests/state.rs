@@ -205,14 +205,16 @@ fn old_checkpoints_are_removed_with_what_only_they_need() {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::folder(folder.path()).unwrap().keep(2);
         let log = log(1, 0..0);
-        for number in 0..6 {
+        for number in 0..60 {
             log.append(0, [number]).unwrap();
             let (job, _) = counts(&log, &store);
             stop_at(job.start(Mode::PerRecord).unwrap(), 1);
         }
         // Two checkpoints, and that the run was opened which made the last one.
         assert_eq!(objects(&folder.path().join("log")).len(), 3);
-        assert_eq!(objects(&folder.path().join("state")).len(), 2);
+        // What has changed since the one before is written, and put together when it is in many places.
+        let state = objects(&folder.path().join("state")).len();
+        assert!(state <= 18, "{state}");
     });
 }
 

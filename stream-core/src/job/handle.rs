@@ -228,7 +228,7 @@ impl Handle {
         // A limit ends inputs that have not ended, and state behind an end cannot be gone on from; and
         // what was drained has ended.
         let was_stopped = team.shared.epochs.stop().is_some() && team.shared.limit.is_none();
-        let has_state = was_stopped && outcome == Outcome::Stopped;
+        let has_state = was_stopped && outcome == Outcome::Stopped && state.is_none();
         let report = Report {
             outcome,
             mode: team.shared.mode,

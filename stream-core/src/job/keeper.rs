@@ -18,7 +18,7 @@ use super::end;
 use super::worker::Team;
 use crate::error::{Error, Problem};
 use crate::state::Snapshot;
-use crate::state::checkpoint::{Left, Waited};
+use crate::state::checkpoint::{Left, Parts, Waited};
 use crate::state::store::{Manifest, Session};
 
 /// How many checkpoints may be under way at once.
@@ -73,6 +73,8 @@ impl fmt::Display for StateReport {
 /// What a keeper keeps.
 pub(super) struct Keeping {
     session: Session,
+    /// The parts of the last checkpoint.
+    parts: Parts,
     report: StateReport,
     /// How often it asks for a checkpoint; never, if nothing is said.
     interval: Option<Duration>,
@@ -88,6 +90,7 @@ impl Keeper {
         let from = session.last().map(Manifest::number);
         let mut keeping = Keeping {
             session,
+            parts: team.shared.checkpoints.start().parts.clone(),
             report: StateReport {
                 from,
                 last: from,
@@ -162,7 +165,12 @@ impl Keeping {
         let begun = self.team.shared.clock.elapsed();
         left.finish()?;
         left.snapshot.fingerprints = self.team.plan.spec.fingerprints();
+        left.add_the_rest(&self.parts);
         self.session
+            .gather(&mut left.snapshot.parts)
+            .map_err(Error::State)?;
+        self.parts = self
+            .session
             .write(&left.snapshot, is_finished)
             .map_err(Error::State)?;
         end::commit(&self.team, &left.snapshot)?;

@@ -77,7 +77,7 @@ pub struct Report {
     /// the job's limits, those that were overtaken, and fields that the input does not have.
     pub warnings: Vec<Warning>,
     /// The state at the end, of a job that was stopped and had no limit: another job can start from
-    /// it.
+    /// it. None where it is kept in a store.
     pub snapshot: Option<Snapshot>,
     /// What was kept of its state, of a job that [keeps it](super::Job::state).
     pub state: Option<StateReport>,

@@ -135,8 +135,9 @@ where
         }
     }
 
-    fn begin_save(&mut self, rows: &mut Self::State) {
-        rows.begin_save(true);
+    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
+        rows.begin_save(everything);
+        everything
     }
 
     fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {

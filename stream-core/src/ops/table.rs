@@ -413,8 +413,9 @@ where
         })
     }
 
-    fn begin_save(&mut self, rows: &mut Rows<Q, A>) {
-        rows.begin_save(true);
+    fn begin_save(&mut self, rows: &mut Rows<Q, A>, everything: bool) -> bool {
+        rows.begin_save(everything);
+        everything
     }
 
     fn save(&mut self, rows: &mut Rows<Q, A>, write: WriteShard<'_>) -> Result<bool, Problem> {

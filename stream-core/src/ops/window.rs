@@ -406,7 +406,7 @@ mod tests {
                     shards.push(bytes);
                     Ok(())
                 };
-                running.begin_save(&mut state);
+                running.begin_save(&mut state, true);
                 assert!(!running.save(&mut state, write).unwrap());
                 running = logic(assign);
                 state = running.empty();

@@ -7,7 +7,7 @@
 //! participants of all workers have left theirs.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// By port and partition: how far it has been read.
     pub(crate) partitions: BTreeMap<(String, String), PartitionEnd>,
     /// By operator and part: the state.
-    pub(crate) parts: BTreeMap<(String, Part), Bytes>,
+    pub(crate) parts: Parts,
     /// By operator: what its state is, so that another operator does not take it for its own.
     pub(crate) fingerprints: BTreeMap<String, Fingerprint>,
     /// By sink: what its slots have staged.
@@ -72,6 +72,9 @@ impl Snapshot {
         }
     }
 }
+
+/// By operator and part: state.
+pub(crate) type Parts = BTreeMap<(String, Part), Bytes>;
 
 /// How far a partition has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,10 +189,26 @@ pub(crate) struct Left {
     pub(crate) snapshot: Snapshot,
     /// By sink and slot.
     staged: BTreeMap<(String, usize), Staged>,
+    /// The operators that have left only the shards that have changed since the checkpoint before.
+    changes_of: BTreeSet<String>,
     participants: usize,
 }
 
 impl Left {
+    /// Adds the shards that have not changed since the checkpoint before.
+    pub(crate) fn add_the_rest(&mut self, before: &Parts) {
+        for operator in std::mem::take(&mut self.changes_of) {
+            let first = (operator.clone(), Part::Shard(0));
+            let shards = before
+                .range(first..)
+                .take_while(|((of, part), _)| *of == operator && matches!(part, Part::Shard(_)));
+            for (key, bytes) in shards {
+                let parts = &mut self.snapshot.parts;
+                parts.entry(key.clone()).or_insert_with(|| bytes.clone());
+            }
+        }
+    }
+
     /// Does what the sinks have left to be done.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         for ((sink, _), staged) in std::mem::take(&mut self.staged) {
@@ -383,6 +402,18 @@ impl Participant {
     pub(crate) fn stage(&self, boundary: Boundary, sink: &str, slot: usize, staged: Staged) {
         self.with(boundary, |left| {
             left.staged.insert((sink.to_owned(), slot), staged);
+        });
+    }
+
+    /// Whether the checkpoint before is at hand, so that what has not changed since need not be left.
+    pub(crate) fn knows_the_rest(&self) -> bool {
+        self.checkpoints.0.read.is_some()
+    }
+
+    /// Says that of an operator only those shards are left that have changed.
+    pub(crate) fn leave_the_rest(&self, boundary: Boundary, operator: &str) {
+        self.with(boundary, |left| {
+            left.changes_of.insert(operator.to_owned());
         });
     }
 

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::SHARDS;
 #[cfg(feature = "state")]
 use super::at_url::AtUrl;
-use super::checkpoint::{Bytes, Part, PartitionEnd, ReadStored, Snapshot, Stored};
+use super::checkpoint::{Bytes, Part, PartitionEnd, Parts, ReadStored, Snapshot, Stored};
 use super::fingerprint::Fingerprint;
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged};
@@ -37,6 +37,8 @@ use crate::io::Position;
 
 /// How many bytes of state are written as one object.
 const OBJECT_BYTES: usize = 8 << 20;
+/// How many objects a checkpoint may need before some are put together.
+const OBJECTS_MAX: usize = 16;
 /// How many checkpoints are kept, if nothing else is said.
 const KEPT: usize = 3;
 /// How often a number in the log is tried that others take.
@@ -324,12 +326,17 @@ impl Manifest {
             let slots = slots.iter().map(|slot| slot.0.clone());
             snapshot.staged.insert(sink.clone(), slots.collect());
         }
-        for kept in &self.parts {
-            let key = (kept.stage.clone(), kept.part.parse()?);
-            let stored = Bytes::Stored(kept.stored.clone());
-            snapshot.parts.insert(key, stored);
-        }
+        snapshot.parts = self.parts()?;
         Ok(snapshot)
+    }
+
+    /// Where its parts are.
+    fn parts(&self) -> Result<Parts, Problem> {
+        let parts = self.parts.iter().map(|kept| {
+            let key = (kept.stage.clone(), kept.part.parse()?);
+            Ok((key, Bytes::Stored(kept.stored.clone())))
+        });
+        parts.collect()
     }
 
     /// The objects that it needs.
@@ -438,8 +445,13 @@ impl Session {
             .map_or(Ok(Snapshot::default()), Manifest::snapshot)
     }
 
-    /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back.
-    pub(crate) fn write(&mut self, snapshot: &Snapshot, is_finished: bool) -> Result<(), Problem> {
+    /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
+    /// the places of its parts.
+    pub(crate) fn write(
+        &mut self,
+        snapshot: &Snapshot,
+        is_finished: bool,
+    ) -> Result<Parts, Problem> {
         let parts = self.write_parts(snapshot)?;
         let partitions = snapshot
             .partitions
@@ -475,8 +487,47 @@ impl Session {
                     .hint("let one run of the job have it"),
             );
         }
+        let parts = manifest.parts();
         self.checkpoints.insert(self.next, manifest);
         self.next += 1;
+        parts
+    }
+
+    /// Reads parts of objects of which little is still needed, so that they are written together: what
+    /// changes seldom would else lie in ever more objects.
+    pub(crate) fn gather(&self, parts: &mut Parts) -> Result<(), Problem> {
+        let mut needed = BTreeMap::<&str, u64>::new();
+        for bytes in parts.values() {
+            if let Bytes::Stored(stored) = bytes {
+                *needed.entry(&stored.object).or_default() += stored.bytes;
+            }
+        }
+        if needed.len() <= OBJECTS_MAX {
+            return Ok(());
+        }
+        let mut least: Vec<_> = needed
+            .into_iter()
+            .map(|(object, bytes)| (bytes, object))
+            .collect();
+        least.sort();
+        least.truncate(least.len() - OBJECTS_MAX / 2);
+        let mut room = OBJECT_BYTES as u64;
+        let fits = |(bytes, _): &&(u64, &str)| {
+            room = room.saturating_sub(*bytes);
+            room > 0
+        };
+        let small: BTreeSet<_> = least
+            .iter()
+            .take_while(fits)
+            .map(|(_, name)| (*name).to_owned())
+            .collect();
+        for bytes in parts.values_mut() {
+            if let Bytes::Stored(stored) = bytes
+                && small.contains(&stored.object)
+            {
+                *bytes = Bytes::Here(self.store.read(stored)?);
+            }
+        }
         Ok(())
     }
 

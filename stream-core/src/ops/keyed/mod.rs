@@ -114,8 +114,11 @@ pub(crate) trait Logic: 'static {
         false
     }
 
-    /// Begins to save the state as it is now.
-    fn begin_save(&mut self, _state: &mut Self::State) {}
+    /// Begins to save the state as it is now: all, or at least the shards that were changed since the
+    /// last save began. Tells whether it is all.
+    fn begin_save(&mut self, _state: &mut Self::State, _everything: bool) -> bool {
+        true
+    }
 
     /// Writes more of the state as it was when the save began: each shard that holds anything, one after
     /// another. Tells whether there is more. A logic that is not told what is about to be changed

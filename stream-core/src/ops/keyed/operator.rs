@@ -464,7 +464,10 @@ impl Operator {
                 .write(boundary, &self.id, Part::Common, bytes),
             Err(problem) => return self.fail(problem),
         }
-        self.folding.begin_save();
+        let everything = !self.participant.knows_the_rest();
+        if !self.folding.begin_save(everything) {
+            self.participant.leave_the_rest(boundary, &self.id);
+        }
         self.saving = Some(boundary);
         self.saves.begin();
         self.save_piece(boundary);

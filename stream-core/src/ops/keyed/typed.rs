@@ -38,7 +38,7 @@ pub(super) trait Folding {
     /// Emits all that there is, likewise.
     fn emit_all(&mut self) -> bool;
     /// Begins to save the state as it is now.
-    fn begin_save(&mut self);
+    fn begin_save(&mut self, everything: bool) -> bool;
     /// Saves the next piece; tells whether there is more.
     fn save(&mut self, write: WriteShard<'_>) -> Result<bool, Problem>;
     fn load(&mut self, bytes: &[u8]) -> Result<(), Problem>;
@@ -145,9 +145,9 @@ where
         self.logic.emit_all(&mut self.state, &mut self.emit)
     }
 
-    fn begin_save(&mut self) {
-        self.logic.begin_save(&mut self.state);
+    fn begin_save(&mut self, everything: bool) -> bool {
         self.is_saving = true;
+        self.logic.begin_save(&mut self.state, everything)
     }
 
     fn save(&mut self, write: WriteShard<'_>) -> Result<bool, Problem> {
