@@ -34,6 +34,9 @@ pub enum Error {
     /// The state that a job keeps could not be read or written.
     #[error("state: {0}")]
     State(Problem),
+    /// Another run of the job has taken over its state.
+    #[error("state: {0}")]
+    TakenOver(Problem),
     /// A record could not be read, and the source's policy is to fail.
     #[error("source `{port}`: {record}")]
     BadRecord {
@@ -59,10 +62,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it may go well when the job is started once more.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(
+            self,
+            Error::Plan(_) | Error::TakenOver(_) | Error::BadRecord { .. }
+        )
+    }
+
     /// Gives the problem's three parts, where this error has them.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Error::Plan(problem) | Error::Engine(problem) | Error::State(problem) => Some(problem),
+            Error::Plan(problem) | Error::Engine(problem) => Some(problem),
+            Error::State(problem) | Error::TakenOver(problem) => Some(problem),
             Error::Source { problem, .. } | Error::Sink { problem, .. } => Some(problem),
             Error::BadRecord { .. } | Error::Panic { .. } => None,
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
-use crate::job::{Handle, Report, Share};
+use crate::job::{Handle, Report, Restarts, Share};
 use crate::state::StateStore;
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
@@ -117,6 +117,11 @@ pub trait PipelineJob: Sized {
     /// Makes a checkpoint so often while the job runs; see [`Job::checkpoint_interval`].
     fn checkpoint_interval(self, interval: Duration) -> Self {
         self.change(|job| job.checkpoint_interval(interval))
+    }
+
+    /// Starts the job once more when it fails; see [`Job::restarts`].
+    fn restarts(self, restarts: Restarts) -> Self {
+        self.change(|job| job.restarts(restarts))
     }
 
     /// Describes the pipeline; no port needs to be bound for that.

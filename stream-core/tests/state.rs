@@ -11,8 +11,8 @@ use std::time::Duration;
 use common::{parts, sorted, until, until_read, within};
 use stream_core::io::{self, MemoryLog, Rows};
 use stream_core::ops::Entry;
-use stream_core::run::{Handle, Outcome, StateStore};
-use stream_core::{Error, Job, Mode};
+use stream_core::run::{Handle, Outcome, Restarts, StateStore};
+use stream_core::{Error, Job, Mode, Problem};
 
 fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
     let (sink, rows) = io::collect();
@@ -119,7 +119,7 @@ fn a_run_that_was_thought_dead_commits_nothing_more() {
         let error = zombie.wait().unwrap_err();
         let told = parts(&error);
         assert_eq!(told.0, "another run of the job has taken over its state");
-        assert!(matches!(error, Error::State(_)));
+        assert!(matches!(error, Error::TakenOver(_)));
         assert!(zombies_rows.take().is_empty());
         log.close();
         job.wait().unwrap();
@@ -151,6 +151,102 @@ fn a_job_that_has_ended_reads_nothing_again_and_refuses_what_is_new() {
     let (what, detail, _) = parts(&run().unwrap_err());
     assert_eq!(what, "the job has ended, and has more to read");
     assert!(detail.unwrap().contains("b.jsonl"));
+}
+
+/// Fails so often when it is written to, and then no more.
+#[derive(Clone)]
+struct Flaky(std::sync::Arc<std::sync::atomic::AtomicU32>);
+
+impl Flaky {
+    fn times(times: u32) -> Self {
+        Flaky(std::sync::Arc::new(times.into()))
+    }
+}
+
+impl<T: Send + 'static> io::Sink<T> for Flaky {
+    fn info(&self) -> io::SinkInfo {
+        io::Sink::<T>::info(&io::discard())
+    }
+
+    fn open(&self, _: io::Slot) -> Result<Box<dyn io::Writer<T>>, Problem> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl<T> io::Writer<T> for Flaky {
+    fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
+        records.clear();
+        let left = |left: u32| left.checked_sub(1);
+        let (relaxed, counted) = (std::sync::atomic::Ordering::Relaxed, &self.0);
+        match counted.fetch_update(relaxed, relaxed, left) {
+            Ok(_) => Err(Problem::new("the network is down")),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_job_that_fails_is_started_once_more_so_often_as_it_may_be() {
+    within("restarts", || {
+        let soon = |attempts| Restarts::attempts(attempts).backoff(Duration::from_millis(1));
+        let run = |failures, attempts| {
+            let (log, store) = (log(2, 0..200), StateStore::memory());
+            log.close();
+            let (sink, rows) = io::collect::<u64>();
+            let job = Job::new("copy", |graph| {
+                let numbers = graph.input::<u64>("in");
+                graph.output("flaky", numbers.clone());
+                graph.output("out", numbers);
+            });
+            let job = job.source("in", log).sink("out", sink).state(store);
+            let job = job.sink::<u64>("flaky", Flaky::times(failures));
+            let report = job.restarts(soon(attempts)).workers(2).run(Mode::PerRecord);
+            (report, sorted(rows.take()))
+        };
+        let (report, rows) = run(3, 3);
+        assert_eq!(report.unwrap().restarts, 3);
+        assert_eq!(rows, (0..200).collect::<Vec<_>>());
+        let (report, rows) = run(4, 3);
+        let told = report.unwrap_err().to_string();
+        assert_eq!(told, "sink `flaky`: the network is down");
+        assert!(rows.is_empty());
+    });
+}
+
+#[test]
+fn what_fails_for_good_is_not_started_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    fs::write(&path, "1\nx\n").unwrap();
+    let job = Job::new("copy", |graph| {
+        graph.output("out", graph.input::<u64>("in"));
+    });
+    let job = job
+        .source("in", io::files::json_lines::<u64>(&path))
+        .sink::<u64>("out", io::discard())
+        .state(StateStore::memory())
+        .restarts(Restarts::attempts(1_000));
+    let error = job.run(Mode::Batch).unwrap_err();
+    assert!(matches!(error, Error::BadRecord { .. }), "{error}");
+}
+
+#[test]
+fn a_stop_ends_a_job_that_waits_for_its_next_start() {
+    within("a stop in the pause", || {
+        let (log, store) = (log(1, 0..10), StateStore::memory());
+        let job = Job::new("copy", |graph| {
+            graph.output("out", graph.input::<u64>("in"));
+        });
+        let job = job.source("in", log).state(store);
+        let job = job.sink::<u64>("out", Flaky::times(u32::MAX));
+        let forever = Restarts::attempts(u32::MAX).backoff(Duration::from_secs(1_000));
+        let handle = job.restarts(forever).start(Mode::PerRecord).unwrap();
+        let stop = handle.stopper();
+        let waiting = std::thread::spawn(move || handle.wait());
+        std::thread::sleep(Duration::from_millis(20));
+        stop.stop();
+        assert!(waiting.join().unwrap().is_err());
+    });
 }
 
 /// The objects of a folder, the newest last.
@@ -244,6 +340,13 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
     let told = refused(copy().source("in", numbers()).checkpoint_interval(interval));
     assert!(
         told.starts_with("there is an interval of checkpoints, and no state"),
+        "{told}"
+    );
+
+    let restarts = Restarts::attempts(1);
+    let told = refused(copy().source("in", numbers()).restarts(restarts));
+    assert!(
+        told.contains("what it had done would be done again"),
         "{told}"
     );
 

@@ -31,6 +31,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("state", "run"),
     #[cfg(feature = "state")]
     ("checkpoint-interval", "run"),
+    #[cfg(feature = "state")]
+    ("restarts", "run"),
     ("log", "run"),
     ("drain", "run"),
     ("max-late", "run"),
@@ -262,7 +264,7 @@ fn value(matches: &ArgMatches, setting: &str) -> Option<String> {
         .to_string_lossy()
         .into_owned();
     Some(match setting {
-        "workers" | "limit" | "rate" | "replay" => raw,
+        "workers" | "limit" | "rate" | "replay" | "restarts" => raw,
         _ => Value::String(raw).to_string(),
     })
 }
@@ -330,6 +332,7 @@ limit = 5                        # --limit
 # replay                         # not set
 # state                          # not set
 # checkpoint-interval            # not set
+# restarts                       # not set
 log = \"info\"                     # default
 drain = true                     # {path}
 # max-late                       # not set

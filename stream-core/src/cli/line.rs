@@ -215,6 +215,10 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(id = "checkpoint-interval", long, value_name = "TIME", env = "STREAM_CHECKPOINT_INTERVAL", value_parser = parse_interval)]
     pub(super) checkpoint_interval: Option<Duration>,
+    /// When the job fails, start it so often once more from its last checkpoint
+    #[cfg(feature = "state")]
+    #[arg(long, value_name = "TIMES", env = "STREAM_RESTARTS")]
+    pub(super) restarts: Option<u32>,
 }
 
 #[cfg(feature = "state")]

@@ -35,6 +35,8 @@ use self::read::Reading;
 use self::signals::Ignored;
 use self::tell::Teller;
 use crate::error::{Error, Problem};
+#[cfg(feature = "state")]
+use crate::job::Restarts;
 use crate::job::{Handle, Job, Outcome, Report, Stop};
 
 /// The exit code of a wrong command line.
@@ -215,6 +217,11 @@ impl Job {
         }
         if let Some(interval) = line.checkpoint_interval {
             self = self.checkpoint_interval(interval);
+        }
+        if let Some(restarts) = line.restarts {
+            self = self.restarts(Restarts::attempts(restarts));
+        }
+        if line.checkpoint_interval.is_some() || line.restarts.is_some() {
             self.check_state()
                 .map_err(|problem| Failure::Line(Error::Plan(problem)))?;
         }
@@ -238,7 +245,7 @@ impl Job {
 
 /// Waits for the end, and tells on a terminal how far the job is. Not where its rows are printed on
 /// the same terminal.
-fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
+fn watch(mut handle: Handle, teller: Teller) -> Result<Report, Error> {
     let mut progress = teller.progress();
     progress.is_shown &= !std::io::IsTerminal::is_terminal(&std::io::stdout());
     let started = Instant::now();
@@ -254,7 +261,11 @@ fn watch(handle: Handle, teller: Teller) -> Result<Report, Error> {
         }
     }
     drop(progress);
-    handle.wait()
+    handle.wait_and(&|error| {
+        teller.note(format!(
+            "the job has failed, and is started once more: {error}"
+        ));
+    })
 }
 
 /// Prints the result of a command. That nobody reads it is no failure.

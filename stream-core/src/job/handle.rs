@@ -5,15 +5,20 @@ mod checkpoints;
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use timely::communication::WorkerGuards;
 
+use super::Job;
 use super::end::{Concluded, conclude};
 use super::keeper::Keeper;
 use super::report::{Counts, Outcome, Report};
+use super::restarts::Restarts;
 use super::warnings;
 use super::worker::Team;
+use crate::engine::Mode;
 use crate::engine::abort::Abort;
 use crate::engine::epochs::Epochs;
 use crate::error::{Error, Problem};
@@ -28,7 +33,20 @@ use crate::state::checkpoint::Checkpoints;
 pub struct Handle {
     running: Option<Running>,
     workers: usize,
+    target: Arc<Mutex<Target>>,
+    /// How it is started once more when it fails.
+    again: Option<Again>,
 }
+
+/// A job that is started once more when it fails.
+pub(super) struct Again {
+    pub(super) job: Job,
+    pub(super) mode: Mode,
+    pub(super) restarts: Restarts,
+}
+
+/// How long a wait for the next start sleeps before it looks whether the job is to stop.
+const NAP: Duration = Duration::from_millis(20);
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,13 +56,13 @@ impl fmt::Debug for Handle {
     }
 }
 
-struct Running {
-    guards: WorkerGuards<()>,
-    team: Team,
-    keeper: Option<Keeper>,
+pub(super) struct Running {
+    pub(super) guards: WorkerGuards<()>,
+    pub(super) team: Team,
+    pub(super) keeper: Option<Keeper>,
     /// Where it starts, of a job that keeps its state.
-    from: Option<String>,
-    started: Instant,
+    pub(super) from: Option<String>,
+    pub(super) started: Instant,
 }
 
 /// Asks a running job to stop; can be cloned and sent to other threads.
@@ -52,10 +70,31 @@ struct Running {
 /// Of [`stop`](Stop::stop) and [`drain`](Stop::drain) the first that is called counts. Where all
 /// input has been read, both change nothing.
 #[derive(Clone)]
-pub struct Stop {
+pub struct Stop(Arc<Mutex<Target>>);
+
+/// What a [`Stop`] is about: the run that is at work.
+struct Target {
     abort: Abort,
     /// Where checkpoints are asked for, of a job that keeps its state.
     state: Option<(Epochs, Checkpoints)>,
+    /// Whether it was asked to stop, and to drain.
+    wish: Option<bool>,
+}
+
+impl Target {
+    fn of(running: &Running) -> Self {
+        let shared = &running.team.shared;
+        let state = || (shared.epochs.clone(), shared.checkpoints.clone());
+        Target {
+            abort: shared.abort.clone(),
+            state: running.keeper.is_some().then(state),
+            wish: None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Stop {
@@ -68,54 +107,45 @@ impl Stop {
     /// Asks for a checkpoint now, if the job keeps its state and has read anything since the last one.
     /// It is complete some time later.
     pub fn checkpoint(&self) {
-        if let Some((epochs, checkpoints)) = &self.state {
+        let target = lock(&self.0);
+        if let Some((epochs, checkpoints)) = &target.state {
             epochs.cut_checkpoint(|boundary| checkpoints.ask(boundary));
-            self.abort.wake();
+            target.abort.wake();
         }
     }
 
     /// Asks the sources to stop where they are. What has been read is written, the sinks are
     /// committed, windows that are open stay open, and the report has the state.
     pub fn stop(&self) {
-        self.abort.stop(false);
+        self.wish(false);
     }
 
     /// Asks the sources to end where they are, as if there were no more input: open windows and
     /// final tables are written too.
     pub fn drain(&self) {
-        self.abort.stop(true);
+        self.wish(true);
+    }
+
+    fn wish(&self, drain: bool) {
+        let mut target = lock(&self.0);
+        target.wish.get_or_insert(drain);
+        target.abort.stop(drain);
     }
 }
 
 impl Handle {
-    pub(super) fn new(
-        guards: WorkerGuards<()>,
-        team: Team,
-        (keeper, from): (Option<Keeper>, Option<String>),
-        workers: usize,
-        started: Instant,
-    ) -> Self {
+    pub(super) fn new(running: Running, workers: usize, again: Option<Again>) -> Self {
         Handle {
-            running: Some(Running {
-                guards,
-                team,
-                keeper,
-                from,
-                started,
-            }),
+            target: Arc::new(Mutex::new(Target::of(&running))),
+            running: Some(running),
             workers,
+            again,
         }
     }
 
     /// What can ask the job to stop.
     pub fn stopper(&self) -> Stop {
-        let Running { team, keeper, .. } = self.running();
-        let shared = &team.shared;
-        let state = || (shared.epochs.clone(), shared.checkpoints.clone());
-        Stop {
-            abort: shared.abort.clone(),
-            state: keeper.is_some().then(state),
-        }
+        Stop(self.target.clone())
     }
 
     /// Asks for a checkpoint now, whatever the interval is; see [`Stop::checkpoint`].
@@ -212,13 +242,69 @@ impl Handle {
     /// # Errors
     /// As [`Job::run`](super::Job::run).
     pub fn wait(mut self) -> Result<Report, Error> {
+        self.wait_and(&|_| ())
+    }
+
+    /// The same, and tells why the job is started once more.
+    pub(crate) fn wait_and(&mut self, tell: &dyn Fn(&Error)) -> Result<Report, Error> {
+        for restarts in 0.. {
+            let running = self.running.take().expect("waited for once");
+            let error = match running.wait(self.workers, restarts) {
+                Ok(report) => return Ok(report),
+                Err(error) => error,
+            };
+            let again = self.again.as_ref().filter(|again| {
+                restarts < again.restarts.attempts && error.may_pass() && self.wish().is_none()
+            });
+            let Some(again) = again else {
+                return Err(error);
+            };
+            tell(&error);
+            let mut left = again.restarts.pause_before(restarts);
+            while !left.is_zero() && self.wish().is_none() {
+                let nap = left.min(NAP);
+                thread::sleep(nap);
+                left -= nap;
+            }
+            if self.wish().is_some() {
+                return Err(error);
+            }
+            let running = again.job.again().begin(again.mode)?;
+            let mut target = lock(&self.target);
+            let wish = target.wish;
+            *target = Target {
+                wish,
+                ..Target::of(&running)
+            };
+            if let Some(drain) = wish {
+                target.abort.stop(drain);
+            }
+            drop(target);
+            self.running = Some(running);
+        }
+        unreachable!("a job that fails ends the loop")
+    }
+
+    fn wish(&self) -> Option<bool> {
+        lock(&self.target).wish
+    }
+
+    fn running(&self) -> &Running {
+        self.running
+            .as_ref()
+            .expect("only `wait` and `drop` take it")
+    }
+}
+
+impl Running {
+    fn wait(self, workers: usize, restarts: u32) -> Result<Report, Error> {
         let Running {
             guards,
             team,
             keeper,
             started,
             ..
-        } = self.running.take().expect("waited for once");
+        } = self;
         join(guards, &team.shared.abort);
         let Concluded {
             outcome,
@@ -232,7 +318,7 @@ impl Handle {
         let report = Report {
             outcome,
             mode: team.shared.mode,
-            workers: self.workers,
+            workers,
             duration: started.elapsed(),
             counts: Counts::of(&team.shared.counters),
             slices: 0,
@@ -240,14 +326,9 @@ impl Handle {
             warnings: warnings::of(&team),
             snapshot: has_state.then_some(snapshot),
             state,
+            restarts,
         };
         Ok(report.slices(&team.shared.epochs))
-    }
-
-    fn running(&self) -> &Running {
-        self.running
-            .as_ref()
-            .expect("only `wait` and `drop` take it")
     }
 }
 

@@ -169,10 +169,7 @@ impl Keeping {
         self.session
             .gather(&mut left.snapshot.parts)
             .map_err(Error::State)?;
-        self.parts = self
-            .session
-            .write(&left.snapshot, is_finished)
-            .map_err(Error::State)?;
+        self.parts = self.session.write(&left.snapshot, is_finished)?;
         end::commit(&self.team, &left.snapshot)?;
         // What is left over takes room, and nothing else: the next run removes it.
         let _ = self.session.clean_up();

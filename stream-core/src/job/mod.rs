@@ -6,6 +6,7 @@ mod handle;
 mod keeper;
 mod ports;
 mod report;
+mod restarts;
 mod share;
 mod start;
 mod warnings;
@@ -16,10 +17,12 @@ use std::time::{Duration, Instant};
 
 use timely::WorkerConfig;
 
+use self::handle::{Again, Running};
 pub use self::handle::{Handle, Stop};
 use self::keeper::Keeper;
 pub use self::keeper::StateReport;
 pub use self::report::{Counts, Outcome, Report};
+pub use self::restarts::Restarts;
 pub use self::share::{ParseShareError, Share};
 use self::warnings::Limits;
 pub use self::warnings::{Lost, Warning};
@@ -84,6 +87,7 @@ pub struct Job {
     /// Where its state is kept, and how often a checkpoint is made while it runs.
     state: Option<StateStore>,
     interval: Option<Duration>,
+    restarts: Restarts,
     /// The settings of the pipeline, where it is told as a `#[pipeline]`.
     settings: Option<Arc<dyn Settings>>,
     /// The pipeline as it is written, where that is known.
@@ -142,6 +146,7 @@ impl Job {
             start: Snapshot::default(),
             state: None,
             interval: None,
+            restarts: Restarts::default(),
             settings: None,
             outline: None,
             tap: None,
@@ -378,6 +383,14 @@ impl Job {
         self
     }
 
+    /// Starts the job once more when it fails, from its last checkpoint. It must
+    /// [keep its state](Job::state). What fails for good (a job that is put together wrongly, a record that
+    /// cannot be read, another run that has taken over) ends it at once.
+    pub fn restarts(mut self, restarts: Restarts) -> Self {
+        self.restarts = restarts;
+        self
+    }
+
     /// The same job once more, with a tap in place of all its sinks, those of dead letters too.
     ///
     /// # Errors
@@ -387,16 +400,24 @@ impl Job {
         if let Some(mistake) = self.mistake.take() {
             return Err(Error::Plan(mistake));
         }
-        let mut bindings = self.bindings.clone();
-        for source in bindings.sources.values_mut() {
+        let mut job = self.again();
+        for source in job.bindings.sources.values_mut() {
             if let crate::io::BadRecords::DeadLetter(_) = source.bad_records {
                 source.bad_records = crate::io::BadRecords::Skip;
             }
         }
-        Ok(Job {
+        (job.tap, job.timing) = (Some(tap), None);
+        (job.state, job.interval) = (None, None);
+        job.restarts = Restarts::default();
+        Ok(job)
+    }
+
+    /// The same job once more.
+    fn again(&self) -> Job {
+        Job {
             name: self.name.clone(),
             pipeline: self.pipeline.clone(),
-            bindings,
+            bindings: self.bindings.clone(),
             workers: self.workers,
             wait: self.wait,
             clock: self.clock.clone(),
@@ -404,14 +425,15 @@ impl Job {
             leap: self.leap,
             limits: self.limits,
             start: self.start.clone(),
-            state: None,
-            interval: None,
+            state: self.state.clone(),
+            interval: self.interval,
+            restarts: self.restarts,
             settings: self.settings.clone(),
             outline: self.outline,
-            tap: Some(tap),
-            timing: None,
+            tap: self.tap.clone(),
+            timing: self.timing.clone(),
             mistake: None,
-        })
+        }
     }
 
     /// Lets somebody listen to when records are planned, and when they are through.
@@ -494,7 +516,19 @@ impl Job {
     ///
     /// # Errors
     /// When the job is put together wrongly, or a source cannot be found.
-    pub fn start(mut self, mode: Mode) -> Result<Handle, Error> {
+    pub fn start(self, mode: Mode) -> Result<Handle, Error> {
+        let (workers, restarts) = (self.workers, self.restarts);
+        let again = (restarts.attempts > 0).then(|| Again {
+            job: self.again(),
+            mode,
+            restarts,
+        });
+        let running = self.begin(mode)?;
+        Ok(Handle::new(running, workers, again))
+    }
+
+    /// Starts the workers.
+    fn begin(mut self, mode: Mode) -> Result<Running, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
         let session = match &self.state {
@@ -565,13 +599,13 @@ impl Job {
             team.shared.abort.fail(error);
             None
         });
-        Ok(Handle::new(
+        Ok(Running {
             guards,
             team,
-            (keeper, from),
-            self.workers,
+            keeper,
+            from,
             started,
-        ))
+        })
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -612,6 +646,13 @@ impl Job {
     /// Checks that state can be kept, if it is to be.
     pub(crate) fn check_state(&self) -> Result<(), Problem> {
         if self.state.is_none() {
+            if self.restarts.attempts > 0 {
+                return Err(
+                    Problem::new("a job that keeps no state is not started once more")
+                        .detail("what it had done would be done again")
+                        .hint("say where the state is kept: `Job::state`, `--state`"),
+                );
+            }
             return match self.interval {
                 None => Ok(()),
                 Some(_) => Err(

@@ -81,6 +81,9 @@ pub struct Report {
     pub snapshot: Option<Snapshot>,
     /// What was kept of its state, of a job that [keeps it](super::Job::state).
     pub state: Option<StateReport>,
+    /// How often the job was started once more after it had failed; what is counted is of its last
+    /// start.
+    pub restarts: u32,
 }
 
 impl Report {
@@ -130,6 +133,9 @@ impl fmt::Display for Report {
                 f,
                 "\n  no other output was committed: of files none is there"
             )?;
+        }
+        if self.restarts > 0 {
+            write!(f, "\n  started once more {} times", self.restarts)?;
         }
         if let Some(state) = &self.state {
             write!(f, "\n  state {state}")?;

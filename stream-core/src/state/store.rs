@@ -30,9 +30,7 @@ use super::checkpoint::{Bytes, Part, PartitionEnd, Parts, ReadStored, Snapshot, 
 use super::fingerprint::Fingerprint;
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged};
-#[cfg(feature = "state")]
-use crate::error::Error;
-use crate::error::Problem;
+use crate::error::{Error, Problem};
 use crate::io::Position;
 
 /// How many bytes of state are written as one object.
@@ -447,12 +445,8 @@ impl Session {
 
     /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
     /// the places of its parts.
-    pub(crate) fn write(
-        &mut self,
-        snapshot: &Snapshot,
-        is_finished: bool,
-    ) -> Result<Parts, Problem> {
-        let parts = self.write_parts(snapshot)?;
+    pub(crate) fn write(&mut self, snapshot: &Snapshot, is_finished: bool) -> Result<Parts, Error> {
+        let parts = self.write_parts(snapshot).map_err(Error::State)?;
         let partitions = snapshot
             .partitions
             .iter()
@@ -480,17 +474,19 @@ impl Session {
             parts,
         };
         let entry = Entry::Checkpoint(Box::new(manifest.clone()));
-        if !self.store.append(self.next, &entry)? {
-            return Err(
-                Problem::new("another run of the job has taken over its state")
+        let is_next = self.store.append(self.next, &entry).map_err(Error::State)?;
+        if !is_next {
+            let problem = Problem::new("another run of the job has taken over its state");
+            return Err(Error::TakenOver(
+                problem
                     .detail(format!("this one is generation {}", self.generation))
                     .hint("let one run of the job have it"),
-            );
+            ));
         }
-        let parts = manifest.parts();
+        let parts = manifest.parts().map_err(Error::State)?;
         self.checkpoints.insert(self.next, manifest);
         self.next += 1;
-        parts
+        Ok(parts)
     }
 
     /// Reads parts of objects of which little is still needed, so that they are written together: what

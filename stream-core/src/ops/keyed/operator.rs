@@ -287,8 +287,7 @@ impl Operator {
             if self.apply_before(frontier.min(self.align.end(self.run)), out) {
                 return Some(0);
             }
-            let next = self.waiting.keys().next().copied();
-            let next = next.unwrap_or(reached).min(reached);
+            let next = self.next_run().map_or(reached, |next| next.min(reached));
             if !self.save_before(next) {
                 return None; // goes on when the last piece has been saved
             }
@@ -302,6 +301,15 @@ impl Operator {
             held.downgrade(&frontier);
         }
         None
+    }
+
+    /// The next run that has anything: records that wait, or promises, which must be applied in theirs,
+    /// for what they complete is gone from the state at the end of it.
+    fn next_run(&self) -> Option<u64> {
+        let records = self.waiting.keys().next().copied();
+        let promises = self.promised.keys().next();
+        let promises = promises.map(|epoch| self.align.run(*epoch));
+        records.into_iter().chain(promises).min()
     }
 
     /// The next records that waited for the open run.
