@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{parts, sorted, until_read};
+use common::{parts, sorted, until_read, within};
 use stream_core::io::{Boundedness, Opening, Reader, Source};
 use stream_core::io::{MemoryLog, SourceInfo};
 use stream_core::prelude::*;
-use stream_core::{Problem, Snapshot, io};
+use stream_core::{Job, Problem, Snapshot, io};
 
 /// Some number, read from a log by its partitions' names.
 struct Named(MemoryLog<u64>, &'static [&'static str]);
@@ -237,4 +237,42 @@ fn a_table_is_kept_once_in_batch_mode() {
         let kept = kept.iter().filter(|id| told.contains(**id)).count();
         assert_eq!(kept, times, "{mode}: {told}");
     }
+}
+
+#[test]
+#[cfg(feature = "files")]
+fn a_job_that_goes_on_continues_its_files() {
+    within("files", || {
+        for name in ["out.jsonl", "out.jsonl.gz", ""] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = format!("{}/{name}", folder.path().display());
+            let log = io::MemoryLog::new(1);
+            let mut start = Snapshot::default();
+            for part in 0..3_u64 {
+                let job = Job::new("copy", |graph| {
+                    graph.output("out", graph.input::<u64>("in"));
+                });
+                let job = job
+                    .source("in", log.clone())
+                    .sink::<u64>("out", io::files::to_json_lines(&path))
+                    .workers(2)
+                    .start_from(start.clone());
+                let handle = job.start(Mode::PerRecord).unwrap();
+                log.append(0, part * 100..(part + 1) * 100).unwrap();
+                until_read(&handle, "in", 100);
+                handle.stop();
+                start = handle.wait().unwrap().snapshot.unwrap();
+            }
+            let source = || io::files::json_lines::<u64>(format!("{}/*", folder.path().display()));
+            let (sink, rows) = io::collect::<u64>();
+            let read = Job::new("read", |graph| {
+                graph.output("out", graph.input::<u64>("in"));
+            });
+            read.source("in", source())
+                .sink("out", sink)
+                .run(Mode::Batch)
+                .unwrap();
+            assert_eq!(sorted(rows.take()), (0..300).collect::<Vec<_>>(), "{name}");
+        }
+    });
 }

@@ -153,6 +153,63 @@ fn a_job_that_has_ended_reads_nothing_again_and_refuses_what_is_new() {
     assert!(detail.unwrap().contains("b.jsonl"));
 }
 
+#[test]
+fn dead_letters_come_once_however_often_the_job_is_lost() {
+    within("dead letters", || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let row = |n: u64| match n % 7 {
+            0 => format!("bad {n}\n"),
+            _ => format!("{n}\n"),
+        };
+        fs::write(path("in.jsonl"), (0..20_000).map(row).collect::<String>()).unwrap();
+        let store = StateStore::folder(path("state")).unwrap();
+        fs::create_dir(path("letters")).unwrap();
+        let start = |run: u64| {
+            let source = io::files::json_lines::<u64>(path("in.jsonl"));
+            let letters = io::files::to_json_lines(path("letters/"));
+            let job = Job::new("copy", |graph| {
+                graph.output("out", graph.input::<u64>("in"));
+            });
+            let job = job
+                .source("in", io::SourceExt::dead_letter(source, letters))
+                .sink::<u64>("out", io::files::to_json_lines(path("out.jsonl")))
+                .state(store.clone())
+                .checkpoint_interval(Duration::from_millis(1));
+            let workers = run as usize % 3 + 1;
+            job.workers(workers).start(Mode::PerRecord).unwrap()
+        };
+        for run in 0..4 {
+            let handle = start(run);
+            until("some are read", || {
+                handle.counts().read["in"] >= 1_500 || handle.is_finished()
+            });
+            drop(handle); // as a failure would
+        }
+        start(4).wait().unwrap();
+        let rows = fs::read_to_string(path("out.jsonl")).unwrap();
+        let rows: Vec<u64> = rows.lines().map(|row| row.parse().unwrap()).collect();
+        assert_eq!(
+            sorted(rows),
+            (0..20_000).filter(|n| n % 7 > 0).collect::<Vec<_>>()
+        );
+        let parts = objects(&path("letters"));
+        let letters = parts.iter().map(|part| fs::read_to_string(part).unwrap());
+        let letters: Vec<_> = letters
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let excerpt = |n: u64| format!("bad {n}\"");
+        assert_eq!(letters.len(), 20_000 / 7 + 1);
+        for n in (0..20_000).step_by(7) {
+            let count = letters
+                .iter()
+                .filter(|letter| letter.contains(&excerpt(n)))
+                .count();
+            assert_eq!(count, 1, "{n}");
+        }
+    });
+}
+
 /// Fails so often when it is written to, and then no more.
 #[derive(Clone)]
 struct Flaky(std::sync::Arc<std::sync::atomic::AtomicU32>);
