@@ -36,7 +36,7 @@ use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::checkpoint::Checkpoints;
-use crate::state::store::Session;
+use crate::state::store::{Session, Wish};
 use crate::state::{Snapshot, StateStore};
 use crate::time::{Clock, Lateness, Leap};
 
@@ -84,6 +84,9 @@ pub struct Job {
     /// Where its state is kept, and how often a checkpoint is made while it runs.
     state: Option<StateStore>,
     interval: Option<Duration>,
+    /// The checkpoint to start from, and the stages whose state is forgotten.
+    from: Option<u64>,
+    dropped: Vec<String>,
     /// The settings of the pipeline, where it is told as a `#[pipeline]`.
     settings: Option<Arc<dyn Settings>>,
     /// The pipeline as it is written, where that is known.
@@ -142,6 +145,8 @@ impl Job {
             start: Snapshot::default(),
             state: None,
             interval: None,
+            from: None,
+            dropped: Vec::new(),
             settings: None,
             outline: None,
             tap: None,
@@ -378,6 +383,21 @@ impl Job {
         self
     }
 
+    /// Starts from an earlier checkpoint than the last one: what lies behind it is given up, and its rows
+    /// come again. A job that is told so goes back each time it is started;
+    /// [`StateStore::go_back_to`] does it once.
+    pub fn from_checkpoint(mut self, number: u64) -> Self {
+        self.from = Some(number);
+        self
+    }
+
+    /// Forgets the state of a stage that has been removed from the pipeline, or is to begin with
+    /// nothing; as [`StateStore::drop_stages`].
+    pub fn drop_state(mut self, stage: &str) -> Self {
+        self.dropped.push(stage.to_owned());
+        self
+    }
+
     /// The same job once more, with a tap in place of all its sinks, those of dead letters too.
     ///
     /// # Errors
@@ -406,6 +426,8 @@ impl Job {
             start: self.start.clone(),
             state: None,
             interval: None,
+            from: None,
+            dropped: Vec::new(),
             settings: self.settings.clone(),
             outline: self.outline,
             tap: Some(tap),
@@ -497,8 +519,16 @@ impl Job {
     pub fn start(mut self, mode: Mode) -> Result<Handle, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
-        let session = match &self.state {
-            Some(store) => Some(store.open(&self.name, self.workers).map_err(Error::State)?),
+        let mut session = match &self.state {
+            Some(store) => {
+                let wish = Wish {
+                    job: &self.name,
+                    workers: self.workers,
+                    from: self.from,
+                    dropped: &self.dropped,
+                };
+                Some(store.open(&wish).map_err(Error::State)?)
+            }
             None => None,
         };
         if let Some(session) = &session {
@@ -517,6 +547,12 @@ impl Job {
         if let Some(finished) = session.as_ref().and_then(Session::finished) {
             start::check_nothing_new(finished, &self.start, &self.bindings).map_err(Error::Plan)?;
         }
+        if let Some(session) = &mut session {
+            session.begin().map_err(Error::State)?;
+        }
+        let new = session.as_ref().map_or_else(String::new, |session| {
+            start::new_stages(&self.start, &plan.spec, session.dropped())
+        });
         if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
@@ -558,7 +594,7 @@ impl Job {
         let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        let from = session.as_ref().map(Session::told);
+        let from = session.as_ref().map(|session| session.told() + &new);
         let keep = |session| Keeper::start(session, self.interval, team.clone());
         let keeper = session.map(keep).transpose();
         let keeper = keeper.unwrap_or_else(|error| {
@@ -612,6 +648,12 @@ impl Job {
     /// Checks that state can be kept, if it is to be.
     pub(crate) fn check_state(&self) -> Result<(), Problem> {
         if self.state.is_none() {
+            if self.from.is_some() || !self.dropped.is_empty() {
+                return Err(
+                    Problem::new("the job would start from other state, and has none")
+                        .hint("say where the state is kept: `Job::state`, `--state`"),
+                );
+            }
             return match self.interval {
                 None => Ok(()),
                 Some(_) => Err(
