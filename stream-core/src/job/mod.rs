@@ -21,6 +21,8 @@ use self::keeper::Keeper;
 pub use self::keeper::StateReport;
 pub use self::report::{Counts, Outcome, Report};
 pub use self::share::{ParseShareError, Share};
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) use self::start::was_of;
 use self::warnings::Limits;
 pub use self::warnings::{Lost, Warning};
 use self::worker::Team;

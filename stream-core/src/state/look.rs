@@ -19,6 +19,8 @@ pub(crate) struct Look {
     pub(crate) start: Option<u64>,
     /// The stages whose state it has forgotten.
     pub(crate) dropped: BTreeSet<String>,
+    /// The entry that may be that of a later checkpoint, and cannot be read.
+    pub(crate) damaged: Option<String>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,22 @@ impl StateStore {
             items,
             start: course.start,
             dropped: course.dropped,
+            damaged: course.damaged.map(entry_name),
         })
+    }
+
+    /// Whether a run can start from a checkpoint, and forget the state of stages.
+    pub(crate) fn allows(
+        &self,
+        from: Option<u64>,
+        dropped: &[String],
+    ) -> Result<Result<(), Problem>, Problem> {
+        let mut course = self.log()?.course();
+        let goes = from.map_or(Ok(()), |from| course.go_to(from));
+        Ok(goes.and_then(|()| match dropped {
+            [] => Ok(()),
+            dropped => course.drop_stages(dropped),
+        }))
     }
 
     /// Reads what a checkpoint needs.

@@ -50,7 +50,7 @@ pub(crate) struct Kept {
 /// Bytes as text, two digits each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Hex(pub(super) Vec<u8>);
+pub(crate) struct Hex(pub(crate) Vec<u8>);
 
 impl From<Hex> for String {
     fn from(hex: Hex) -> Self {
