@@ -166,7 +166,10 @@ struct Changes {
 impl Changes {
     fn of(locked: &Locked, spec: &GraphSpec) -> Self {
         let mut changes = Changes::default();
-        let now = spec.fingerprints();
+        let mut now = spec.fingerprints();
+        for fingerprint in now.values_mut() {
+            fingerprint.settings.sort(); // as the file has them
+        }
         if locked.pipeline != spec.name {
             let (was, is) = (&locked.pipeline, &spec.name);
             changes.tell(&format!("- pipeline {was}\n+ pipeline {is}"), &[]);
@@ -241,5 +244,120 @@ impl Changes {
         for line in lines {
             let _ = writeln!(self.told, "    {line}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io;
+    use crate::time::Size;
+
+    /// A pipeline with a count by each name, and windows of some seconds.
+    fn spec(names: &'static [&'static str], secs: u64) -> GraphSpec {
+        let job = Job::new("job", move |graph| {
+            let numbers = graph.input::<u64>("numbers");
+            for name in names {
+                let counts = numbers.clone().key_by(|n| n % 3).count().named(name);
+                graph.output(name, counts.changes());
+            }
+            let time = |n: &u64| crate::EventTime::secs(*n as i64);
+            let (timed, late) = numbers.event_time(time, crate::Lateness::secs(1));
+            late.discard();
+            let windows = timed.key_by(|n| *n).tumbling(Size::secs(secs)).count();
+            graph.output("windows", windows);
+        });
+        job.source("numbers", io::vec(vec![1_u64]))
+            .explain()
+            .unwrap()
+    }
+
+    fn changes(was: &GraphSpec, now: &GraphSpec) -> (String, usize) {
+        let locked = toml::from_str(&text(was)).unwrap();
+        let changes = Changes::of(&locked, now);
+        (changes.told, changes.lost)
+    }
+
+    #[test]
+    fn the_file_reads_back_as_the_pipeline_that_it_was_written_of() {
+        let spec = spec(&["a", "b"], 5);
+        assert_eq!(changes(&spec, &spec), (String::new(), 0));
+        assert_eq!(
+            text(&spec),
+            "\
+# What the pipeline keeps. `state lock` writes this file, `state check` compares with it.
+format = 1
+pipeline = \"job\"
+shards = 256
+
+[stages.\"job/a\"]
+kind = \"count\"
+key = \"u64\"
+state = \"u64\"
+
+[stages.\"job/b\"]
+kind = \"count\"
+key = \"u64\"
+state = \"u64\"
+
+[stages.\"job/event_time\"]
+kind = \"event_time\"
+key = \"u64\"
+state = \"i64\"
+
+[stages.\"job/tumbling\"]
+kind = \"tumbling\"
+settings.size = \"5s\"
+settings.fold = \"count\"
+key = \"u64\"
+state = \"u64\"
+"
+        );
+    }
+
+    #[test]
+    fn what_would_be_lost_or_misread_is_told_with_the_remedy() {
+        assert_eq!(
+            changes(&spec(&["a", "b"], 5), &spec(&["b", "c"], 5)),
+            (
+                "\
+- job/a  count of u64 by u64
+    its state would be found by nobody
+    if it is job/c now, that says what it was, `.named(\"a\")`
+    if it is no more, `state drop job/a` forgets what it has kept
++ job/c  count of u64 by u64
+    it is new, and begins with nothing
+"
+                .to_owned(),
+                1
+            )
+        );
+        assert_eq!(
+            changes(&spec(&[], 5), &spec(&[], 7)),
+            (
+                "\
+- job/tumbling  tumbling fold=count size=5s of u64 by u64
++ job/tumbling  tumbling fold=count size=7s of u64 by u64
+    kept windows of size=5s, the job has size=7s
+    change it back; what only has a new name keeps its old one with `#[serde(rename = \"…\")]`
+    or `state drop job/tumbling` forgets it, and the stage begins with nothing
+"
+                .to_owned(),
+                1
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_new_or_says_what_it_was_is_no_failure() {
+        let told = "+ job/b  count of u64 by u64\n    it is new, and begins with nothing\n";
+        let added = changes(&spec(&["a"], 5), &spec(&["a", "b"], 5));
+        assert_eq!(added, (told.to_owned(), 0));
+        let mut renamed = spec(&["b"], 5);
+        let node = renamed.nodes.iter_mut().find(|node| node.id == "job/b");
+        node.unwrap().was = Some("job/a".to_owned());
+        let told = "- job/a\n+ job/b, which was job/a\n";
+        let renamed = changes(&spec(&["a"], 5), &renamed);
+        assert_eq!(renamed, (told.to_owned(), 0));
     }
 }

@@ -212,8 +212,9 @@ impl Job {
         }
         let sink = self.bindings().sinks.get(port);
         let told = match sink.map(|sink| sink.info().kind) {
+            // What goes to stdout may have gone to a file, by `--output`.
             #[cfg(feature = "files")]
-            Some("csv" | "json") => crate::io::files::told_staged(bytes),
+            Some("csv" | "json" | "stdout") => crate::io::files::told_staged(bytes),
             _ => None,
         };
         told.unwrap_or_else(|| format!("{} bytes", bytes.len()))
@@ -390,4 +391,124 @@ fn age(manifest: &Manifest) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mode;
+    use crate::io;
+
+    fn job(log: &io::MemoryLog<u64>, store: &StateStore) -> Job {
+        let job = Job::new("digits", |graph| {
+            let numbers = graph.input::<u64>("numbers");
+            graph.output("counts", numbers.key_by(|n| n % 10).count());
+        });
+        let job = job.source("numbers", log.clone());
+        job.sink::<crate::ops::Entry<u64, u64>>("counts", io::discard())
+            .state(store.clone())
+    }
+
+    /// A store with two checkpoints of a job that stopped when it had read so many numbers.
+    fn kept(folder: &std::path::Path) -> (StateStore, io::MemoryLog<u64>) {
+        let store = StateStore::folder(folder).unwrap();
+        let log = io::MemoryLog::new(1);
+        for read in 1..=2 {
+            log.append(0, 0..20).unwrap();
+            let handle = job(&log, &store).start(Mode::PerRecord).unwrap();
+            while handle.counts().read["numbers"] < 20 {
+                std::thread::yield_now();
+            }
+            handle.stop();
+            let state = handle.wait().unwrap().state.unwrap();
+            assert_eq!(state.last, Some(read));
+        }
+        (store, log)
+    }
+
+    fn rows(store: &StateStore) -> Vec<String> {
+        let text = list(&store.look(true).unwrap());
+        text.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_is_damaged_is_listed_with_the_name_of_the_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _log) = kept(folder.path());
+        let told = rows(&store);
+        assert!(told.len() == 2 && told.iter().all(|row| row.ends_with("  stopped")));
+        for (object, row) in [("state/000001-00000001-0000", 0), ("log/000000000004", 1)] {
+            let path = folder.path().join(object);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+            let told = rows(&store);
+            assert!(
+                told[row].contains(&format!("`{object}` is damaged: it has")),
+                "{told:?}"
+            );
+            let of_log = object.starts_with("log");
+            assert_eq!(
+                told[row].trim_start().starts_with(UNKNOWN),
+                of_log,
+                "{told:?}"
+            );
+            let remedy = "may be a later checkpoint: restore it, or go on with `run --from 1`";
+            assert_eq!(
+                told.iter().any(|line| line.ends_with(remedy)),
+                of_log,
+                "{told:?}"
+            );
+            let json = list_json(&store.look(true).unwrap()).to_string();
+            assert!(json.contains(object), "{json}");
+            std::fs::write(&path, whole).unwrap();
+        }
+        std::fs::remove_file(folder.path().join("state/000002-00000002-0000")).unwrap();
+        assert!(rows(&store)[1].contains("is damaged: it is not there"));
+    }
+
+    #[test]
+    fn a_checkpoint_is_told_with_stages_positions_and_objects() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, log) = kept(folder.path());
+        let look = store.look(true).unwrap();
+        let (manifest, damage) = find(&look, None).unwrap();
+        assert!(manifest.number == 2 && damage.is_none());
+        let job = job(&log, &store);
+        let told = job.checkpoint(manifest, damage);
+        for part in [
+            ", the job stopped there\n",
+            "  digits/count                 ",
+            "count of u64 by u64\n",
+            "  numbers/0  behind 40 records\n",
+            "\nobjects\n  state/000002-00000002-0000\n",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let json = job.checkpoint_json(manifest, damage);
+        assert_eq!(json["inputs"][0]["position"], "behind 40 records");
+        let bytes = |id: usize| json["stages"][id]["bytes"].as_u64().unwrap();
+        assert!(bytes(0) > 0);
+        assert_eq!(bytes(0) + bytes(1), json["bytes"].as_u64().unwrap());
+        assert_eq!(json["objects"][0], "state/000002-00000002-0000");
+        let told = find(&look, Some(3)).unwrap_err().to_string();
+        assert_eq!(told, "checkpoint 3 is not kept (hint: there are 1, 2)");
+    }
+
+    #[test]
+    fn the_list_says_where_the_next_run_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _log) = kept(folder.path());
+        store.go_back_to(1).unwrap();
+        store.drop_stages(&["digits/count".to_owned()]).unwrap();
+        let told = rows(&store);
+        assert!(
+            told[0].ends_with("stopped, the next run starts here"),
+            "{told:?}"
+        );
+        let last = told.last().unwrap();
+        assert_eq!(
+            last,
+            "  the next run starts without the state of `digits/count`"
+        );
+    }
 }
