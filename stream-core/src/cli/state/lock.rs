@@ -62,7 +62,7 @@ impl Stage {
 
 /// Writes the file.
 pub(super) fn lock(job: &Job, path: &Path, teller: Teller) -> Result<ExitCode, Failure> {
-    let spec = job.explain()?;
+    let spec = job.explain().map_err(Failure::Line)?;
     let shown = path.display();
     fs::write(path, text(&spec)).map_err(|error| {
         wrong(
@@ -102,7 +102,7 @@ fn text(spec: &GraphSpec) -> String {
 
 /// Compares the pipeline with the file.
 pub(super) fn check(job: &Job, path: &Path, teller: Teller) -> Result<ExitCode, Failure> {
-    let spec = job.explain()?;
+    let spec = job.explain().map_err(Failure::Line)?;
     let shown = path.display();
     let file = fs::read_to_string(path).map_err(|error| {
         wrong(
