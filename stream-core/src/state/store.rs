@@ -166,6 +166,16 @@ impl StateStore {
         })
     }
 
+    /// The numbers of the checkpoints that can be gone on from.
+    pub(crate) fn kept(&self) -> Result<Vec<u64>, Problem> {
+        let course = self.log()?.course();
+        Ok(course
+            .checkpoints
+            .values()
+            .map(|kept| kept.number)
+            .collect())
+    }
+
     /// Forgets the state of stages, so that the next run starts without it: a stage that was removed
     /// from the pipeline keeps it from starting no more, and one that is there begins with nothing.
     /// [`go_back_to`](StateStore::go_back_to) the same checkpoint takes that back.
