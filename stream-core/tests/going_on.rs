@@ -86,7 +86,7 @@ fn state_of_a_stage_that_is_gone_is_not_lost_without_a_word() {
     assert!(
         detail
             .unwrap()
-            .starts_with("it has state of a stage `numbers/parities/count")
+            .starts_with("it has state of the stages `numbers/parities/count`, `numbers/parities/")
     );
     assert!(hint.unwrap().contains("the same pipeline and input"));
 }

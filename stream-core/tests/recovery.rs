@@ -38,7 +38,13 @@ fn late_records() {
 fn counts() {
     let check = RecoveryCheck::new(records(80)).seeds(400);
     let steps = check.run(|records: Stream<(u64, i64)>| records.key_by(|record| record.0).count());
-    for step in ["put", "put, half done", "put, an object done", "delete"] {
+    for step in [
+        "put",
+        "put, half done",
+        "put, an object done",
+        "delete",
+        "went back",
+    ] {
         assert!(steps.contains_key(step), "{step}: {steps:?}");
     }
 }

@@ -130,7 +130,8 @@ impl Config {
     /// The command with the file's values as defaults.
     pub(super) fn apply(&self, command: Command) -> Command {
         let command = self.apply_here(command);
-        command.mut_subcommands(|sub| self.apply_here(sub))
+        let within = |sub: Command| sub.mut_subcommands(|sub| self.apply_here(sub));
+        command.mut_subcommands(|sub| within(self.apply_here(sub)))
     }
 
     fn apply_here(&self, mut command: Command) -> Command {

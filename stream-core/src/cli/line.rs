@@ -24,7 +24,7 @@ use crate::time::span;
     disable_help_subcommand = true,
     after_help = EXIT_CODES,
     mut_args(hide_values),
-    mut_subcommands(|command| command.mut_args(hide_values)),
+    mut_subcommands(|command| command.mut_args(hide_values).mut_subcommands(|command| command.mut_args(hide_values))),
 )]
 pub(super) struct Line {
     #[command(subcommand)]
@@ -42,6 +42,8 @@ impl Line {
             Some(Command::Explain(line)) => Some(&line.settings),
             Some(Command::Compare(line)) => Some(&line.settings),
             Some(Command::Inspect(line)) => Some(&line.settings),
+            #[cfg(feature = "state")]
+            Some(Command::State { command }) => command.settings(),
             Some(Command::Completions { .. } | Command::Man) => None,
         };
         let before = self.run.settings.set.iter();
@@ -110,6 +112,12 @@ pub(super) enum Command {
     ///
     /// Prints the epoch (checkpoint.batch.slice), the lane, the event time and the record.
     Inspect(InspectLine),
+    /// Tells what is kept of the job's state, and changes where the next run starts
+    #[cfg(feature = "state")]
+    State {
+        #[command(subcommand)]
+        command: StateCommand,
+    },
     /// Prints a script that lets a shell complete this command line
     ///
     /// For bash: `source <(JOB completions bash)`.
@@ -119,6 +127,115 @@ pub(super) enum Command {
     },
     /// Prints this command line as a man page
     Man,
+}
+
+/// What can be done with the state of a job.
+#[cfg(feature = "state")]
+#[derive(Subcommand)]
+pub(super) enum StateCommand {
+    /// Prints a line for each checkpoint
+    ///
+    /// What they need is read, and one that is damaged is told with the name of the object.
+    List {
+        #[command(flatten)]
+        place: PlaceLine,
+        /// Read the log alone, and not the state
+        #[arg(long)]
+        quick: bool,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints what one checkpoint is made of: stages, inputs, sinks, objects
+    Show {
+        /// The checkpoint's number; that which the next run starts from, if none is given
+        number: Option<u64>,
+        #[command(flatten)]
+        place: PlaceLine,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lets the next run go on from an earlier checkpoint
+    ///
+    /// What lies behind it is given up once that run has begun, and comes again.
+    Rollback {
+        /// The checkpoint's number
+        number: u64,
+        #[command(flatten)]
+        place: PlaceLine,
+    },
+    /// Forgets the state of stages, so that a job without them starts again
+    Drop {
+        /// The ids of the stages, as `explain` and `state show` tell them
+        #[arg(required = true, value_name = "ID")]
+        stages: Vec<String>,
+        #[command(flatten)]
+        place: PlaceLine,
+    },
+    /// Writes down what the pipeline's stages keep, in a file to stand beside the source
+    Lock {
+        #[command(flatten)]
+        file: LockLine,
+        #[command(flatten)]
+        tell: TellLine,
+        #[command(flatten)]
+        settings: SettingsLine,
+    },
+    /// Compares the pipeline with that file; the exit code is 1 if state would be lost or misread
+    Check {
+        #[command(flatten)]
+        file: LockLine,
+        #[command(flatten)]
+        tell: TellLine,
+        #[command(flatten)]
+        settings: SettingsLine,
+    },
+}
+
+#[cfg(feature = "state")]
+impl StateCommand {
+    fn settings(&self) -> Option<&SettingsLine> {
+        match self {
+            StateCommand::Lock { settings, .. } | StateCommand::Check { settings, .. } => {
+                Some(settings)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn tell(&self) -> &TellLine {
+        match self {
+            StateCommand::List { place, .. }
+            | StateCommand::Show { place, .. }
+            | StateCommand::Rollback { place, .. }
+            | StateCommand::Drop { place, .. } => &place.tell,
+            StateCommand::Lock { tell, .. } | StateCommand::Check { tell, .. } => tell,
+        }
+    }
+}
+
+/// Where the state is that a command is about.
+#[cfg(feature = "state")]
+#[derive(Args)]
+pub(super) struct PlaceLine {
+    /// The folder or URL that the job is run with
+    #[arg(long, value_name = "PLACE", env = "STREAM_STATE")]
+    pub(super) state: Option<String>,
+    /// Take the place from a TOML file
+    #[arg(long, value_name = "FILE", env = "STREAM_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    tell: TellLine,
+}
+
+/// Where the file is that says what a pipeline keeps.
+#[cfg(feature = "state")]
+#[derive(Args)]
+pub(super) struct LockLine {
+    /// The file
+    #[arg(long, value_name = "PATH", default_value = "pipeline.lock")]
+    pub(super) file: PathBuf,
 }
 
 #[derive(Args)]
@@ -174,7 +291,7 @@ pub(super) struct ModeLine {
 
 /// What every command takes.
 #[derive(Args)]
-struct SettingsLine {
+pub(super) struct SettingsLine {
     /// Gives a setting of the pipeline its value
     #[arg(long, value_name = "name=value", value_parser = parse_setting)]
     set: Vec<(String, String)>,
@@ -219,6 +336,14 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(long, value_name = "TIMES", env = "STREAM_RESTARTS")]
     pub(super) restarts: Option<u32>,
+    /// Go back to an earlier checkpoint; what lies behind it is given up, and comes again
+    #[cfg(feature = "state")]
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(super) from: Option<u64>,
+    /// Forget the state of a stage, by its id; as often as there are such stages
+    #[cfg(feature = "state")]
+    #[arg(id = "drop-state", long, value_name = "ID")]
+    pub(super) drop_state: Vec<String>,
 }
 
 #[cfg(feature = "state")]
@@ -494,7 +619,14 @@ mod tests {
     #[test]
     fn settings_stand_before_and_after_each_command() {
         assert_eq!(settings(&["--set", "gap=45m"]), ["gap=45m"]);
-        let commands: [&[&str]; 4] = [&["run"], &["explain"], &["compare"], &["inspect", "visits"]];
+        let commands: [&[&str]; 6] = [
+            &["run"],
+            &["explain"],
+            &["compare"],
+            &["inspect", "visits"],
+            &["state", "lock"],
+            &["state", "check"],
+        ];
         for command in commands {
             let gap: &[&str] = &["--set", "gap=45m"];
             let top: &[&str] = &["--set", "top=a=b"];
@@ -505,11 +637,17 @@ mod tests {
         }
     }
 
+    /// A command, and all that stand in it.
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        let within = command.get_subcommands().flat_map(all);
+        std::iter::once(command).chain(within).collect()
+    }
+
     #[test]
     fn the_help_never_tells_what_the_environment_says() {
         let line = Line::command();
-        let commands = std::iter::once(&line).chain(line.get_subcommands());
-        let mut args = commands.flat_map(clap::Command::get_arguments);
+        let commands = all(&line);
+        let mut args = commands.into_iter().flat_map(clap::Command::get_arguments);
         assert!(args.all(Arg::is_hide_env_values_set));
     }
 
@@ -517,11 +655,14 @@ mod tests {
     fn the_page_about_the_command_line_covers_every_command_and_flag() {
         let page = include_str!("../../../docs/CLI.md");
         let line = Line::command();
-        let commands = std::iter::once(&line).chain(line.get_subcommands());
-        for command in commands {
+        for command in all(&line) {
             let name = command.get_name();
+            let is_told = ["`", "`state "].map(|before| format!("{before}{name}"));
+            let is_told = is_told
+                .iter()
+                .flat_map(|told| ["`", " "].map(|end| format!("{told}{end}")));
             assert!(
-                page.contains(&format!("`{name}`")) || name == "stream-core",
+                is_told.into_iter().any(|told| page.contains(&told)) || name == "stream-core",
                 "{name}"
             );
             for flag in command.get_arguments().filter_map(Arg::get_long) {

@@ -1,4 +1,4 @@
-//! The command line of a job: `run`, `explain`, `compare`, `inspect`, and what shells and
+//! The command line of a job: `run`, `explain`, `compare`, `inspect`, `state`, and what shells and
 //! manuals want of it.
 //!
 //! What is computed goes to stdout, everything that is told about it to stderr. Exit codes: 0 when
@@ -18,6 +18,8 @@ mod line;
 mod read;
 mod shell;
 mod signals;
+#[cfg(feature = "state")]
+mod state;
 mod svg;
 mod tell;
 
@@ -103,6 +105,8 @@ impl Job {
             Some(Command::Compare(line)) => self.compare_line(line, teller),
             Some(Command::Inspect(line)) => self.inspect_line(line, teller),
             Some(Command::Run(line)) => self.run_line(line, &reading),
+            #[cfg(feature = "state")]
+            Some(Command::State { command }) => self.state_line(command, teller),
             Some(Command::Completions { shell: of }) => print(&shell::completions(*of)),
             Some(Command::Man) => print(&shell::man_page(self.name())?),
             None => self.run_line(&reading.line.run, &reading),
@@ -211,9 +215,14 @@ impl Job {
     /// The job with its state where the command line says.
     #[cfg(feature = "state")]
     fn with_state(mut self, line: &line::KeepLine) -> Result<Self, Failure> {
+        let wrong = |problem| Failure::Line(Error::Plan(problem));
         if let Some(url) = &line.state {
-            let store = crate::state::StateStore::at(url);
-            self = self.state(store.map_err(Failure::Line)?);
+            let store = crate::state::StateStore::at(url).map_err(Failure::Line)?;
+            store
+                .allows(line.from, &line.drop_state)
+                .map_err(Error::State)?
+                .map_err(wrong)?;
+            self = self.state(store);
         }
         if let Some(interval) = line.checkpoint_interval {
             self = self.checkpoint_interval(interval);
@@ -221,9 +230,15 @@ impl Job {
         if let Some(restarts) = line.restarts {
             self = self.restarts(Restarts::attempts(restarts));
         }
-        if line.checkpoint_interval.is_some() || line.restarts.is_some() {
-            self.check_state()
-                .map_err(|problem| Failure::Line(Error::Plan(problem)))?;
+        if let Some(number) = line.from {
+            self = self.from_checkpoint(number);
+        }
+        for stage in &line.drop_state {
+            self = self.drop_state(stage);
+        }
+        let needs_state = line.checkpoint_interval.is_some() || line.restarts.is_some();
+        if needs_state || line.from.is_some() || !line.drop_state.is_empty() {
+            self.check_state().map_err(wrong)?;
         }
         Ok(self)
     }

@@ -48,6 +48,8 @@ impl Reading {
             }
             Some(Command::Compare(line)) => (line.tell.color, line.tell.quiet),
             Some(Command::Inspect(line)) => (line.tell.color, line.tell.quiet),
+            #[cfg(feature = "state")]
+            Some(Command::State { command }) => (command.tell().color, command.tell().quiet),
             Some(Command::Run(line)) => (line.tell.color, is_quiet(line)),
             None => (line.run.tell.color, is_quiet(&line.run)),
         };

@@ -37,12 +37,50 @@ pub fn collect<T: Send + 'static>() -> (Collect<T>, Rows<T>) {
 }
 
 /// The rows that a [`collect()`] sink has kept.
-pub struct Rows<T>(Arc<Mutex<Vec<T>>>);
+pub struct Rows<T>(Arc<Mutex<Committed<T>>>);
+
+/// What has been committed.
+struct Committed<T> {
+    rows: Vec<T>,
+    /// How many rows were taken out.
+    taken: usize,
+    /// By checkpoint, in their order: how many rows there had been by then, taken out or not.
+    ends: Vec<(u64, usize)>,
+}
+
+impl<T> Default for Committed<T> {
+    fn default() -> Self {
+        Committed {
+            rows: Vec::new(),
+            taken: 0,
+            ends: Vec::new(),
+        }
+    }
+}
+
+impl<T> Committed<T> {
+    fn add(&mut self, checkpoint: u64, rows: impl Iterator<Item = T>) {
+        self.rows.extend(rows);
+        if self.ends.last().is_none_or(|(last, _)| *last < checkpoint) {
+            self.ends.push((checkpoint, self.taken + self.rows.len()));
+        }
+    }
+
+    /// Forgets what stands behind a checkpoint and was not taken out.
+    fn go_back(&mut self, checkpoint: u64) {
+        self.ends.retain(|(number, _)| *number <= checkpoint);
+        if let Some((_, end)) = self.ends.last() {
+            self.rows.truncate(end.saturating_sub(self.taken));
+        }
+    }
+}
 
 impl<T> Rows<T> {
     /// Takes the rows out.
     pub fn take(&self) -> Vec<T> {
-        mem::take(&mut *lock(&self.0))
+        let mut committed = lock(&self.0);
+        committed.taken += committed.rows.len();
+        mem::take(&mut committed.rows)
     }
 
     /// Copies the rows.
@@ -50,13 +88,13 @@ impl<T> Rows<T> {
     where
         T: Clone,
     {
-        lock(&self.0).clone()
+        lock(&self.0).rows.clone()
     }
 }
 
 impl<T> fmt::Debug for Rows<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rows({})", lock(&self.0).len())
+        write!(f, "Rows({})", lock(&self.0).rows.len())
     }
 }
 
@@ -88,6 +126,11 @@ impl<T: Send + 'static> Sink<T> for Collect<T> {
         if let Some(last) = last {
             Sink::commit(self, last)?;
         }
+        match last {
+            Some(last) if last.goes_back => lock(&self.rows.0).go_back(last.checkpoint),
+            Some(_) => {}
+            None => lock(&self.rows.0).ends.clear(), // another job counts from 1 again
+        }
         self.abort();
         Ok(())
     }
@@ -104,7 +147,8 @@ impl<T: Send + 'static> Sink<T> for Collect<T> {
         let mut prepared = lock(&self.prepared);
         let behind = prepared.split_off(&(commit.checkpoint + 1, 0));
         let committed = mem::replace(&mut *prepared, behind);
-        lock(&self.rows.0).extend(committed.into_values().flatten());
+        let rows = committed.into_values().flatten();
+        lock(&self.rows.0).add(commit.checkpoint, rows);
         Ok(())
     }
 

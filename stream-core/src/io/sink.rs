@@ -158,12 +158,16 @@ impl Slot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The checkpoint's number. They increase, from one run of a job to the next one too.
+    /// The checkpoint's number. They increase, from one run of a job to the next one too; no number is
+    /// given twice.
     pub checkpoint: u64,
     /// By slot: what the writers have staged.
     pub staged: Vec<Vec<u8>>,
     /// Whether nothing more is written in this run.
     pub is_last: bool,
+    /// Whether the job goes back to it from a later one, which was committed too; told when a sink is
+    /// [recovered](Sink::recover).
+    pub goes_back: bool,
 }
 
 impl Commit {
@@ -173,6 +177,7 @@ impl Commit {
             checkpoint,
             staged,
             is_last: false,
+            goes_back: false,
         }
     }
 

@@ -219,7 +219,8 @@ impl Handle {
         self.running().team.shared.watermarks.least()
     }
 
-    /// Where a job starts that keeps its state, for people: afresh, or from which checkpoint.
+    /// Where a job starts that keeps its state, for people: afresh, or from which checkpoint, and which
+    /// of its stages begin with nothing all the same.
     pub fn started_from(&self) -> Option<&str> {
         self.running().from.as_deref()
     }

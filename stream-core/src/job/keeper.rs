@@ -19,7 +19,8 @@ use super::worker::Team;
 use crate::error::{Error, Problem};
 use crate::state::Snapshot;
 use crate::state::checkpoint::{Left, Parts, Waited};
-use crate::state::store::{Manifest, Session};
+use crate::state::manifest::Manifest;
+use crate::state::store::Session;
 
 /// How many checkpoints may be under way at once.
 const UNDER_WAY_MAX: usize = 2;

@@ -24,6 +24,8 @@ pub use self::keeper::StateReport;
 pub use self::report::{Counts, Outcome, Report};
 pub use self::restarts::Restarts;
 pub use self::share::{ParseShareError, Share};
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) use self::start::was_of;
 use self::warnings::Limits;
 pub use self::warnings::{Lost, Warning};
 use self::worker::Team;
@@ -39,7 +41,7 @@ use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::checkpoint::Checkpoints;
-use crate::state::store::Session;
+use crate::state::store::{Session, Wish};
 use crate::state::{Snapshot, StateStore};
 use crate::time::{Clock, Lateness, Leap};
 
@@ -88,6 +90,9 @@ pub struct Job {
     state: Option<StateStore>,
     interval: Option<Duration>,
     restarts: Restarts,
+    /// The checkpoint to start from, and the stages whose state is forgotten.
+    from: Option<u64>,
+    dropped: Vec<String>,
     /// The settings of the pipeline, where it is told as a `#[pipeline]`.
     settings: Option<Arc<dyn Settings>>,
     /// The pipeline as it is written, where that is known.
@@ -147,6 +152,8 @@ impl Job {
             state: None,
             interval: None,
             restarts: Restarts::default(),
+            from: None,
+            dropped: Vec::new(),
             settings: None,
             outline: None,
             tap: None,
@@ -391,6 +398,21 @@ impl Job {
         self
     }
 
+    /// Starts from an earlier checkpoint than the last one: what lies behind it is given up, and its rows
+    /// come again. A job that is told so goes back each time it is started;
+    /// [`StateStore::go_back_to`] does it once.
+    pub fn from_checkpoint(mut self, number: u64) -> Self {
+        self.from = Some(number);
+        self
+    }
+
+    /// Forgets the state of a stage that has been removed from the pipeline, or is to begin with
+    /// nothing; as [`StateStore::drop_stages`].
+    pub fn drop_state(mut self, stage: &str) -> Self {
+        self.dropped.push(stage.to_owned());
+        self
+    }
+
     /// The same job once more, with a tap in place of all its sinks, those of dead letters too.
     ///
     /// # Errors
@@ -428,6 +450,8 @@ impl Job {
             state: self.state.clone(),
             interval: self.interval,
             restarts: self.restarts,
+            from: None,
+            dropped: Vec::new(),
             settings: self.settings.clone(),
             outline: self.outline,
             tap: self.tap.clone(),
@@ -531,8 +555,16 @@ impl Job {
     fn begin(mut self, mode: Mode) -> Result<Running, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
-        let session = match &self.state {
-            Some(store) => Some(store.open(&self.name, self.workers).map_err(Error::State)?),
+        let mut session = match &self.state {
+            Some(store) => {
+                let wish = Wish {
+                    job: &self.name,
+                    workers: self.workers,
+                    from: self.from,
+                    dropped: &self.dropped,
+                };
+                Some(store.open(&wish).map_err(Error::State)?)
+            }
             None => None,
         };
         if let Some(session) = &session {
@@ -551,6 +583,12 @@ impl Job {
         if let Some(finished) = session.as_ref().and_then(Session::finished) {
             start::check_nothing_new(finished, &self.start, &self.bindings).map_err(Error::Plan)?;
         }
+        if let Some(session) = &mut session {
+            session.begin()?;
+        }
+        let new = session.as_ref().map_or_else(String::new, |session| {
+            start::new_stages(&self.start, &plan.spec, session.dropped())
+        });
         if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
@@ -592,7 +630,7 @@ impl Job {
         let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        let from = session.as_ref().map(Session::told);
+        let from = session.as_ref().map(|session| session.told() + &new);
         let keep = |session| Keeper::start(session, self.interval, team.clone());
         let keeper = session.map(keep).transpose();
         let keeper = keeper.unwrap_or_else(|error| {
@@ -650,6 +688,12 @@ impl Job {
                 return Err(
                     Problem::new("a job that keeps no state is not started once more")
                         .detail("what it had done would be done again")
+                        .hint("say where the state is kept: `Job::state`, `--state`"),
+                );
+            }
+            if self.from.is_some() || !self.dropped.is_empty() {
+                return Err(
+                    Problem::new("the job would start from other state, and has none")
                         .hint("say where the state is kept: `Job::state`, `--state`"),
                 );
             }

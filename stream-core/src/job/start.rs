@@ -5,7 +5,7 @@
 //! word, so the job refuses to start. So it does where the state of a stage is not what the stage
 //! would take it for: of windows of another size, or of another type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec;
 use crate::engine::bindings::Bindings;
@@ -31,8 +31,9 @@ pub(super) fn prepare(
 ) -> Result<(), Problem> {
     rename_stages(snapshot, spec);
     check_partitions(snapshot, bindings)?;
-    check_stages(snapshot, spec)?;
-    check_fingerprints(snapshot, spec)?;
+    let is_stored = stored.is_some();
+    check_stages(snapshot, spec, is_stored)?;
+    check_fingerprints(snapshot, spec, is_stored)?;
     for (index, node) in spec.nodes.iter().enumerate() {
         if node.kind == "event_time" {
             rename_lanes(snapshot, spec, index, bindings, stored)?;
@@ -106,35 +107,96 @@ pub(super) fn check_nothing_new(
     Ok(())
 }
 
-fn check_stages(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
-    let is_known = |id: &String| spec.nodes.iter().any(|node| node.id == *id);
-    match snapshot.parts.keys().find(|(id, _)| !is_known(id)) {
-        None => Ok(()),
-        Some((id, _)) => Err(misfit(format!(
-            "it has state of a stage `{id}`, which is gone"
-        ))),
+/// Whatever has state must be there still.
+fn check_stages(snapshot: &Snapshot, spec: &GraphSpec, is_stored: bool) -> Result<(), Problem> {
+    let is_known = |id: &str| spec.nodes.iter().any(|node| node.id == id);
+    let kept = snapshot.parts.keys().map(|(id, _)| id.as_str());
+    let gone: BTreeSet<&str> = kept.filter(|id| !is_known(id)).collect();
+    let Some(first) = gone.first() else {
+        return Ok(());
+    };
+    let told: Vec<_> = gone.iter().map(|id| format!("`{id}`")).collect();
+    let problem = misfit(match told.len() {
+        1 => format!("it has state of a stage {}, which is gone", told[0]),
+        _ => format!(
+            "it has state of the stages {}, which are gone",
+            told.join(", ")
+        ),
+    });
+    if !is_stored {
+        return Err(problem);
+    }
+    let ids: Vec<_> = gone.iter().copied().collect();
+    Err(problem.hint(format!(
+        "a stage with a new name says what it was, {}; `state drop {}` forgets what is kept",
+        was_of(first),
+        ids.join(" ")
+    )))
+}
+
+/// How a stage says that it had an id before.
+pub(crate) fn was_of(id: &str) -> String {
+    let parts: Vec<_> = id.split('/').collect();
+    match &parts[..] {
+        [_, names @ .., _] if !names.is_empty() => {
+            format!("`#[was(\"{}\")]` on its `let`", names.join("/"))
+        }
+        _ => format!("`.named(\"{}\")`", parts.last().copied().unwrap_or(id)),
     }
 }
 
+/// Says which stages begin with nothing where others go on, each behind a semicolon.
+pub(super) fn new_stages(
+    snapshot: &Snapshot,
+    spec: &GraphSpec,
+    dropped: &BTreeSet<String>,
+) -> String {
+    if snapshot.number == 0 {
+        return String::new();
+    }
+    let keeps = |node: &&NodeSpec| node.state.is_some();
+    let is_new = |node: &&NodeSpec| {
+        !snapshot.fingerprints.contains_key(&node.id) && !dropped.contains(&node.id)
+    };
+    let new = spec.nodes.iter().filter(keeps).filter(is_new);
+    new.map(|node| format!("; stage `{}` is new and begins with nothing", node.id))
+        .collect()
+}
+
 /// What a stage keeps must be what was kept for it. All differences are told at once.
-fn check_fingerprints(snapshot: &Snapshot, spec: &GraphSpec) -> Result<(), Problem> {
-    let mut told = Vec::new();
+fn check_fingerprints(
+    snapshot: &Snapshot,
+    spec: &GraphSpec,
+    is_stored: bool,
+) -> Result<(), Problem> {
+    let (mut told, mut ids) = (Vec::new(), Vec::new());
     for node in &spec.nodes {
         let Some(was) = snapshot.fingerprints.get(&node.id) else {
             continue;
         };
         if let Some(now) = node.fingerprint() {
-            let differences = was.differences(&now).into_iter();
+            let differences = was.differences(&now);
+            if !differences.is_empty() {
+                ids.push(node.id.as_str());
+            }
+            let differences = differences.into_iter();
             told.extend(differences.map(|what| format!("stage `{}` {what}", node.id)));
         }
     }
     if told.is_empty() {
         return Ok(());
     }
-    Err(misfit(told.join("; ")).hint(
+    let otherwise = match is_stored {
+        true => format!(
+            "or `state drop {}` forgets what is kept, and they begin with nothing",
+            ids.join(" ")
+        ),
+        false => "or start from no snapshot".to_owned(),
+    };
+    Err(misfit(told.join("; ")).hint(format!(
         "state cannot be read as another: change that back (a field or variant that only has a new \
-         name keeps its old one with `#[serde(rename = \"…\")]`), or start from no snapshot",
-    ))
+         name keeps its old one with `#[serde(rename = \"…\")]`), {otherwise}"
+    )))
 }
 
 /// Gives the lanes of a stage their new names, where stages on their way were renamed.

@@ -44,11 +44,25 @@ pub(crate) enum Shape {
     ByName(String),
 }
 
+/// What is told of a shape that is a name.
+const BY_NAME: &str = ", known by its name alone";
+
+#[cfg(all(feature = "cli", feature = "state"))]
+impl Shape {
+    /// The shape of which a text was told.
+    pub(crate) fn told(text: &str) -> Self {
+        match text.strip_suffix(BY_NAME) {
+            Some(name) => Shape::ByName(name.to_owned()),
+            None => Shape::Traced(text.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Shape::Traced(text) => f.write_str(text),
-            Shape::ByName(name) => write!(f, "{name}, known by its name alone"),
+            Shape::ByName(name) => write!(f, "{name}{BY_NAME}"),
         }
     }
 }

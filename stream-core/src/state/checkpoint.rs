@@ -25,6 +25,10 @@ use crate::time::epoch::FOREVER;
 pub struct Snapshot {
     /// The checkpoint's number; 0 in a snapshot of nothing.
     pub(crate) number: u64,
+    /// The highest number that a checkpoint of the job has had, where there were later ones.
+    pub(crate) given: u64,
+    /// Whether the job goes back to it: what stands behind it may have been committed.
+    pub(crate) goes_back: bool,
     /// The boundary.
     pub(crate) epoch: u64,
     /// By port and partition: how far it has been read.
@@ -65,7 +69,8 @@ impl Snapshot {
     /// What is committed of a sink, or was.
     pub(crate) fn commit(&self, sink: &str) -> Commit {
         let staged = self.staged.get(sink).cloned().unwrap_or_default();
-        let commit = Commit::new(self.number, staged);
+        let mut commit = Commit::new(self.number, staged);
+        commit.goes_back = self.goes_back;
         match self.is_last {
             true => commit.last(),
             false => commit,
@@ -167,7 +172,7 @@ impl Gathering {
             let mut left = Left::default();
             left.snapshot.epoch = epoch;
             left.snapshot.is_last = is_last;
-            left.snapshot.number = start.number + self.asked;
+            left.snapshot.number = start.number.max(start.given) + self.asked;
             left
         });
         let number = left.snapshot.number;

@@ -5,6 +5,10 @@ mod at_url;
 pub(crate) mod checkpoint;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
+mod log;
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) mod look;
+pub(crate) mod manifest;
 pub(crate) mod objects;
 pub(crate) mod record;
 pub(crate) mod rows;

@@ -102,6 +102,17 @@ pub(super) fn damaged(name: &str, detail: &str) -> Problem {
         .hint("restore it, or go on from an earlier checkpoint: `state list` tells which there are")
 }
 
+/// Offers an earlier checkpoint in the place of what is damaged, if there is one.
+pub(super) fn or_earlier(problem: Problem, earlier: Option<u64>) -> Problem {
+    problem.hint(match earlier {
+        Some(number) => format!(
+            "restore it, or go on from an earlier checkpoint: `run --from {number}`; what came behind \
+             that is done again"
+        ),
+        None => "restore it: there is not an earlier checkpoint to go on from".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! log/000000000002     checkpoint 1: positions, what sinks have staged, fingerprints, and where
 //! log/000000000003     checkpoint 2   the parts of the state lie
 //! log/000000000004     opened by generation 2
+//! log/000000000005     went back to checkpoint 1
 //! state/000001-00000001-0000   parts of the state, written by generation 1 for checkpoint 1
 //! ```
 //!
@@ -14,24 +15,21 @@
 //! it names was written before, and what no entry names was never part of anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 #[cfg(feature = "state")]
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::SHARDS;
 #[cfg(feature = "state")]
 use super::at_url::AtUrl;
-use super::checkpoint::{Bytes, Part, PartitionEnd, Parts, ReadStored, Snapshot, Stored};
-use super::fingerprint::Fingerprint;
+use super::checkpoint::{Bytes, Parts, ReadStored, Snapshot, Stored};
+use super::log::{Course, Dropped, Entry, Log, Opened, entry_name, now};
+use super::manifest::{Hex, Kept, Manifest, Read};
 use super::objects::{Memory, Objects};
-use super::sealed::{self, Kind, checksum, damaged};
+use super::sealed::{self, Kind, checksum, damaged, or_earlier};
 use crate::error::{Error, Problem};
-use crate::io::Position;
 
 /// How many bytes of state are written as one object.
 const OBJECT_BYTES: usize = 8 << 20;
@@ -56,7 +54,7 @@ const TRIES: usize = 16;
 /// ```
 #[derive(Clone, Debug)]
 pub struct StateStore {
-    objects: Arc<dyn Objects>,
+    pub(super) objects: Arc<dyn Objects>,
     kept: usize,
 }
 
@@ -74,6 +72,24 @@ impl StateStore {
     pub fn at(url: &str) -> Result<Self, Error> {
         let objects = AtUrl::open(url).map_err(Error::State)?;
         Ok(StateStore::of(Arc::new(objects)))
+    }
+
+    /// The store at a place where there is one already.
+    #[cfg(all(feature = "cli", feature = "state"))]
+    pub(crate) fn existing(url: &str) -> Result<Self, Problem> {
+        let none = || {
+            Problem::new(format!("`{url}` holds no state of a job"))
+                .hint("name the place that the job is run with, `--state PLACE`")
+        };
+        let path = url.strip_prefix("file://").unwrap_or(url);
+        if !path.contains("://") && !Path::new(path).is_dir() {
+            return Err(none()); // to look at a place is no reason to make it
+        }
+        let store = StateStore::of(Arc::new(AtUrl::open(url)?));
+        match store.objects.list("log")?.is_empty() {
+            true => Err(none()),
+            false => Ok(store),
+        }
     }
 
     /// A store in a folder, which is made if there is none.
@@ -99,53 +115,151 @@ impl StateStore {
         self
     }
 
-    /// Reads a part of the state.
-    pub(crate) fn read(&self, part: &Stored) -> Result<Vec<u8>, Problem> {
+    /// Reads a part of the state. Where that is damaged, the error offers an earlier checkpoint.
+    fn read(
+        &self,
+        part: &Stored,
+        earlier: impl FnOnce() -> Option<u64>,
+    ) -> Result<Vec<u8>, Problem> {
         let range = part.at..part.at + part.bytes;
         let bytes = self.objects.get(&part.object, Some(range))?;
-        let bytes = bytes.ok_or_else(|| damaged(&part.object, "it is not there"))?;
-        match checksum(&bytes) == part.checksum && bytes.len() as u64 == part.bytes {
-            true => Ok(bytes),
-            false => Err(damaged(
-                &part.object,
-                "the checksum of a part of it is another",
-            )),
-        }
+        let detail = match bytes {
+            None => "it is not there",
+            Some(bytes)
+                if checksum(&bytes) == part.checksum && bytes.len() as u64 == part.bytes =>
+            {
+                return Ok(bytes);
+            }
+            Some(_) => "the checksum of a part of it is another",
+        };
+        Err(or_earlier(damaged(&part.object, detail), earlier()))
     }
 
-    /// Opens it for a run: reads the last checkpoint, and keeps earlier runs from adding another.
-    pub(crate) fn open(&self, job: &str, workers: usize) -> Result<Session, Problem> {
+    /// Lets the next run of the job go on from an earlier checkpoint, as that was kept: what lies behind
+    /// it is given up once that run has begun, and its rows come again. A run that is under way ends
+    /// with an error at its next checkpoint.
+    ///
+    /// ```
+    /// use stream_core::run::StateStore;
+    /// use stream_core::{Job, Mode, io};
+    ///
+    /// let (store, log) = (StateStore::memory(), io::MemoryLog::new(1));
+    /// let run = |mode| {
+    ///     let (sink, rows) = io::collect::<u64>();
+    ///     let job = Job::new("copy", |graph| graph.output("out", graph.input::<u64>("in")));
+    ///     job.source("in", log.clone()).sink("out", sink).state(store.clone()).run(mode)?;
+    ///     Ok::<_, stream_core::Error>(rows.take())
+    /// };
+    /// log.append(0, 0..3_u64)?;
+    /// log.close();
+    /// assert_eq!(run(Mode::Batch)?, [0, 1, 2]);
+    /// assert_eq!(run(Mode::Batch)?, [0_u64; 0]);
+    /// store.go_back_to(1)?;
+    /// let error = store.go_back_to(9).unwrap_err();
+    /// assert_eq!(error.to_string(), "checkpoint 9 is not kept (hint: there are 1, 2)");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the checkpoint is not kept.
+    pub fn go_back_to(&self, checkpoint: u64) -> Result<(), Problem> {
+        self.change(|course| {
+            course.go_to(checkpoint)?;
+            course.dropped.clear();
+            Ok(true)
+        })
+    }
+
+    /// The numbers of the checkpoints that can be gone on from.
+    pub(crate) fn kept(&self) -> Result<Vec<u64>, Problem> {
+        let course = self.log()?.course();
+        Ok(course
+            .checkpoints
+            .values()
+            .map(|kept| kept.number)
+            .collect())
+    }
+
+    /// Forgets the state of stages, so that the next run starts without it: a stage that was removed
+    /// from the pipeline keeps it from starting no more, and one that is there begins with nothing.
+    /// [`go_back_to`](StateStore::go_back_to) the same checkpoint takes that back.
+    ///
+    /// # Errors
+    /// When the checkpoint that the next run starts from has no state of one of them.
+    pub fn drop_stages(&self, stages: &[String]) -> Result<(), Problem> {
+        self.change(|course| course.drop_stages(stages).map(|()| false))
+    }
+
+    /// Adds an entry to the log that says what was changed: where the next run starts, or only what it
+    /// starts without.
+    fn change(&self, change: impl Fn(&mut Course) -> Result<bool, Problem>) -> Result<(), Problem> {
+        for _ in 0..TRIES {
+            let log = self.log()?;
+            let mut course = log.course();
+            let goes = change(&mut course)?;
+            let generation = log.generation();
+            let entry = match goes {
+                true => course.went_back(generation, false),
+                false => Entry::Dropped(Dropped {
+                    generation,
+                    stages: course.dropped,
+                    at: now(),
+                }),
+            };
+            if self.append(log.last + 1, &entry)? {
+                return Ok(());
+            }
+        }
+        Err(Problem::new("the state cannot be changed")
+            .detail("a run of the job adds to its log all the time")
+            .hint("stop it first"))
+    }
+
+    /// Opens it for a run: finds where that starts, and keeps earlier runs from adding anything.
+    pub(crate) fn open(&self, wish: &Wish<'_>) -> Result<Session, Problem> {
         for _ in 0..TRIES {
             let mut log = self.log()?;
-            let checkpoints = log.checkpoints()?;
+            let mut course = log.course();
+            match (wish.from, course.damaged) {
+                (Some(from), _) => course.go_to(from)?,
+                (None, Some(damaged)) => {
+                    let newest = course.checkpoints.values().next_back();
+                    let newest = newest.map(|kept| kept.number);
+                    if let Some(problem) = log.take_damage(damaged) {
+                        return Err(or_earlier(problem, newest));
+                    }
+                }
+                (None, None) => {}
+            }
+            let was_dropped = course.dropped.len();
+            if !wish.dropped.is_empty() {
+                course.drop_stages(wish.dropped)?;
+            }
             let generation = log.generation() + 1;
             let number = log.last + 1;
             let opened = Entry::Opened(Opened {
                 generation,
-                job: job.to_owned(),
-                workers,
-                from: checkpoints
-                    .last_key_value()
-                    .map(|(_, manifest)| manifest.number),
+                job: wish.job.to_owned(),
+                workers: wish.workers,
+                from: course.start,
                 at: now(),
             });
+            if let Some(other) = log.job().filter(|other| *other != wish.job) {
+                let what = format!("the state is that of the job `{other}`");
+                return Err(Problem::new(what)
+                    .detail(format!("this one is `{}`", wish.job))
+                    .hint("give each job a place of its own"));
+            }
             if !self.append(number, &opened)? {
                 continue; // another run has opened it at the same time
             }
-            if let Some(other) = log.job().filter(|other| *other != job) {
-                let what = format!("the state is that of the job `{other}`");
-                return Err(Problem::new(what)
-                    .detail(format!("this one is `{job}`"))
-                    .hint("give each job a place of its own"));
-            }
-            let mut session = Session {
+            return Ok(Session {
                 store: self.clone(),
                 generation,
                 next: number + 1,
-                checkpoints,
-            };
-            session.remove_orphans()?;
-            return Ok(session);
+                drops: course.dropped.len() > was_dropped,
+                course,
+            });
         }
         Err(Problem::new("the state cannot be opened")
             .detail("other runs open it again and again")
@@ -161,7 +275,7 @@ impl StateStore {
     }
 
     /// Reads the whole log. What is damaged stands for itself: it matters only if it is needed.
-    fn log(&self) -> Result<Log, Problem> {
+    pub(super) fn log(&self) -> Result<Log, Problem> {
         let mut log = Log {
             entries: BTreeMap::new(),
             last: 0,
@@ -181,213 +295,15 @@ impl StateStore {
     }
 }
 
-fn entry_name(number: u64) -> String {
-    format!("log/{number:012}")
-}
-
-fn now() -> String {
-    Timestamp::now().to_string()
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Entry {
-    Opened(Opened),
-    Checkpoint(Box<Manifest>),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Opened {
-    generation: u64,
-    job: String,
-    workers: usize,
-    from: Option<u64>,
-    at: String,
-}
-
-impl Entry {
-    fn read(name: &str, object: &[u8]) -> Result<Self, Problem> {
-        let body = sealed::open(name, Kind::Entry, object)?;
-        serde_json::from_slice(body).map_err(|error| damaged(name, &error.to_string()))
-    }
-}
-
-/// What a checkpoint is made of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    number: u64,
-    generation: u64,
-    at: String,
-    epoch: u64,
-    /// Whether the job stopped or ended there.
-    is_last: bool,
-    /// Whether all input has been read.
-    is_finished: bool,
-    shards: usize,
-    stages: BTreeMap<String, Fingerprint>,
-    partitions: Vec<Read>,
-    /// By sink: what its slots have staged.
-    staged: BTreeMap<String, Vec<Hex>>,
-    parts: Vec<Kept>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Read {
-    input: String,
-    partition: String,
-    position: Hex,
-    ended: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
-    stage: String,
-    part: String,
-    #[serde(flatten)]
-    stored: Stored,
-}
-
-/// Bytes as text, two digits each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct Hex(Vec<u8>);
-
-impl From<Hex> for String {
-    fn from(hex: Hex) -> Self {
-        hex.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-impl TryFrom<String> for Hex {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let pairs = text.as_bytes().chunks(2).map(|pair| {
-            let digits = std::str::from_utf8(pair)
-                .ok()
-                .filter(|pair| pair.len() == 2);
-            digits.and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        });
-        let bytes: Option<Vec<u8>> = pairs.collect();
-        bytes
-            .map(Hex)
-            .ok_or("bytes are told by two hexadecimal digits each")
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Part::Shard(number) => write!(f, "shard-{number}"),
-            Part::Common => f.write_str("common"),
-            Part::Worker(number) => write!(f, "worker-{number}"),
-        }
-    }
-}
-
-impl FromStr for Part {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let numbered = |prefix: &str| text.strip_prefix(prefix)?.parse().ok();
-        match (numbered("shard-"), numbered("worker-")) {
-            (Some(number), _) => Ok(Part::Shard(number)),
-            (_, Some(number)) => Ok(Part::Worker(number)),
-            _ if text == "common" => Ok(Part::Common),
-            _ => Err(Problem::new(format!("`{text}` is no part of state"))),
-        }
-    }
-}
-
-impl Manifest {
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The checkpoint that a job starts from. Its parts are read when they are asked for.
-    fn snapshot(&self) -> Result<Snapshot, Problem> {
-        let mut snapshot = Snapshot {
-            number: self.number,
-            epoch: self.epoch,
-            is_last: self.is_last,
-            fingerprints: self.stages.clone(),
-            ..Snapshot::default()
-        };
-        for read in &self.partitions {
-            let key = (read.input.clone(), read.partition.clone());
-            let position = Position::from_bytes(read.position.0.clone());
-            let ended = read.ended;
-            let end = PartitionEnd { position, ended };
-            snapshot.partitions.insert(key, end);
-        }
-        for (sink, slots) in &self.staged {
-            let slots = slots.iter().map(|slot| slot.0.clone());
-            snapshot.staged.insert(sink.clone(), slots.collect());
-        }
-        snapshot.parts = self.parts()?;
-        Ok(snapshot)
-    }
-
-    /// Where its parts are.
-    fn parts(&self) -> Result<Parts, Problem> {
-        let parts = self.parts.iter().map(|kept| {
-            let key = (kept.stage.clone(), kept.part.parse()?);
-            Ok((key, Bytes::Stored(kept.stored.clone())))
-        });
-        parts.collect()
-    }
-
-    /// The objects that it needs.
-    fn objects(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().map(|kept| kept.stored.object.as_str())
-    }
-}
-
-/// The entries of a log.
-struct Log {
-    entries: BTreeMap<u64, Result<Entry, Problem>>,
-    /// The number of the last one; 0 where there is none.
-    last: u64,
-}
-
-impl Log {
-    /// By their numbers: the checkpoints that can be gone on from.
-    ///
-    /// # Errors
-    /// When an entry behind them all is damaged, for it may be that of a later one.
-    fn checkpoints(&mut self) -> Result<BTreeMap<u64, Manifest>, Problem> {
-        let mut checkpoints = BTreeMap::new();
-        for (number, entry) in &self.entries {
-            if let Ok(Entry::Checkpoint(manifest)) = entry {
-                checkpoints.insert(*number, (**manifest).clone());
-            }
-        }
-        let newest = checkpoints
-            .last_key_value()
-            .map_or(0, |(number, _)| *number);
-        for (number, entry) in self.entries.split_off(&(newest + 1)) {
-            self.entries.insert(number, Ok(entry?));
-        }
-        Ok(checkpoints)
-    }
-
-    fn generation(&self) -> u64 {
-        let generations = self.entries.values().flatten().map(|entry| match entry {
-            Entry::Opened(opened) => opened.generation,
-            Entry::Checkpoint(manifest) => manifest.generation,
-        });
-        generations.max().unwrap_or(0)
-    }
-
-    fn job(&self) -> Option<&str> {
-        self.entries
-            .values()
-            .flatten()
-            .find_map(|entry| match entry {
-                Entry::Opened(opened) => Some(opened.job.as_str()),
-                Entry::Checkpoint(_) => None,
-            })
-    }
+/// What a run wants of a store.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) job: &'a str,
+    pub(crate) workers: usize,
+    /// The checkpoint to go on from; the last one, if nothing is said.
+    pub(crate) from: Option<u64>,
+    /// The stages whose state is to be forgotten.
+    pub(crate) dropped: &'a [String],
 }
 
 /// A store that is open for one run of a job.
@@ -397,15 +313,24 @@ pub(crate) struct Session {
     generation: u64,
     /// The number of the next entry.
     next: u64,
-    /// By the numbers of their entries: the checkpoints that are kept.
-    checkpoints: BTreeMap<u64, Manifest>,
+    course: Course,
+    /// Whether the run forgets more than the log says.
+    drops: bool,
 }
 
 impl Session {
     /// Reads what the store has.
     pub(crate) fn reader(&self) -> ReadStored {
         let store = self.store.clone();
-        Arc::new(move |stored| store.read(stored))
+        let start = self.course.start.unwrap_or(0);
+        let all = self.course.checkpoints.values();
+        let earlier = all.filter(|kept| kept.number < start);
+        let earlier: Vec<Manifest> = earlier.cloned().collect();
+        Arc::new(move |stored| {
+            let is_whole = |kept: &&Manifest| !kept.objects().any(|name| name == stored.object);
+            let earlier = || earlier.iter().rev().find(is_whole);
+            store.read(stored, || earlier().map(Manifest::number))
+        })
     }
 
     /// The number of the last checkpoint, if the job ended there with all its input read.
@@ -416,9 +341,12 @@ impl Session {
 
     /// The last checkpoint.
     pub(crate) fn last(&self) -> Option<&Manifest> {
-        self.checkpoints
-            .last_key_value()
-            .map(|(_, manifest)| manifest)
+        self.course.checkpoint(self.course.start?)
+    }
+
+    /// The stages whose state is forgotten.
+    pub(crate) fn dropped(&self) -> &BTreeSet<String> {
+        &self.course.dropped
     }
 
     /// Where the run starts, for people.
@@ -432,15 +360,64 @@ impl Session {
         let ended = last.partitions.iter().filter(|read| read.ended).count();
         let all = last.partitions.len();
         let (number, at) = (last.number, &last.at);
-        format!(
-            "goes on from checkpoint {number} of {at}{age}; {ended} of {all} partitions are read to their end"
-        )
+        let goes = match self.course.goes_back {
+            true => "goes back to",
+            false => "goes on from",
+        };
+        let mut told = format!(
+            "{goes} checkpoint {number} of {at}{age}; {ended} of {all} partitions are read to their end"
+        );
+        for stage in &self.course.dropped {
+            told += &format!("; the state of stage `{stage}` is forgotten");
+        }
+        told
     }
 
     /// What the run starts from.
     pub(crate) fn start(&self) -> Result<Snapshot, Problem> {
-        self.last()
-            .map_or(Ok(Snapshot::default()), Manifest::snapshot)
+        let Some(number) = self.course.start else {
+            let given = self.course.given;
+            return Ok(Snapshot {
+                given,
+                ..Snapshot::default()
+            });
+        };
+        let mut snapshot = self.course.expect(number)?.snapshot()?;
+        snapshot.given = self.course.given;
+        snapshot.goes_back = self.course.goes_back;
+        for stage in &self.course.dropped {
+            snapshot.parts.retain(|(operator, _), _| operator != stage);
+            snapshot.fingerprints.remove(stage);
+        }
+        Ok(snapshot)
+    }
+
+    /// Says that the run begins: what stands behind its start is given up.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        if self.course.goes_back {
+            self.add(&self.course.went_back(self.generation, true))?;
+            self.course.begin();
+        } else if self.drops {
+            self.add(&Entry::Dropped(Dropped {
+                generation: self.generation,
+                stages: self.course.dropped.clone(),
+                at: now(),
+            }))?;
+        }
+        self.remove_orphans().map_err(Error::State)
+    }
+
+    fn add(&mut self, entry: &Entry) -> Result<(), Error> {
+        let is_next = self.store.append(self.next, entry);
+        if !is_next.map_err(Error::State)? {
+            return Err(Error::TakenOver(
+                Problem::new("another run of the job has taken over its state")
+                    .detail(format!("this one is generation {}", self.generation))
+                    .hint("let one run of the job have it"),
+            ));
+        }
+        self.next += 1;
+        Ok(())
     }
 
     /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
@@ -473,19 +450,12 @@ impl Session {
             staged: staged.collect(),
             parts,
         };
-        let entry = Entry::Checkpoint(Box::new(manifest.clone()));
-        let is_next = self.store.append(self.next, &entry).map_err(Error::State)?;
-        if !is_next {
-            let problem = Problem::new("another run of the job has taken over its state");
-            return Err(Error::TakenOver(
-                problem
-                    .detail(format!("this one is generation {}", self.generation))
-                    .hint("let one run of the job have it"),
-            ));
-        }
-        let parts = manifest.parts().map_err(Error::State)?;
-        self.checkpoints.insert(self.next, manifest);
-        self.next += 1;
+        let (number, parts) = (manifest.number, manifest.parts().map_err(Error::State)?);
+        self.add(&Entry::Checkpoint(Box::new(manifest.clone())))?;
+        self.course.checkpoints.insert(self.next - 1, manifest);
+        self.course.start = Some(number);
+        self.course.goes_back = false;
+        self.course.dropped.clear();
         Ok(parts)
     }
 
@@ -521,7 +491,7 @@ impl Session {
             if let Bytes::Stored(stored) = bytes
                 && small.contains(&stored.object)
             {
-                *bytes = Bytes::Here(self.store.read(stored)?);
+                *bytes = Bytes::Here(self.store.read(stored, || None)?);
             }
         }
         Ok(())
@@ -552,8 +522,13 @@ impl Session {
     /// Removes the checkpoints that are no longer kept, then what no other one needs. A run that
     /// was thought dead can harm nobody: it removes only what is older than itself.
     pub(crate) fn clean_up(&mut self) -> Result<(), Problem> {
-        let more = self.checkpoints.len().saturating_sub(self.store.kept);
+        let more = self
+            .course
+            .checkpoints
+            .len()
+            .saturating_sub(self.store.kept);
         let Some(first_kept) = self
+            .course
             .checkpoints
             .keys()
             .nth(more)
@@ -562,13 +537,14 @@ impl Session {
         else {
             return Ok(());
         };
-        let kept = self.checkpoints.split_off(&first_kept);
-        let removed = std::mem::replace(&mut self.checkpoints, kept);
+        let kept = self.course.checkpoints.split_off(&first_kept);
+        let removed = std::mem::replace(&mut self.course.checkpoints, kept);
         let names = self.store.objects.list("log")?;
         let is_old = |name: &String| *name < entry_name(first_kept);
         let old: Vec<_> = names.into_iter().filter(is_old).collect();
         self.store.objects.delete(&old)?;
         let needed: BTreeSet<_> = self
+            .course
             .checkpoints
             .values()
             .flat_map(Manifest::objects)
@@ -582,6 +558,7 @@ impl Session {
     /// Removes state of earlier runs that no entry names: of checkpoints that were never complete.
     fn remove_orphans(&mut self) -> Result<(), Problem> {
         let needed: BTreeSet<_> = self
+            .course
             .checkpoints
             .values()
             .flat_map(Manifest::objects)

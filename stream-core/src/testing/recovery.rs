@@ -3,8 +3,9 @@
 //! From a seed the kit draws the input's partitions, the mode, the number of workers, how partitions
 //! are read, after how many records checkpoints are asked for, and the step of the protocol before
 //! which a run goes wrong: a call of the store or of a sink. The run is then gone, or fails; another
-//! one goes on from what is durable, with other draws, and may go wrong as well, while it recovers
-//! too. When one has come to its end, all outputs must be those of a run in which nothing happened.
+//! one goes on from what is durable, or goes back to an earlier checkpoint, with other draws, and may go
+//! wrong as well, while it recovers too. When one has come to its end, all outputs must be those of a run
+//! in which nothing happened.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::engine::BatchCut;
 use crate::job::Outcome;
 use crate::state::StateStore;
 use crate::state::objects::{Memory, Objects};
-use crate::{Error, Job, Mode};
+use crate::{Error, Job, Mode, Problem};
 
 /// How many seeds are tried where the variable `STREAM_SEEDS` says nothing.
 const SEEDS: u64 = 20;
@@ -30,8 +31,8 @@ const WRONG_MAX: usize = 3;
 const CHECKPOINTS_MAX: usize = 5;
 
 /// Checks that a pipeline gives the same results whatever goes wrong while it runs: crashes before
-/// and after every step of a checkpoint, calls of the store and of sinks that fail, another number of
-/// workers and another mode after each.
+/// and after every step of a checkpoint, calls of the store and of sinks that fail, ways back to an
+/// earlier checkpoint, another number of workers and another mode after each.
 ///
 /// Inputs and outputs are as those of [`check_modes`](super::check_modes). Twenty seeds are tried; the
 /// environment variable `STREAM_SEEDS=1000` tries more, and `STREAM_SEED=7` only that one.
@@ -212,11 +213,20 @@ impl<I: Inputs> Trial<I> {
                 *steps.entry(step).or_default() += 1;
             }
             draws.push(draw);
+            let goes_back = run < wrong && rng.u8(0..4) == 0;
             match done {
-                Ok(true) => break,
-                Ok(false) => {}
+                Ok(true) if !goes_back => break,
+                Ok(_) => {}
                 Err(_) if went_wrong.is_some() => {}
                 Err(error) => self.fail(&draws, &error),
+            }
+            if goes_back {
+                let went = go_back(&StateStore::of(store.clone()), rng);
+                match went.map_err(Error::State) {
+                    Ok(true) => *steps.entry("went back").or_default() += 1,
+                    Ok(false) => {}
+                    Err(error) => self.fail(&draws, &error),
+                }
             }
         }
         let rows = O::text(O::rows(&kept));
@@ -250,5 +260,13 @@ impl<I: Inputs> Trial<I> {
 
     fn fail(&self, draws: &[Draw], error: &Error) -> ! {
         panic!("seed {}: the job failed: {error}\n{draws:#?}", self.seed)
+    }
+}
+
+/// Lets the next run go on from any checkpoint. Tells whether there was one.
+fn go_back(store: &StateStore, rng: &mut Rng) -> Result<bool, Problem> {
+    match rng.choice(store.kept()?) {
+        None => Ok(false),
+        Some(number) => store.go_back_to(number).map(|()| true),
     }
 }

@@ -45,6 +45,21 @@ pub use json_lines::JsonLines;
 pub use sink::FileSink;
 pub use source::{FileSource, MAX_PARALLEL_FILES};
 
+/// A position in files, for people.
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) fn told_position(position: &super::Position) -> Option<String> {
+    let place: position::FilePosition = position.read().ok()?;
+    let (file, offset, rows) = (&place.file, place.offset, place.rows);
+    Some(format!("byte {offset} of {file}, behind {rows} rows"))
+}
+
+/// What a sink of files has staged, for people.
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) fn told_staged(staged: &[u8]) -> Option<String> {
+    let complete: target::Complete = crate::codec::decode(staged).ok()?;
+    Some(complete.to_string())
+}
+
 /// Reads records from files of CSV (RFC 4180), one a row, its fields found by the names in the
 /// file's first row.
 ///

@@ -125,7 +125,7 @@ impl<F: OutputFormat> FileSink<F> {
             return Ok(None);
         };
         let found = complete
-            .find(folder(&self.path))
+            .find(folder(&self.path), commit.goes_back)
             .map(|path| (path, complete.bytes()));
         found.map(Some).ok_or_else(|| {
             let (path, checkpoint) = (self.path.display(), commit.checkpoint);

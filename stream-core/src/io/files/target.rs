@@ -6,6 +6,7 @@
 //! | file | the hidden file is complete once the last slot has come; rows from behind wait until then | it gets its name in the end |
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
@@ -48,16 +49,16 @@ impl Complete {
         }
     }
 
-    /// The file, hidden or under its name, if it is as the checkpoint left it.
-    pub(super) fn find(&self, folder: &Path) -> Option<PathBuf> {
+    /// The file, hidden or under its name, if it is as the checkpoint left it. Where the job goes back,
+    /// later rows may stand behind those that belong to it.
+    pub(super) fn find(&self, folder: &Path, goes_back: bool) -> Option<PathBuf> {
         let bytes = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
         let (hidden, name) = (folder.join(&self.hidden), folder.join(&self.name));
         if bytes(&hidden).is_ok_and(|bytes| bytes >= self.bytes) {
             return Some(hidden); // what is behind them was written after the checkpoint
         }
-        bytes(&name)
-            .is_ok_and(|bytes| bytes == self.bytes)
-            .then_some(name)
+        let is_it = |bytes| bytes == self.bytes || (goes_back && bytes > self.bytes);
+        bytes(&name).is_ok_and(is_it).then_some(name)
     }
 
     /// How many bytes are to be found.
@@ -67,6 +68,17 @@ impl Complete {
 
     pub(super) fn hidden(&self) -> &str {
         &self.hidden
+    }
+}
+
+impl fmt::Display for Complete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Complete {
+            hidden,
+            name,
+            bytes,
+        } = self;
+        write!(f, "{bytes} bytes of {name}, written as {hidden}")
     }
 }
 
