@@ -24,7 +24,7 @@
 //!    first epoch, as a source does, so that no watermark there leaves without it.
 //! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written as it is there: piece by
 //!    piece, while the records behind it are folded already. What these are about to change is written
-//!    before. A boundary that is reached meanwhile waits.
+//!    before, so they are folded in parts. A boundary that is reached meanwhile waits.
 //!
 //! Only what touches records knows their type (`typed.rs`); the rest is compiled once.
 //!
@@ -122,13 +122,13 @@ pub(crate) trait Logic: 'static {
     /// writes all at once.
     fn save(&mut self, state: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem>;
 
-    /// Is told what is about to be folded while a save is under way.
+    /// Is told what is about to be folded while a save is under way. Tells how many rows it has written.
     fn save_before_change(
         &mut self,
         _state: &mut Self::State,
         _records: &[Self::Record],
-    ) -> Result<(), Problem> {
-        Ok(())
+    ) -> Result<usize, Problem> {
+        Ok(0)
     }
 
     /// Reads a shard.
