@@ -16,6 +16,7 @@ use stream_core::ops::Change;
 use stream_core::time::Clock;
 use stream_core::{Job, Problem};
 
+use crate::growth::memory_peak;
 use crate::measure::mix;
 
 /// How many records a read gives at most.
@@ -107,10 +108,10 @@ pub(super) struct Gate {
     /// How many have been.
     pub(super) read: AtomicU64,
     pub(super) longest: Mutex<Longest>,
-    /// When the last of the readers was asked first.
-    pub(super) first_read: Mutex<Option<Instant>>,
-    /// The peak of memory, and memory, then.
-    pub(super) memory: Mutex<Option<(u64, u64)>>,
+    /// When the last of the readers was asked first, or was through with the first time of each key, and the
+    /// peak of memory then.
+    pub(super) first_read: Mutex<Option<(Instant, u64)>>,
+    pub(super) grown: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Gate {
@@ -120,7 +121,7 @@ impl Gate {
             read: AtomicU64::new(0),
             longest: Mutex::default(),
             first_read: Mutex::default(),
-            memory: Mutex::default(),
+            grown: Mutex::default(),
         })
     }
 
@@ -130,6 +131,12 @@ impl Gate {
             std::thread::sleep(NAP);
         }
     }
+}
+
+/// Notes the time, and the peak of memory.
+fn note(moment: &Mutex<Option<(Instant, u64)>>) {
+    let peak = memory_peak().unwrap_or(0);
+    *lock(moment) = Some((Instant::now(), peak));
 }
 
 /// A mutex's content.
@@ -193,8 +200,7 @@ fn now() -> (Instant, Duration) {
 impl<Q: Numbered> Reader<Q> for KeyReader {
     fn read(&mut self, max: usize, into: &mut Chunk<Q>) -> Result<ReadStatus, Problem> {
         if std::mem::take(&mut self.is_first) {
-            *lock(&self.gate.first_read) = Some(Instant::now());
-            *lock(&self.gate.memory) = super::restore::memory().ok();
+            note(&self.gate.first_read);
         }
         if let Some((last, last_cpu)) = self.last.take() {
             let (now, cpu) = now();
@@ -211,6 +217,10 @@ impl<Q: Numbered> Reader<Q> for KeyReader {
         into.extend((self.next..end).map(record));
         self.next += count;
         self.gate.read.fetch_add(count, Ordering::AcqRel);
+        let grown = input.share(input.keys, partition);
+        if self.next - count < grown && grown <= self.next {
+            note(&self.gate.grown);
+        }
         if self.next == input.share(input.records, partition) {
             return Ok(ReadStatus::Ended);
         }
@@ -219,8 +229,7 @@ impl<Q: Numbered> Reader<Q> for KeyReader {
         }
         // The first time that each key comes is no part of what is measured: the table grows.
         if self.input.is_stepwise {
-            let grown = self.next >= input.share(input.keys, partition);
-            self.last = grown.then(now);
+            self.last = (self.next >= grown).then(now);
             return Ok(ReadStatus::Until(self.clock.elapsed()));
         }
         Ok(ReadStatus::More)

@@ -1,6 +1,6 @@
 //! How long a state takes to come back from a folder, and how much memory: a job is stopped when all keys
-//! are there, and a process of its own goes on from a copy of the folder until it reads its first record.
-//! It is held against the same process with an empty folder.
+//! are there, and a process of its own goes on from the folder until it reads its first record. It is held
+//! against a process that begins afresh and reads all these keys again.
 
 use std::error::Error;
 use std::fs;
@@ -14,15 +14,15 @@ use stream_core::run::StateStore;
 
 use super::keys::{Gate, Input, job, lock};
 use super::{Pair, ROW, new_folder};
+use crate::growth::memory_peak;
 
-/// What a process has measured.
+/// What a process has measured until all keys were there: from the start of the job to its first read, or
+/// to that of the last new key.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Restored {
-    /// From the start of the job to its first read.
     seconds: f64,
-    /// The peak of memory then, and what was left of it, both less what there was before.
+    /// The peak of memory then, less what there was before.
     peak: f64,
-    left: f64,
 }
 
 pub(super) fn round(
@@ -34,10 +34,10 @@ pub(super) fn round(
     let empty = new_folder(at)?;
     make(keys, workers, full.path())?;
     let ours = in_a_process(full.path(), keys, workers)?;
-    let none = in_a_process(empty.path(), 0, workers)?;
+    let afresh = in_a_process(empty.path(), keys, workers)?;
     Ok(vec![
-        ("s to first read", ours.seconds, none.seconds),
-        ("MB, peak / state", ours.peak / 1e6, ours.left / 1e6),
+        ("s to first read", ours.seconds, afresh.seconds),
+        ("MB at peak", ours.peak / 1e6, afresh.peak / 1e6),
     ])
 }
 
@@ -99,42 +99,23 @@ fn in_a_process(store: &Path, keys: u64, workers: u64) -> Result<Restored, Box<d
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Goes on from a store: all keys come once more, and each must have 2. With no keys it
-/// begins afresh, with one.
+/// Goes on from a store, or begins afresh in an empty one. In the end each key must have come twice.
 pub(super) fn row(store: &Path, keys: u64, workers: u64) -> Result<Restored, Box<dyn Error>> {
-    let is_empty = keys == 0;
-    let input = input(keys.max(1));
+    let input = input(keys);
     let gate = Gate::new(input.records);
     let (job, latest) = job::<u64>(input, workers, &gate);
-    let before = memory()?;
+    let before = memory_peak()?;
     let begun = Instant::now();
     let report = job.state(StateStore::folder(store)?).run(Mode::PerRecord)?;
-    if is_empty != report.state.and_then(|state| state.from).is_none() {
-        return Err("it has begun at the wrong checkpoint".into());
-    }
     latest.check(input)?;
-    let first = lock(&gate.first_read).ok_or("nothing was read")?;
-    let (peak, left) = lock(&gate.memory).ok_or("memory is told by Linux only")?;
-    Ok(Restored {
-        seconds: (first - begun).as_secs_f64(),
-        peak: peak.saturating_sub(before.0) as f64,
-        left: left.saturating_sub(before.1) as f64,
-    })
-}
-
-/// The most memory that this process has had, and what it has, in bytes.
-pub(super) fn memory() -> Result<(u64, u64), Box<dyn Error>> {
-    let status = fs::read_to_string("/proc/self/status")
-        .map_err(|error| format!("the memory of a process is told by Linux only: {error}"))?;
-    let of = |name: &str| -> Result<u64, Box<dyn Error>> {
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
-        Ok(kib
-            .ok_or("/proc/self/status says less")?
-            .trim()
-            .parse::<u64>()?
-            * 1024)
+    let is_afresh = report.state.is_some_and(|state| state.from.is_none());
+    let moment = match is_afresh {
+        true => *lock(&gate.grown),
+        false => *lock(&gate.first_read),
     };
-    Ok((of("VmHWM:")?, of("VmRSS:")?))
+    let (moment, peak) = moment.ok_or("nothing was read")?;
+    Ok(Restored {
+        seconds: (moment - begun).as_secs_f64(),
+        peak: peak.saturating_sub(before) as f64,
+    })
 }

@@ -5,6 +5,7 @@ mod at_url;
 pub(crate) mod checkpoint;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
+pub(crate) mod noted;
 pub(crate) mod objects;
 pub(crate) mod record;
 pub(crate) mod rows;
