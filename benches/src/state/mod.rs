@@ -198,7 +198,7 @@ mod tests {
             }
         }
         let small = speed::compare(KEYS, 50_000, 2, Mode::PerRecord, None, true).unwrap();
-        assert!(small.iter().all(|row| row.1 > 0.0));
+        assert!(small.iter().all(|row| row.1.is_finite() && row.2 > 0.0));
         let little = little::round(KEYS, None).unwrap();
         assert!(little.iter().all(|row| row.1 > 0.0 && row.2 > 0.0));
     }

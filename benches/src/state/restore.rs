@@ -3,6 +3,7 @@
 //! against a process that begins afresh and reads all these keys again.
 
 use std::error::Error;
+#[cfg(test)]
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -34,7 +34,7 @@ const PART: usize = if cfg!(all(test, debug_assertions)) {
     super::FULL / 2
 };
 /// What may be spent on that in an activation: rows that are written.
-const SAVING_BUDGET: usize = 2 * PART;
+const SAVING_BUDGET: usize = PART;
 /// How many records that change no such row cost as much as one.
 const RECORDS_A_ROW: usize = 16;
 
