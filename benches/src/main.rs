@@ -1,7 +1,8 @@
-//! Four questions, each answered in one run. Against hand-written timely dataflow: what the
+//! Five questions, each answered in one run. Against hand-written timely dataflow: what the
 //! pipelines cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]). Against
 //! a hand-written loop: what it costs to read files with them ([`files`]).
-//! Against themselves: how their cost grows with size ([`growth`]).
+//! Against themselves: how their cost grows with size ([`growth`]), and what it costs to keep their state
+//! ([`state`]).
 //!
 //! Every result is checked before its time counts. A timing never decides a test.
 
@@ -11,6 +12,7 @@ mod growth;
 mod latency;
 mod measure;
 mod overhead;
+mod state;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -44,6 +46,11 @@ enum Question {
     /// One row of the growth, for a process of its own.
     #[command(name = growth::ROW, hide = true)]
     GrowthRow(growth::RowOptions),
+    /// State: what checkpoints hold up and cost, and how long a large state takes to come back.
+    State(state::Options),
+    /// One restore, in a process of its own.
+    #[command(name = state::ROW, hide = true)]
+    StateRow(state::RowOptions),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,8 @@ fn main() -> ExitCode {
         Question::Files(options) => files::run(&options),
         Question::Growth(options) => growth::run(&options),
         Question::GrowthRow(options) => growth::run_row(&options),
+        Question::State(options) => state::run(&options),
+        Question::StateRow(options) => state::run_row(&options),
     };
     match answer {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,6 +63,19 @@ impl Sequence {
         bincode::serde::encode_into_std_write(element, &mut self.bytes, config).map_err(unwritable)
     }
 
+    /// Writes a pair as one more element: a value, and another sequence, if there is any element in that.
+    pub(crate) fn push_with<T: Serialize>(
+        &mut self,
+        value: &T,
+        sequence: Sequence,
+    ) -> Result<(), Problem> {
+        if let Some(bytes) = sequence.finish() {
+            self.push(value)?;
+            self.bytes.extend_from_slice(&bytes[1..]); // it has the format already
+        }
+        Ok(())
+    }
+
     /// The bytes, if there is any element.
     pub(crate) fn finish(mut self) -> Option<Vec<u8>> {
         let length = self.bytes.get_mut(2..HEAD_BYTES)?;
@@ -106,6 +119,23 @@ mod tests {
         sequence.push(&7_u8).unwrap();
         let bytes = [1, 253, 1, 0, 0, 0, 0, 0, 0, 0, 7];
         assert_eq!(sequence.finish().unwrap(), bytes, "it is what it was");
+    }
+
+    #[test]
+    fn a_sequence_of_sequences_is_read_as_vectors() {
+        let mut all = Sequence::default();
+        let mut expected = Vec::new();
+        for length in [3, 0, 300] {
+            let elements: Vec<_> = (0..length).map(|n: u64| n.to_string()).collect();
+            let mut sequence = Sequence::default();
+            for element in &elements {
+                sequence.push(element).unwrap();
+            }
+            all.push_with(&length, sequence).unwrap();
+            expected.extend((length > 0).then_some((length, elements)));
+        }
+        let bytes = all.finish().unwrap();
+        assert_eq!(decode::<Vec<(u64, Vec<String>)>>(&bytes).unwrap(), expected);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use serde::Serialize;
 use stream_core::Mode;
 
 use crate::measure::{median, write_json};
+pub(crate) use row::memory_peak;
 use row::{Value, Values};
 
 #[derive(clap::Args)]

@@ -61,7 +61,7 @@ impl Cost {
 }
 
 /// The most memory that this process has had, in bytes.
-fn memory_peak() -> Result<u64, Box<dyn Error>> {
+pub(crate) fn memory_peak() -> Result<u64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")
         .map_err(|error| format!("the memory of a process is told by Linux only: {error}"))?;
     let kib = status

@@ -148,7 +148,7 @@ where
         &mut self,
         rows: &mut Self::State,
         records: &[Self::Record],
-    ) -> Result<(), Problem> {
+    ) -> Result<usize, Problem> {
         rows.save_before_change(records.iter().map(|(_, key, _)| key))
     }
 

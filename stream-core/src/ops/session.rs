@@ -11,21 +11,23 @@
 //! Each session has a timer, which lies a gap after one of its records. It is not moved when the
 //! session grows: when it falls due too early, it is set anew. At the end of time all sessions are
 //! complete, and the table is walked in place of the timers.
+//!
+//! They are saved piece by piece: the sessions of a key are written before a record changes them, or a
+//! timer does, or takes one of them away.
 
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use hashbrown::HashTable;
-
-use super::keyed::{Emit, FULL, Logic};
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
-use crate::codec;
+use crate::codec::{self, Sequence};
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
-use crate::state::WriteShard;
-use crate::state::hash::{by_shard, hash_of};
+use crate::state::hash::{hash_of, shard_of};
+use crate::state::noted::Noted;
+use crate::state::{SHARDS, WriteShard};
 use crate::time::{EventTime, Gap};
 
 /// How many buckets of timers a gap is divided into, at least.
@@ -158,6 +160,7 @@ impl Assign for SessionWindows {
             frame: Frame::new(counts),
             timers: Timers::new(self.gap / BUCKETS_A_GAP),
             walked: 0,
+            saving: None,
             records: PhantomData,
         }
     }
@@ -170,14 +173,29 @@ pub(crate) struct SessionLogic<Q, P, A, F> {
     timers: Timers,
     /// The bucket of the table at which the walk at the end of time goes on.
     walked: usize,
+    saving: Option<Saving>,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
-type Table<Q, A> = HashTable<(Q, Sessions<A>)>;
+type Table<Q, A> = Noted<Q, Sessions<A>>;
+
+/// A save that is under way.
+struct Saving {
+    /// By shard: what has been written of it.
+    shards: Vec<Sequence>,
+    /// What went wrong where it could not be told.
+    failure: Option<Problem>,
+}
+
+impl Saving {
+    fn write<T: serde::Serialize>(&mut self, hash: u64, row: &T) -> Result<usize, Problem> {
+        self.shards[shard_of(hash, SHARDS)].push(row)
+    }
+}
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type State = HashTable<(Q, Sessions<A>)>;
+    type State = Noted<Q, Sessions<A>>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -187,7 +205,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
     }
 
     fn empty(&self) -> Self::State {
-        HashTable::new()
+        Noted::default()
     }
 
     fn fold_all(
@@ -222,11 +240,51 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         self.timers.due() <= self.frame.watermark
     }
 
+    fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
+        self.saving = Some(Saving {
+            shards: (0..SHARDS).map(|_| Sequence::default()).collect(),
+            failure: None,
+        });
+        true
+    }
+
     fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        let rows = table.iter().map(|row| (hash_of(&row.0), row));
-        let mut shards = by_shard(rows).into_iter();
-        shards.try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))?;
+        let Some(saving) = &mut self.saving else {
+            return Ok(false);
+        };
+        if let Some(failure) = saving.failure.take() {
+            return Err(failure);
+        }
+        let mut left = SAVED_ROWS;
+        if !table.save(&mut left, &mut |hash, row| saving.write(hash, row))? {
+            return Ok(true);
+        }
+        let shards = self.saving.take().map(|saving| saving.shards);
+        for (shard, rows) in shards.into_iter().flatten().enumerate() {
+            if let Some(bytes) = rows.finish() {
+                write(shard, bytes)?;
+            }
+        }
         Ok(false)
+    }
+
+    fn save_before_change(
+        &mut self,
+        table: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        let Some(saving) = &mut self.saving else {
+            return Ok(0);
+        };
+        let mut written = 0;
+        for (_, key, _) in records {
+            let hash = hash_of(key);
+            if let Some(row) = table.take_unwritten_of(hash, key) {
+                saving.write(hash, row)?;
+                written += 1;
+            }
+        }
+        Ok(written)
     }
 
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
@@ -237,7 +295,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
                 self.timers.set(session.timer, hash);
             }
             let sessions = sessions.into_iter().collect();
-            table.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
+            let rows = &mut table.rows;
+            rows.insert_unique(hash, (key, sessions), |(key, _)| hash_of(key));
         }
         Ok(())
     }
@@ -254,7 +313,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
         emit: &mut Emit<Self>,
     ) {
         let reach = self.reach(time);
-        match table.find_mut(hash, |(other, _)| *other == key) {
+        match table.rows.find_mut(hash, |(other, _)| *other == key) {
             // Nearly always: the key has one session, and the record falls into it.
             Some((_, Sessions::One(session))) if session.meets(&reach) => {
                 session.stretch(time);
@@ -280,7 +339,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
         emit: &mut Emit<Self>,
     ) {
         let reach = self.reach(time);
-        let mut entry = table.find_mut(hash, |(other, _)| *other == key);
+        let mut entry = table.rows.find_mut(hash, |(other, _)| *other == key);
         if let Some((_, sessions)) = &mut entry
             && let Some(mut session) = self.take_joined(sessions, &reach)
         {
@@ -304,7 +363,11 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             Some((_, sessions)) => sessions.insert(session),
             None => {
                 let new = (key, Sessions::One(session));
-                table.insert_unique(hash, new, |(key, _)| hash_of(key));
+                if self.saving.is_some() {
+                    return table.insert_new(hash, new);
+                }
+                let rows = &mut table.rows;
+                rows.insert_unique(hash, new, |(key, _)| hash_of(key));
             }
         }
     }
@@ -336,7 +399,12 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             let session = sessions.find(&record);
             session.is_some_and(|session| session.timer == time) && hash_of(key) == hash
         };
-        let Ok(mut entry) = table.find_entry(hash, set_it) else {
+        if self.saving.is_some()
+            && let Some(bucket) = table.rows.find_bucket_index(hash, set_it)
+        {
+            self.save_bucket(table, bucket, hash);
+        }
+        let Ok(mut entry) = table.rows.find_entry(hash, set_it) else {
             return;
         };
         let (key, sessions) = entry.get_mut();
@@ -363,16 +431,34 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
         }
     }
 
+    /// Writes the sessions in a bucket, which are about to be changed, if the save has not come to them.
+    #[cold]
+    #[inline(never)]
+    fn save_bucket(&mut self, table: &mut Table<Q, A>, bucket: usize, hash: u64) {
+        if let Some(saving) = &mut self.saving
+            && let Some(row) = table.take_unwritten(bucket)
+            && let Err(problem) = saving.write(hash, row)
+        {
+            saving.failure.get_or_insert(problem);
+        }
+    }
+
     /// Empties the table, bucket after bucket, until there is enough. Should the table be built
     /// anew between two calls, what went past the walk is met when it comes round again.
     fn walk(&mut self, table: &mut Table<Q, A>, emit: &mut Emit<Self>) -> bool {
         self.timers.clear();
-        emit.records.reserve(FULL.min(table.len()));
-        while !table.is_empty() {
-            if self.walked >= table.num_buckets() {
+        emit.records.reserve(FULL.min(table.rows.len()));
+        while !table.rows.is_empty() {
+            if self.walked >= table.rows.num_buckets() {
                 self.walked = 0;
             }
-            if let Ok(mut entry) = table.get_bucket_entry(self.walked) {
+            if self.saving.is_some()
+                && let Some(row) = table.rows.get_bucket(self.walked)
+            {
+                let hash = hash_of(&row.0);
+                self.save_bucket(table, self.walked, hash);
+            }
+            if let Ok(mut entry) = table.rows.get_bucket_entry(self.walked) {
                 while entry.get().1.len() > 1 && emit.records.len() < FULL {
                     let (key, sessions) = entry.get_mut();
                     if let Some(session) = sessions.pop_first() {

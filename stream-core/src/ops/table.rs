@@ -426,7 +426,7 @@ where
         &mut self,
         rows: &mut Rows<Q, A>,
         records: &[(Q, P)],
-    ) -> Result<(), Problem> {
+    ) -> Result<usize, Problem> {
         rows.save_before_change(records.iter().map(|(key, _)| key))
     }
 

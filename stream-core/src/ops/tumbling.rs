@@ -4,20 +4,24 @@
 //! complete at a watermark is a prefix. A row is removed as it is emitted, so that wherever emission
 //! breaks off, what is left is what is still to come; and since a record of a complete window is
 //! overtaken, nothing is added to it meanwhile.
+//!
+//! They are saved piece by piece, a window after another: a row is written before a record changes it, and
+//! before it is removed. So in a shard, rows of one window may stand in several places.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::slice;
 
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
-use super::keyed::{Emit, FULL, Logic};
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
-use crate::codec;
+use crate::codec::{self, Sequence};
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
-use crate::state::WriteShard;
-use crate::state::hash::{by_shard, hash_of};
+use crate::state::hash::{hash_of, shard_of};
+use crate::state::noted::Noted;
+use crate::state::{SHARDS, WriteShard};
 use crate::time::{EventTime, Size};
 
 /// Windows of one size, one after the other; made by [`Keyed::tumbling`](crate::graph::Keyed::tumbling).
@@ -135,6 +139,7 @@ impl Assign for TumblingWindows {
             frame: Frame::new(counts),
             due: EventTime::MAX,
             walked: 0,
+            saving: None,
             records: PhantomData,
         }
     }
@@ -148,12 +153,55 @@ pub(crate) struct Tumbling<Q, P, A, F> {
     due: EventTime,
     /// The bucket at which the walk through the first window goes on, if it is complete.
     walked: usize,
+    saving: Option<Saving>,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
-type Window<Q, A> = HashTable<(Q, A)>;
+type Window<Q, A> = Noted<Q, A>;
+
+/// A save that is under way.
+struct Saving {
+    /// By shard: what has been written of it.
+    shards: Vec<Sequence>,
+    /// The window that the walk has come to. All windows before it are written.
+    start: i64,
+    /// What went wrong where it could not be told.
+    failure: Option<Problem>,
+}
+
+/// What it costs to look at one more window, in rows that are written.
+const WINDOW_ROWS: usize = 4;
+
+fn no_shards() -> Vec<Sequence> {
+    (0..SHARDS).map(|_| Sequence::default()).collect()
+}
+
+impl Saving {
+    /// Writes a row of a window.
+    fn write<T: serde::Serialize>(
+        &mut self,
+        start: i64,
+        hash: u64,
+        row: &T,
+    ) -> Result<usize, Problem> {
+        let shard = &mut self.shards[shard_of(hash, SHARDS)];
+        shard.push(&(start, slice::from_ref(&row))) // an array would have no length
+    }
+
+    /// Whether rows of a window may still have to be written.
+    fn is_ahead(&self, start: i64) -> bool {
+        start >= self.start
+    }
+}
 
 impl<Q, P, A, F> Tumbling<Q, P, A, F> {
+    /// Where the window of a moment starts.
+    #[inline]
+    fn start(&self, time: EventTime) -> i64 {
+        let number = time.as_micros().div_euclid(self.size);
+        number.saturating_mul(self.size)
+    }
+
     fn end(&self, start: i64) -> EventTime {
         EventTime::micros(start).plus(self.size)
     }
@@ -169,17 +217,30 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
-        let start = time
-            .as_micros()
-            .div_euclid(self.size)
-            .saturating_mul(self.size);
+        let start = self.start(time);
         let end = self.end(start);
         if self.frame.is_complete(end) {
             return self.frame.overtaken((time, key, record), emit);
         }
         self.due = self.due.min(end);
         let window = state.entry(start).or_default();
-        match window.entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key)) {
+        if let Some(saving) = &self.saving
+            && saving.is_ahead(start)
+        {
+            // No bucket may be moved without its bit, as `entry` might.
+            match window.rows.find_mut(hash, |(other, _)| *other == key) {
+                Some((_, value)) => self.fold.extend(value, record),
+                None => {
+                    window.insert_new(hash, (key, self.fold.start(record)));
+                    self.frame.counts.open.add(1);
+                }
+            }
+            return;
+        }
+        match window
+            .rows
+            .entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key))
+        {
             Slot::Occupied(mut slot) => self.fold.extend(&mut slot.get_mut().1, record),
             Slot::Vacant(slot) => {
                 slot.insert((key, self.fold.start(record)));
@@ -190,14 +251,21 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
 
     /// Empties a window that is complete, bucket after bucket, until there is enough.
     fn empty_window(&mut self, start: i64, window: &mut Window<Q, A>, emit: &mut Emit<Self>) {
-        emit.records.reserve(FULL.min(window.len()));
-        let (start, end) = (EventTime::micros(start), self.end(start));
-        while !window.is_empty() && emit.records.len() < FULL {
+        emit.records.reserve(FULL.min(window.rows.len()));
+        let mut saving = self.saving.take_if(|saving| saving.is_ahead(start));
+        let (number, start, end) = (start, EventTime::micros(start), self.end(start));
+        while !window.rows.is_empty() && emit.records.len() < FULL {
             // Coming round again, should the table have been built anew.
-            if self.walked >= window.num_buckets() {
+            if self.walked >= window.rows.num_buckets() {
                 self.walked = 0;
             }
-            if let Ok(entry) = window.get_bucket_entry(self.walked) {
+            if let Some(saving) = &mut saving
+                && let Some(row) = window.take_unwritten(self.walked)
+                && let Err(problem) = saving.write(number, hash_of(&row.0), row)
+            {
+                saving.failure.get_or_insert(problem);
+            }
+            if let Ok(entry) = window.rows.get_bucket_entry(self.walked) {
                 let ((key, value), _) = entry.remove();
                 let row = Windowed {
                     key,
@@ -209,12 +277,13 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
             }
             self.walked += 1;
         }
+        self.saving = saving.or(self.saving.take());
     }
 }
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F> {
     type Record = (EventTime, Q, P);
-    type State = BTreeMap<i64, HashTable<(Q, A)>>;
+    type State = BTreeMap<i64, Noted<Q, A>>;
     type Stamp = EventTime;
     type Out = Windowed<Q, A>;
 
@@ -254,7 +323,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
                 return false;
             }
             self.empty_window(start, first.get_mut(), emit);
-            if !first.get().is_empty() {
+            if !first.get().rows.is_empty() {
                 return true;
             }
             first.remove();
@@ -264,17 +333,70 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         false
     }
 
+    fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
+        self.saving = Some(Saving {
+            shards: no_shards(),
+            start: i64::MIN,
+            failure: None,
+        });
+        true
+    }
+
     fn save(&mut self, state: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        let mut shards: BTreeMap<usize, Vec<(i64, Vec<&(Q, A)>)>> = BTreeMap::new();
-        for (start, keys) in state.iter() {
-            for (shard, rows) in by_shard(keys.iter().map(|row| (hash_of(&row.0), row))) {
-                shards.entry(shard).or_default().push((*start, rows));
+        let Some(saving) = &mut self.saving else {
+            return Ok(false);
+        };
+        if let Some(failure) = saving.failure.take() {
+            return Err(failure);
+        }
+        let mut left = SAVED_ROWS;
+        for (start, window) in state.range_mut(saving.start..) {
+            saving.start = *start;
+            left = left.saturating_sub(WINDOW_ROWS);
+            let is_all = if window.rows.len() < SHARDS {
+                window.save(&mut left, &mut |hash, row| saving.write(*start, hash, row))?
+            } else {
+                let mut shards = no_shards();
+                let is_all = window.save(&mut left, &mut |hash, row| {
+                    shards[shard_of(hash, SHARDS)].push(row)
+                })?;
+                for (shard, rows) in saving.shards.iter_mut().zip(shards) {
+                    shard.push_with(start, rows)?;
+                }
+                is_all
+            };
+            if !is_all {
+                return Ok(true);
             }
         }
-        shards
-            .into_iter()
-            .try_for_each(|(shard, rows)| write(shard, codec::encode(&rows)?))?;
+        let shards = self.saving.take().map(|saving| saving.shards);
+        for (shard, rows) in shards.into_iter().flatten().enumerate() {
+            if let Some(bytes) = rows.finish() {
+                write(shard, bytes)?;
+            }
+        }
         Ok(false)
+    }
+
+    fn save_before_change(
+        &mut self,
+        state: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        let mut written = 0;
+        for (time, key, _) in records {
+            let start = self.start(*time);
+            let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_ahead(start)) else {
+                continue;
+            };
+            let hash = hash_of(key);
+            let window = state.get_mut(&start);
+            if let Some(row) = window.and_then(|window| window.take_unwritten_of(hash, key)) {
+                saving.write(start, hash, row)?;
+                written += 1;
+            }
+        }
+        Ok(written)
     }
 
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
@@ -283,7 +405,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
             self.frame.counts.open.add(keys.len());
             let window = state.entry(start).or_default();
             for (key, value) in keys {
-                window.insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
+                window
+                    .rows
+                    .insert_unique(hash_of(&key), (key, value), |(key, _)| hash_of(key));
             }
         }
         Ok(())

@@ -407,7 +407,7 @@ mod tests {
                     Ok(())
                 };
                 running.begin_save(&mut state, true);
-                assert!(!running.save(&mut state, write).unwrap());
+                while running.save(&mut state, write).unwrap() {}
                 running = logic(assign);
                 state = running.empty();
                 running.begin_advance(watermark);
@@ -419,6 +419,153 @@ mod tests {
         while advance(&mut running, &mut state, watermark) {}
         rows.sort();
         rows
+    }
+
+    /// A run in which saves are under way while records come, and windows are emitted and removed.
+    struct Run<L: Logic> {
+        logic: L,
+        state: L::State,
+        watermark: EventTime,
+        rows: Vec<Out>,
+    }
+
+    impl<L: Logic<Record = Click, Stamp = EventTime, Out = Out>> Run<L> {
+        fn new(logic: L, rows: Vec<Out>) -> Self {
+            Run {
+                state: logic.empty(),
+                logic,
+                watermark: EventTime::MIN,
+                rows,
+            }
+        }
+
+        fn fold(&mut self, piece: &[Click]) {
+            let mut emit = nothing();
+            let (logic, state) = (&mut self.logic, &mut self.state);
+            logic.save_before_change(state, piece).unwrap();
+            logic.fold_all(state, piece.iter().copied(), &mut emit);
+            assert!(emit.overtaken.is_empty());
+        }
+
+        fn advance(&mut self) -> bool {
+            let mut emit = nothing();
+            let more = self.logic.advance(&mut self.state, &mut emit);
+            self.rows
+                .extend(emit.records.into_iter().map(|(_, row)| row));
+            more
+        }
+
+        /// Takes in the pieces from one on, each with the watermark behind it.
+        fn finish(mut self, pieces: &[(&[Click], EventTime)]) -> Vec<Out> {
+            for (piece, watermark) in pieces {
+                self.fold(piece);
+                self.logic.begin_advance(*watermark);
+                if *watermark >= self.logic.due() {
+                    self.advance();
+                }
+            }
+            while self.advance() {}
+            self.rows.sort();
+            self.rows
+        }
+    }
+
+    /// Saves piece by piece while clicks come, and goes on from each save. Tells how many pieces there were
+    /// between which something was emitted.
+    fn saves_while_changing<W: Assign>(
+        seed: u64,
+        assign: W,
+        clicks: &[Click],
+        expected: &[Out],
+    ) -> usize {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let pieces: Vec<&[Click]> = clicks.chunks(rng.usize(20..400)).collect();
+        let mut watermarks = vec![EventTime::MAX];
+        for piece in pieces[1..].iter().rev() {
+            let least = piece.iter().map(|click| click.0).min().unwrap();
+            watermarks.push(least.min(watermarks[watermarks.len() - 1]));
+        }
+        let pieces: Vec<_> = pieces
+            .into_iter()
+            .zip(watermarks.into_iter().rev())
+            .collect();
+        let mut run = Run::new(logic(assign), Vec::new());
+        let (mut saving, mut emitted) = (None, 0);
+        for (n, (piece, watermark)) in pieces.iter().enumerate() {
+            run.fold(piece);
+            run.watermark = *watermark;
+            run.logic.begin_advance(*watermark);
+            let before = run.rows.len();
+            if *watermark >= run.logic.due() {
+                run.advance();
+            }
+            if saving.is_some() && run.rows.len() > before {
+                emitted += 1;
+            }
+            if saving.is_none() && rng.bool() {
+                run.logic.begin_save(&mut run.state, true);
+                saving = Some((n, run.watermark, run.rows.clone(), Vec::new()));
+            }
+            let Some((begun, watermark, rows, shards)) = &mut saving else {
+                continue;
+            };
+            let write = &mut |shard, bytes| {
+                shards.push((shard, bytes));
+                Ok(())
+            };
+            let mut has_more = true;
+            for _ in 0..rng.usize(0..3) {
+                has_more = has_more && run.logic.save(&mut run.state, write).unwrap();
+            }
+            if has_more {
+                continue;
+            }
+            let shard_numbers: std::collections::BTreeSet<_> =
+                shards.iter().map(|(shard, _)| *shard).collect();
+            assert_eq!(
+                shard_numbers.len(),
+                shards.len(),
+                "seed {seed}: a shard twice"
+            );
+            let mut again = Run::new(logic(assign), std::mem::take(rows));
+            again.logic.begin_advance(*watermark);
+            for (_, bytes) in shards {
+                again.logic.load(&mut again.state, bytes).unwrap();
+            }
+            let rows = again.finish(&pieces[*begun + 1..]);
+            assert!(
+                rows == expected,
+                "seed {seed}: from a save at piece {begun}"
+            );
+            saving = None;
+        }
+        let rows = run.finish(&[]);
+        assert!(rows == expected, "seed {seed}");
+        emitted
+    }
+
+    #[test]
+    fn a_save_in_pieces_writes_the_windows_that_were_open_when_it_began() {
+        let mut emitted = [0; 2];
+        for seed in 0..40 {
+            let keys = [3, 400, 3_000][seed as usize % 3];
+            let step = [2, 9][seed as usize / 3 % 2];
+            let begin = [-3_000, i64::MIN, i64::MAX - 30_000][seed as usize / 6 % 3];
+            let clicks: Vec<Click> = pieces(seed, begin, keys, 6_000, step).concat();
+            let size = [50, 1_000, 9_000][seed as usize / 2 % 3];
+            if begin == -3_000 {
+                let expected = tumbling_oracle(size, clicks.iter().copied());
+                let windows = TumblingWindows { size };
+                emitted[0] += saves_while_changing(seed, windows, &clicks, &expected);
+            }
+            let expected = session_oracle(size / 5, clicks.iter().copied());
+            let windows = SessionWindows { gap: size / 5 };
+            emitted[1] += saves_while_changing(seed, windows, &clicks, &expected);
+        }
+        assert!(
+            emitted.iter().all(|n| *n > 20),
+            "{emitted:?} emissions during a save"
+        );
     }
 
     /// Clicks in the order of time but for some disorder, cut at random.

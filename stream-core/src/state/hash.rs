@@ -37,16 +37,6 @@ pub(crate) fn shard_of(hash: u64, shards: usize) -> usize {
     ((((hash >> 16) as u32 as u64) * shards as u64) >> 32) as usize
 }
 
-/// Divides rows by the shard of their key's hash; only shards with rows are given.
-pub(crate) fn by_shard<T>(rows: impl Iterator<Item = (u64, T)>) -> Vec<(usize, Vec<T>)> {
-    let mut shards: Vec<(usize, Vec<T>)> = (0..super::SHARDS).map(|s| (s, Vec::new())).collect();
-    for (hash, row) in rows {
-        shards[shard_of(hash, super::SHARDS)].1.push(row);
-    }
-    shards.retain(|(_, rows)| !rows.is_empty());
-    shards
-}
-
 struct ShardHasher(u64);
 
 impl ShardHasher {

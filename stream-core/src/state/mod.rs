@@ -9,6 +9,7 @@ mod log;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod look;
 pub(crate) mod manifest;
+pub(crate) mod noted;
 pub(crate) mod objects;
 pub(crate) mod record;
 pub(crate) mod rows;

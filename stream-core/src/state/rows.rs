@@ -437,11 +437,11 @@ impl<Q: Key, A: Record> Rows<Q, A> {
     }
 
     /// Writes the rows of keys that are about to be changed, as far as the save that is under way has not
-    /// come to them.
+    /// come to them. Tells how many.
     pub(crate) fn save_before_change<'a>(
         &mut self,
         keys: impl Iterator<Item = &'a Q>,
-    ) -> Result<(), Problem> {
+    ) -> Result<usize, Problem> {
         let Rows {
             segments,
             directory,
@@ -450,12 +450,12 @@ impl<Q: Key, A: Record> Rows<Q, A> {
             ..
         } = self
         else {
-            return Ok(());
+            return Ok(0);
         };
         let mut keys = keys.map(|key| (hash_of(key), key));
         let mut ahead = Vec::with_capacity(AHEAD);
         let mut found = Vec::with_capacity(AHEAD);
-        let mut is_end = false;
+        let (mut is_end, mut written) = (false, 0);
         while !is_end {
             // Rows are asked for some keys ahead, and found before the first is written: few of a large
             // table are in a near cache.
@@ -475,10 +475,11 @@ impl<Q: Key, A: Record> Rows<Q, A> {
             for (hash, segment, bucket) in found.drain(..) {
                 if let Some(row) = segments[segment].rows.get_bucket(bucket) {
                     saving.write(hash, row)?;
+                    written += 1;
                 }
             }
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Reads the rows of a shard.

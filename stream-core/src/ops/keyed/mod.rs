@@ -24,7 +24,7 @@
 //!    first epoch, as a source does, so that no watermark there leaves without it.
 //! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written as it is there: piece by
 //!    piece, while the records behind it are folded already. What these are about to change is written
-//!    before. A boundary that is reached meanwhile waits.
+//!    before, so they are folded in parts. A boundary that is reached meanwhile waits.
 //!
 //! Only what touches records knows their type (`typed.rs`); the rest is compiled once.
 //!
@@ -57,12 +57,13 @@ use crate::time::epoch::FOREVER;
 /// How many records an operator gathers before it sends them.
 pub(crate) const FULL: usize = 4_096;
 
-/// How many rows are saved in one piece: that takes about a millisecond. In tests there are few, so that
-/// a small state is saved in many.
+/// How many rows are saved in one piece: that takes some tenths of a millisecond, and a record that goes through
+/// waits for several, as many as it takes turns of the worker. In tests there are few, so that a small
+/// state is saved in many.
 pub(crate) const SAVED_ROWS: usize = if cfg!(all(test, debug_assertions)) {
     64
 } else {
-    2 * FULL
+    FULL / 2
 };
 
 /// What an operator does with its records.
@@ -125,13 +126,13 @@ pub(crate) trait Logic: 'static {
     /// writes all at once.
     fn save(&mut self, state: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem>;
 
-    /// Is told what is about to be folded while a save is under way.
+    /// Is told what is about to be folded while a save is under way. Tells how many rows it has written.
     fn save_before_change(
         &mut self,
         _state: &mut Self::State,
         _records: &[Self::Record],
-    ) -> Result<(), Problem> {
-        Ok(())
+    ) -> Result<usize, Problem> {
+        Ok(0)
     }
 
     /// Reads a shard.
@@ -261,6 +262,54 @@ impl Ports {
         Outputs {
             emitted: self.emitted.activate(),
             overtaken: self.overtaken.as_mut().map(SegmentOutput::activate),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::graph::Graph;
+    use crate::run::{BatchCut, StateStore};
+    use crate::{Job, Mode, io};
+
+    /// Checkpoints are made all the time, and in tests a save takes many pieces, between which batches are
+    /// folded in small parts.
+    #[test]
+    fn records_keep_their_order_though_they_are_folded_in_parts_during_a_save() {
+        const KEYS: u64 = 2_000;
+        const RECORDS: u64 = 40_000;
+        let cut = BatchCut {
+            records: Some(3_000),
+            ..BatchCut::default()
+        };
+        for mode in [Mode::PerRecord, Mode::MicroBatch(cut), Mode::Batch] {
+            for workers in [1, 2] {
+                let (sink, rows) = io::collect::<(u64, bool)>();
+                let job = Job::new("order", |graph: &Graph| {
+                    let numbers = graph.input::<u64>("in").key_by(|number| number % KEYS);
+                    let in_order = numbers.scan(
+                        || None,
+                        |last: &mut Option<u64>, number| {
+                            let before = last.replace(number);
+                            (number, before == number.checked_sub(KEYS))
+                        },
+                    );
+                    graph.output("out", in_order.map(|(_, row)| row));
+                });
+                job.source("in", io::vec((0..RECORDS).collect::<Vec<u64>>()))
+                    .sink("out", sink)
+                    .workers(workers)
+                    .state(StateStore::memory())
+                    .checkpoint_interval(Duration::from_millis(1))
+                    .run(mode)
+                    .unwrap();
+                let mut rows = rows.take();
+                rows.sort_unstable();
+                assert!(rows.iter().all(|(_, is_next)| *is_next), "{mode}");
+                assert!(rows.into_iter().map(|(number, _)| number).eq(0..RECORDS));
+            }
         }
     }
 }

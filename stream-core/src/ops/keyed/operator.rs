@@ -26,6 +26,17 @@ use crate::time::epoch::Align;
 
 /// How many records are emitted, or folded that have waited, before others have their turn.
 const BUDGET: usize = 16 * super::FULL;
+/// How many records are folded at once while the state is being saved, for what they are about to change
+/// is written before. Larger batches are folded in parts; in tests small ones are, too.
+const PART: usize = if cfg!(all(test, debug_assertions)) {
+    16
+} else {
+    super::FULL / 2
+};
+/// What may be spent on that in an activation: rows that are written.
+const SAVING_BUDGET: usize = PART;
+/// How many records that change no such row cost as much as one.
+const RECORDS_A_ROW: usize = 16;
 
 pub(super) struct Outputs<'a> {
     pub(super) emitted: SegmentSession<'a>,
@@ -33,6 +44,7 @@ pub(super) struct Outputs<'a> {
 }
 
 /// The right to emit in one epoch, kept for later.
+#[derive(Clone)]
 struct Kept {
     emitted: Capability<u64>,
     overtaken: Option<Capability<u64>>,
@@ -125,6 +137,8 @@ pub(super) struct Operator {
     saving: Option<Boundary>,
     /// How many operators of this worker are saving.
     saves: Saves,
+    /// How many rows may still be written in this activation before records change them.
+    budget: usize,
     abort: Abort,
 }
 
@@ -174,6 +188,7 @@ impl Operator {
             participant: local.checkpoints.join(),
             saving: None,
             saves: local.saves.clone(),
+            budget: 0,
             abort: local.abort.clone(),
         };
         if let Err(problem) = operator.restore(&local.checkpoints, local.index, local.peers) {
@@ -228,7 +243,8 @@ impl Operator {
         let epoch = epoch_of(capability);
         let run = self.align.run(epoch);
         // Behind records that still wait for the same run, these wait, too: order is kept.
-        if run == self.run && !self.holds_back() && !self.waiting.contains_key(&run) {
+        let is_open = run == self.run && !self.holds_back() && !self.waiting.contains_key(&run);
+        if is_open && self.affords(input.count()) {
             self.fold(input);
             if self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(capability.delayed(&epoch, 0));
@@ -239,7 +255,15 @@ impl Operator {
             let parcel = self.folding.keep(input);
             let waiting = self.waiting.entry(run).or_default();
             waiting.push_back((kept, parcel));
+            if is_open {
+                self.activator.activate();
+            }
         }
+    }
+
+    /// Whether so many records may be folded now: while the state is being saved it is dear.
+    fn affords(&self, records: usize) -> bool {
+        !self.is_saving() || records <= PART && self.budget > 0
     }
 
     /// Whether rows are being emitted that no record may change meanwhile.
@@ -249,8 +273,13 @@ impl Operator {
     }
 
     fn fold(&mut self, input: Input<'_>) {
-        if let Err(problem) = self.folding.fold(input) {
-            self.fail(problem);
+        let records = input.count();
+        match self.folding.fold(input) {
+            Ok(written) => {
+                let cost = written + records.div_ceil(RECORDS_A_ROW);
+                self.budget = self.budget.saturating_sub(cost);
+            }
+            Err(problem) => self.fail(problem),
         }
     }
 
@@ -260,9 +289,10 @@ impl Operator {
         if let Some(boundary) = self.saving {
             self.save_piece(boundary);
         }
+        self.budget = SAVING_BUDGET;
         let mut budget = BUDGET;
         while let Some(records) = self.step(frontier, out) {
-            if records >= budget {
+            if records >= budget || self.is_saving() && self.budget == 0 {
                 return self.activator.activate();
             }
             budget -= records;
@@ -326,6 +356,9 @@ impl Operator {
     }
 
     fn take_waiting(&mut self, kept: Kept, mut parcel: Parcel, out: &mut Outputs<'_>) -> usize {
+        if self.is_saving() && parcel.count() > PART {
+            parcel = self.first_part(&kept, parcel);
+        }
         let count = parcel.count();
         self.fold(Input::Parcel(&mut parcel));
         let overtaken = kept.overtaken.as_ref().unwrap_or(&kept.emitted);
@@ -334,6 +367,27 @@ impl Operator {
             self.held = Some(kept.emitted);
         }
         count
+    }
+
+    /// The first part of records that have waited. The others go on waiting in front of all others.
+    fn first_part(&mut self, kept: &Kept, parcel: Parcel) -> Parcel {
+        let parts = self.folding.split(parcel, PART);
+        let mut parts = match parts {
+            Ok(parts) => parts.into_iter(),
+            Err(problem) => {
+                self.fail(problem);
+                return Parcel::default();
+            }
+        };
+        let first = parts.next().unwrap_or_default();
+        let waiting = self
+            .waiting
+            .entry(self.align.run(*kept.emitted.time()))
+            .or_default();
+        for part in parts.rev() {
+            waiting.push_front((kept.clone(), part));
+        }
+        first
     }
 
     /// Applies what was promised in the first epoch before `until`, if anything was.
@@ -372,6 +426,9 @@ impl Operator {
             Piece::All => self.folding.emit_all(),
         };
         let [records, _] = self.folding.pending();
+        if emitting.piece == Piece::Due {
+            self.budget = self.budget.saturating_sub(records); // rows that are removed are written before
+        }
         if has_more {
             self.send_before(out, &emitting.kept.emitted);
             self.emitting = Some(emitting);

@@ -20,15 +20,29 @@ pub(super) enum Input<'a> {
     Segment(&'a mut Segment),
 }
 
+impl Input<'_> {
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Input::Parcel(parcel) => parcel.count(),
+            Input::Segment(segment) => segment.count(),
+        }
+    }
+}
+
 /// An operator with the types of its records erased.
 pub(super) trait Folding {
-    /// Takes records in.
+    /// Takes records in. Tells how many rows were written before they were changed.
     ///
     /// # Errors
     /// When they come from another process and cannot be read, or what is saved cannot be written.
-    fn fold(&mut self, input: Input<'_>) -> Result<(), Problem>;
+    fn fold(&mut self, input: Input<'_>) -> Result<usize, Problem>;
     /// Takes records away, to be folded later.
     fn keep(&mut self, input: Input<'_>) -> Parcel;
+    /// Divides records that were kept, in their order, into parts of so many at most.
+    ///
+    /// # Errors
+    /// When they come from another process and cannot be read.
+    fn split(&mut self, parcel: Parcel, part: usize) -> Result<Vec<Parcel>, Problem>;
     fn due(&self) -> EventTime;
     fn begin_advance(&mut self, watermark: EventTime);
     /// Emits what is complete, or as much as is [`FULL`](super::FULL); tells whether there is more.
@@ -100,18 +114,18 @@ where
     L: Logic,
     R: Fn(S, T) -> L::Record,
 {
-    fn fold(&mut self, input: Input<'_>) -> Result<(), Problem> {
+    fn fold(&mut self, input: Input<'_>) -> Result<usize, Problem> {
         if self.is_saving {
             let records = self.keep(input).open()?;
-            self.logic.save_before_change(&mut self.state, &records)?;
+            let written = self.logic.save_before_change(&mut self.state, &records)?;
             self.fold_own(records);
-            return Ok(());
+            return Ok(written);
         }
         match input {
             Input::Parcel(parcel) => self.fold_own(std::mem::take(parcel).open()?),
             Input::Segment(segment) => self.fold_chain(segment.records()),
         }
-        Ok(())
+        Ok(0)
     }
 
     fn keep(&mut self, input: Input<'_>) -> Parcel {
@@ -123,6 +137,15 @@ where
                 Parcel::new(0, records.map(make).collect())
             }
         }
+    }
+
+    fn split(&mut self, parcel: Parcel, part: usize) -> Result<Vec<Parcel>, Problem> {
+        let mut records = parcel.open::<L::Record>()?.into_iter();
+        let mut parts = Vec::with_capacity(records.len().div_ceil(part));
+        while records.len() > 0 {
+            parts.push(Parcel::new(0, records.by_ref().take(part).collect()));
+        }
+        Ok(parts)
     }
 
     fn due(&self) -> EventTime {
