@@ -252,6 +252,7 @@ impl<I: Inputs> Trial<I> {
         let job = I::bind(&self.partitions, &interleaving, job, &mut 0);
         let job = O::bind(kept, &draw.faults, job, &mut 0);
         let store = StateStore::of(draw.faults.around_store(store.clone()));
+        let store = store.keep(1 + draw.seed as usize % 3);
         let handle = job.state(store).start(draw.mode)?;
         interleaving.arm(handle.stopper());
         let report = handle.wait()?;
