@@ -257,7 +257,7 @@ fn a_job_that_fails_is_started_once_more_so_often_as_it_may_be() {
             });
             let job = job.source("in", log).sink("out", sink).state(store);
             let job = job.sink::<u64>("flaky", Flaky::times(failures));
-            let report = job.restarts(soon(attempts)).workers(2).run(Mode::PerRecord);
+            let report = job.restarts(soon(attempts)).run(Mode::PerRecord);
             (report, sorted(rows.take()))
         };
         let (report, rows) = run(3, 3);
