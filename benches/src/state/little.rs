@@ -13,7 +13,7 @@ use stream_core::Mode;
 use stream_core::run::StateStore;
 
 use super::keys::{Gate, Input, job};
-use super::{Pair, new_folder};
+use super::{Pair, entries, new_folder, wait_for_entry};
 
 pub(super) fn round(keys: u64, at: Option<&Path>) -> Result<Vec<Pair>, Box<dyn Error>> {
     let input = Input {
@@ -34,15 +34,10 @@ pub(super) fn round(keys: u64, at: Option<&Path>) -> Result<Vec<Pair>, Box<dyn E
         gate.allowed.store(allowed, Ordering::Release);
         gate.wait_for(allowed, || handle.is_finished());
         thread::sleep(Duration::from_millis(100)); // what was read has been counted
-        let entries = entries(folder.path())?;
+        let before = entries(folder.path())?;
         let begun = Instant::now();
         handle.checkpoint();
-        while self::entries(folder.path())? == entries {
-            if begun.elapsed() > Duration::from_secs(60) || handle.is_finished() {
-                return Err("no checkpoint was made".into());
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_entry(folder.path(), before, || handle.is_finished())?;
         took.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     let bytes = bytes(folder.path())?;
@@ -57,11 +52,6 @@ pub(super) fn round(keys: u64, at: Option<&Path>) -> Result<Vec<Pair>, Box<dyn E
         return Err(format!("two checkpoints were made, not {}", bytes.len()).into());
     };
     Ok(vec![("MB", little, all), ("ms", took[1], took[0])])
-}
-
-/// How many entries the log has.
-fn entries(store: &Path) -> Result<usize, Box<dyn Error>> {
-    Ok(fs::read_dir(store.join("log"))?.count())
 }
 
 /// By checkpoint: how many bytes of state were written for it.

@@ -12,7 +12,10 @@ mod speed;
 mod stall;
 
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use stream_core::Mode;
@@ -180,6 +183,31 @@ fn new_folder(at: Option<&Path>) -> Result<TempDir, Box<dyn Error>> {
         Some(at) => tempfile::tempdir_in(at)?,
         None => tempfile::tempdir()?,
     })
+}
+
+/// How many entries the log of a folder of state has; none where there is no log yet.
+fn entries(store: &Path) -> Result<usize, Box<dyn Error>> {
+    let log = store.join("log");
+    Ok(match log.try_exists()? {
+        true => fs::read_dir(log)?.count(),
+        false => 0,
+    })
+}
+
+/// Waits until the log has more than so many entries.
+fn wait_for_entry(
+    store: &Path,
+    before: usize,
+    is_over: impl Fn() -> bool,
+) -> Result<(), Box<dyn Error>> {
+    let begun = Instant::now();
+    while entries(store)? <= before {
+        if begun.elapsed() > Duration::from_secs(60) || is_over() {
+            return Err("no checkpoint was made".into());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
