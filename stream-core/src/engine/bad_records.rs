@@ -110,6 +110,11 @@ impl BadRecordPolicy {
         self.partitions.get(partition).cloned().unwrap_or_default()
     }
 
+    /// Adds the name of a partition that has appeared.
+    pub(crate) fn add_place(&mut self, name: &str) {
+        self.partitions.push(name.to_owned());
+    }
+
     /// Treats one record.
     pub(crate) fn treat(
         &mut self,

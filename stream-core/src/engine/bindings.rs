@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bad_records::dead_letters_of;
+use super::discovered::Discovered;
 use crate::error::{BadRecord, Error, Problem};
-use crate::io::{BadRecords, Commit, Place, Rate, Revision, Sink, SinkInfo, Source, SourceInfo};
+use crate::io::{
+    BadRecords, Commit, Discovery, Place, Position, Rate, Revision, Sink, SinkInfo, Source,
+    SourceInfo,
+};
 use crate::state::Snapshot;
 
 /// What is bound to the ports.
@@ -106,7 +110,11 @@ pub(crate) struct BoundSource {
     reads: fn(&BoundSource) -> Vec<Place>,
     pace: fn(&BoundSource, f64) -> BoundSource,
     revise: fn(&BoundSource, &Revision) -> Option<Result<BoundSource, Problem>>,
+    discovery: fn(&BoundSource) -> Option<Arc<dyn Discovery>>,
+    covered: fn(&BoundSource, u64, &[(String, Position)]),
     partitions: Vec<String>,
+    /// What looks for further partitions, and what it has found.
+    discovered: Option<(Arc<dyn Discovery>, Discovered)>,
 }
 
 impl BoundSource {
@@ -126,8 +134,21 @@ impl BoundSource {
                 let revised = bound.typed::<T>().revised(revision)?;
                 Some(revised.map(BoundSource::new::<T>))
             },
+            discovery: |bound| bound.typed::<T>().discovery(),
+            covered: |bound, checkpoint, positions| {
+                bound.typed::<T>().covered(checkpoint, positions);
+            },
             partitions: Vec::new(),
+            discovered: None,
         }
+    }
+
+    /// The same source as one run has it.
+    pub(crate) fn connect(&mut self) -> Result<(), Problem> {
+        if let Some(connected) = self.revised(&Revision::Connected) {
+            *self = connected?;
+        }
+        Ok(())
     }
 
     /// The source, as what the port carries; the plan has compared the types.
@@ -138,10 +159,13 @@ impl BoundSource {
             .clone()
     }
 
-    /// Finds the partitions, once a job.
-    pub(crate) fn find_partitions(&mut self) -> Result<(), Problem> {
+    /// Finds the partitions, once a job, which looks for further ones or not.
+    pub(crate) fn find_partitions(&mut self, looks_for_more: bool) -> Result<(), Problem> {
         self.partitions = (self.find)(self)?;
-        if self.partitions.is_empty() {
+        let discovery = looks_for_more.then(|| (self.discovery)(self)).flatten();
+        let discovered = |discovery| (discovery, Discovered::new(&self.partitions));
+        self.discovered = discovery.map(discovered);
+        if self.partitions.is_empty() && self.discovered.is_none() {
             return Err(Problem::new("the source has no partitions")
                 .hint("a source without records is one partition that ends at once"));
         }
@@ -172,10 +196,6 @@ impl BoundSource {
     }
 
     /// Another form of the source, where it has that.
-    #[cfg_attr(
-        not(feature = "cli"),
-        allow(dead_code, reason = "only commands revise")
-    )]
     pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
         let bad_records = self.bad_records.clone();
         let revised = (self.revise)(self, revision)?;
@@ -187,6 +207,24 @@ impl BoundSource {
 
     pub(crate) fn partitions(&self) -> &[String] {
         &self.partitions
+    }
+
+    /// What looks for further partitions, and what it has found.
+    pub(crate) fn discovered(&self) -> Option<&(Arc<dyn Discovery>, Discovered)> {
+        self.discovered.as_ref()
+    }
+
+    /// On how many workers it has to be followed.
+    pub(crate) fn workers(&self, all: usize) -> usize {
+        match self.discovered {
+            Some(_) => all,
+            None => self.partitions.len().min(all),
+        }
+    }
+
+    /// Tells the source how far a checkpoint covers it.
+    pub(crate) fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        (self.covered)(self, checkpoint, positions);
     }
 }
 

@@ -223,6 +223,19 @@ impl Epochs {
         }
     }
 
+    /// Moves the epoch on for something that begins in the new one; `begin` is told it before anything can
+    /// be sent there. Tells whether it did: not where all sources have ended or are to stop.
+    pub(crate) fn cut_for(&self, begin: impl FnOnce(u64)) -> bool {
+        let mut tally = self.tally();
+        if self.stop().is_some() || self.have_all_ended() {
+            return false;
+        }
+        let next = epoch::next_slice(self.current());
+        begin(next);
+        self.cut(&mut tally, next);
+        true
+    }
+
     /// When the open slice or batch will have to be cut, if it holds anything.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         if self.stop().is_some() {

@@ -4,7 +4,7 @@
 //! what is known of a lane keeps its place among the lane's records up to the first exchange.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub(crate) struct Lane {
     pub(crate) name: LaneName,
 }
 
+/// What stands for the partition in the lane of a source that opens partitions as they appear.
+const DISCOVERY: u32 = u32::MAX;
+
 /// A hash of the id of the stage that a lane begins at, of the partition's name, and of the ids and
 /// ports of the unions on the way. Nodes and partitions may change their numbers from one run to the
 /// next; this stays.
@@ -41,6 +44,21 @@ impl Lane {
             partition: partition as u32,
             name: LaneName::new(id, name),
         }
+    }
+
+    /// The lane of a source on a worker that opens partitions as they appear. It has no records; until it ends,
+    /// others may begin.
+    pub(crate) fn of_discovery(origin: usize, id: &str, worker: usize) -> Self {
+        Lane {
+            origin: origin as u32,
+            partition: DISCOVERY,
+            name: LaneName::new(id, &format!("discovery\0{worker}")),
+        }
+    }
+
+    /// Whether it is such a lane.
+    pub(crate) fn is_of_discovery(self) -> bool {
+        self.partition == DISCOVERY
     }
 
     /// The lane behind a union's port. Two ways by which one lane reaches an edge give two lanes.
@@ -112,11 +130,25 @@ pub(crate) struct Lanes {
     known: LaneMap<Progress>,
     /// How many lanes have come so far.
     counts: BTreeMap<Progress, usize>,
+    /// The sources that may open further lanes.
+    discovering: BTreeSet<LaneName>,
+    /// The furthest that any lane has promised.
+    furthest: Option<EventTime>,
 }
 
 impl Lanes {
     /// Notes a lane's progress; it never goes back.
     pub(crate) fn note(&mut self, lane: Lane, progress: Progress) {
+        if lane.is_of_discovery() {
+            match progress {
+                Progress::End => self.discovering.remove(&lane.name),
+                Progress::Open | Progress::At(_) => self.discovering.insert(lane.name),
+            };
+            return;
+        }
+        if let Progress::At(time) = progress {
+            self.furthest = self.furthest.max(Some(time));
+        }
         let before = self.known.get(&lane.name).copied();
         if before.is_some_and(|before| before >= progress) {
             return;
@@ -131,16 +163,46 @@ impl Lanes {
         }
     }
 
-    /// What holds for all lanes: `Open` while one has promised nothing, `End` when all have ended.
+    /// What holds for all lanes: `Open` while one has promised nothing, `End` when all have ended. Where others
+    /// may begin when all have ended, it is what was promised last.
     pub(crate) fn least(&self) -> Progress {
         let least = self.counts.first_key_value();
-        least.map_or(Progress::Open, |(progress, _)| *progress)
+        match least.map_or(Progress::Open, |(progress, _)| *progress) {
+            Progress::End if !self.discovering.is_empty() => {
+                self.furthest.map_or(Progress::Open, Progress::At)
+            }
+            least => least,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_lanes_may_begin_the_end_of_all_is_no_end() {
+        let mut lanes = Lanes::default();
+        let (one, two) = (Lane::new(0, "in", 0, "one"), Lane::new(0, "in", 1, "two"));
+        let (here, there) = (
+            Lane::of_discovery(0, "in", 0),
+            Lane::of_discovery(0, "in", 1),
+        );
+        lanes.note(here, Progress::Open);
+        lanes.note(there, Progress::Open);
+        assert_eq!(lanes.least(), Progress::Open);
+        lanes.note(one, Progress::Open);
+        lanes.note(one, Progress::End);
+        assert_eq!(lanes.least(), Progress::Open, "nothing was promised");
+        let seven = Progress::At(EventTime::secs(7));
+        for progress in [Progress::Open, seven, Progress::End] {
+            lanes.note(two, progress);
+        }
+        lanes.note(there, Progress::End);
+        assert_eq!(lanes.least(), seven);
+        lanes.note(here, Progress::End);
+        assert_eq!(lanes.least(), Progress::End);
+    }
 
     #[test]
     fn the_least_of_the_lanes_is_that_of_a_scan() {

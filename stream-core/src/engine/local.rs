@@ -131,6 +131,13 @@ impl Local {
         }
     }
 
+    /// Adds the name of a partition of a source, the one behind those that are known.
+    pub(crate) fn add_place(&self, node: usize, name: &str) {
+        if let Some(policy) = self.policies.borrow_mut().get_mut(&(node as u32)) {
+            policy.add_place(name);
+        }
+    }
+
     /// The name of the partition that a lane begins at.
     pub(crate) fn place_of(&self, lane: Lane) -> String {
         let policies = self.policies.borrow();
@@ -140,6 +147,9 @@ impl Local {
 
     /// Notes a lane's progress in event time; where it is told twice, the greatest counts.
     pub(crate) fn note_progress(&self, lane: Lane, progress: Progress) {
+        if lane.is_of_discovery() {
+            return; // it holds nothing up
+        }
         let mut known = self.progress.borrow_mut();
         let lanes = known.entry(lane.origin).or_default();
         let partition = lane.partition as usize;

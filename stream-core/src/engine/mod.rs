@@ -5,6 +5,7 @@ pub(crate) mod abort;
 pub(crate) mod bad_records;
 pub(crate) mod batch;
 pub(crate) mod bindings;
+pub(crate) mod discovered;
 pub(crate) mod epochs;
 pub(crate) mod flow;
 pub(crate) mod guard;

@@ -40,7 +40,7 @@ pub use revise::{At, Revised, Revision, Spoolable, at, spoolable};
 pub use sink::{Commit, Sink, SinkInfo, Slot, Staged, Watch, Wish, Writer};
 pub(crate) use source::Planned;
 pub use source::{
-    Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
+    Boundedness, Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
 pub use source_ext::{SourceExt, WithBadRecords};
 

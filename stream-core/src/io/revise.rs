@@ -12,7 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::memory::partitions;
 use super::place::Place;
 use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
-use super::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker};
+use super::source::{
+    Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
+};
 use super::{BadRecords, Canonical, lock};
 use crate::error::Problem;
 use crate::time::Clock;
@@ -29,6 +31,10 @@ pub enum Revision {
     /// Event time that goes by so many times as fast. Sources made by
     /// [`replay`](super::SourceExt::replay) know it.
     Replay(f64),
+    /// The source as one run of a job has it, with the connection that its partitions share. Asked before
+    /// anything else; what it gives is dropped when the run is over. A source without such a
+    /// connection has no other form.
+    Connected,
     /// The first records of each partition, in memory. Sources made by [`spoolable`] know it.
     Spool {
         /// How many of each partition at most.
@@ -95,6 +101,14 @@ where
 
     fn reads(&self) -> Vec<Place> {
         self.here.reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.here.discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        self.here.covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
@@ -186,6 +200,14 @@ impl<T: Clone + Send + Sync + 'static, S: Source<T>> Source<T> for Spoolable<S> 
 
     fn reads(&self) -> Vec<Place> {
         self.0.reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.0.discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        self.0.covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -6,8 +6,8 @@
 //!                    owns the partition        └─ Waiting: nothing now; the waker will be called
 //! ```
 //!
-//! * The partitions are found once, before any worker starts, and their number never depends on
-//!   the number of workers.
+//! * The partitions are found before any worker starts, and by a [`Discovery`] while they run. Their
+//!   number never depends on the number of workers.
 //! * A reader works on its worker's thread and never waits: what must wait does so on a thread of
 //!   its own and calls the [`Waker`] when there is something to read.
 //! * The records of a partition come in the same order from every reader that starts at the same
@@ -151,8 +151,8 @@ pub trait Source<T>: Send + Sync + 'static {
     /// Says what this source is.
     fn info(&self) -> SourceInfo;
 
-    /// Finds the partitions and names them; at least one, each name once. Called once a job,
-    /// before any worker starts.
+    /// Finds the partitions and names them, each name once; at least one, unless others may
+    /// [appear](Source::discovery). Called once a job, before any worker starts.
     ///
     /// # Errors
     /// When the source is not there or cannot be read, with what to do about it.
@@ -180,11 +180,43 @@ pub trait Source<T>: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What looks for partitions that appear while the job runs; where there is nothing, those that
+    /// [`partitions`](Source::partitions) has found are all. Asked once a job, after that.
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        None
+    }
+
+    /// Told, after a checkpoint is complete, how far each partition has been read at it. What a source
+    /// does with that is its own affair; the job goes on from the checkpoint in any case. It is
+    /// called on a thread that is no worker.
+    fn covered(&self, _checkpoint: u64, _positions: &[(String, Position)]) {}
+
     /// This source in another form, where it has that form; what the flags of a command line ask
     /// for. A source around another one asks the other, and stands around the answer.
     fn revised(&self, _revision: &Revision) -> Revised<dyn Source<T>> {
         None
     }
+}
+
+/// Looks for partitions of a source that appear while a job runs: files that come into a folder, partitions
+/// that are added to a topic.
+///
+/// A partition that is found is opened by the worker that owns it, from its start, and its lane
+/// begins where the watermark is then: what lies before that is *overtaken*. A job with such a
+/// source ends only when it is stopped or drained. Where a job has a
+/// [limit](crate::Job::limit), it does not look.
+pub trait Discovery: Send + Sync {
+    /// How long to wait between two looks.
+    fn interval(&self) -> Duration;
+
+    /// Names the partitions that there are, or only those that are new; a name that is known already is not
+    /// looked at. Their numbers go on from those that there were at the start, in the order in which
+    /// they are named; [`open`](Source::open) is called with them. It is called on a thread that is
+    /// no worker, and the end of the job waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be known; then the job fails. What passes by itself is no error: name none.
+    fn look(&self) -> Result<Vec<String>, Problem>;
 }
 
 /// Reads one partition.
@@ -383,6 +415,14 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn reads(&self) -> Vec<Place> {
         (**self).reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        (**self).discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        (**self).covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

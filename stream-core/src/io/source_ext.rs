@@ -7,7 +7,7 @@ use super::pace::{Rate, Replay};
 use super::place::Place;
 use super::revise::{Revised, Revision};
 use super::sink::Sink;
-use super::source::{Opening, Reader, Source, SourceInfo};
+use super::source::{Discovery, Opening, Position, Reader, Source, SourceInfo};
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::EventTime;
@@ -112,6 +112,14 @@ impl<T: 'static, S: Source<T>> Source<T> for WithBadRecords<S> {
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.source.discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        self.source.covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use timely::communication::WorkerGuards;
 
 use super::Job;
+use super::discovery::Looking;
 use super::end::{Concluded, conclude};
 use super::keeper::Keeper;
 use super::report::{Counts, Outcome, Report};
@@ -60,6 +61,7 @@ pub(super) struct Running {
     pub(super) guards: WorkerGuards<()>,
     pub(super) team: Team,
     pub(super) keeper: Option<Keeper>,
+    pub(super) looking: Looking,
     /// Where it starts, of a job that keeps its state.
     pub(super) from: Option<String>,
     pub(super) started: Instant,
@@ -303,10 +305,12 @@ impl Running {
             guards,
             team,
             keeper,
+            looking,
             started,
             ..
         } = self;
         join(guards, &team.shared.abort);
+        drop(looking);
         let Concluded {
             outcome,
             snapshot,
@@ -339,6 +343,7 @@ impl Drop for Handle {
             guards,
             team,
             keeper,
+            looking,
             ..
         }) = self.running.take()
         {
@@ -346,6 +351,7 @@ impl Drop for Handle {
                 .abort
                 .fail(Error::Engine(Problem::new("the job's handle was dropped")));
             join(guards, &team.shared.abort);
+            drop(looking);
             let _ = conclude(&team, keeper);
         }
     }

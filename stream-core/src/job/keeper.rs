@@ -172,6 +172,7 @@ impl Keeping {
             .map_err(Error::State)?;
         self.parts = self.session.write(&left.snapshot, is_finished)?;
         end::commit(&self.team, &left.snapshot)?;
+        self.tell_sources(&left.snapshot);
         // What is left over takes room, and nothing else: the next run removes it.
         let _ = self.session.clean_up();
         let report = &mut self.report;
@@ -181,6 +182,17 @@ impl Keeping {
         let took = self.team.shared.clock.elapsed().saturating_sub(begun);
         report.longest = report.longest.max(took);
         Ok(left.snapshot)
+    }
+
+    /// Tells the sources how far they are covered.
+    fn tell_sources(&self, snapshot: &Snapshot) {
+        for (port, source) in self.team.shared.bindings.sources() {
+            let own = snapshot.partitions.iter().filter(|((of, _), _)| of == port);
+            let positions: Vec<_> = own
+                .map(|((_, name), end)| (name.clone(), end.position.clone()))
+                .collect();
+            source.covered(snapshot.number, &positions);
+        }
     }
 
     pub(super) fn report(self) -> StateReport {

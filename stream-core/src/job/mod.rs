@@ -1,6 +1,7 @@
 //! A job: a pipeline, and everything that is no business of the pipeline's.
 
 use std::fmt;
+mod discovery;
 mod end;
 mod handle;
 mod keeper;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use timely::WorkerConfig;
 
+use self::discovery::Looking;
 use self::handle::{Again, Running};
 pub use self::handle::{Handle, Stop};
 use self::keeper::Keeper;
@@ -572,7 +574,9 @@ impl Job {
         }
         let stored = session.as_ref().map(Session::reader);
         for (port, source) in &mut self.bindings.sources {
-            source.find_partitions().map_err(|problem| Error::Source {
+            let found = source.connect();
+            let found = found.and_then(|()| source.find_partitions(self.limit.is_none()));
+            found.map_err(|problem| Error::Source {
                 port: port.clone(),
                 problem,
             })?;
@@ -593,8 +597,9 @@ impl Job {
             self.bindings.recover(&self.start)?;
         }
         let sources = self.bindings.sources();
-        let on_workers = |source: &BoundSource| source.partitions().len().min(self.workers);
-        let sources: usize = sources.map(|(_, source)| on_workers(source)).sum();
+        let sources = sources
+            .map(|(_, source)| source.workers(self.workers))
+            .sum();
         let shared = Shared {
             bindings: Arc::new(self.bindings),
             mode,
@@ -637,10 +642,12 @@ impl Job {
             team.shared.abort.fail(error);
             None
         });
+        let looking = Looking::start(&team);
         Ok(Running {
             guards,
             team,
             keeper,
+            looking,
             from,
             started,
         })

@@ -248,8 +248,11 @@ impl Render for AssignTime {
                 let (mut timed, mut late) = (timed.activate(), late.activate());
                 input.for_each(|capability, segment| {
                     let (mut on_time, mut behind) = times.divide(epoch_of(capability), segment);
-                    local.note_progress(on_time.lane, on_time.progress);
+                    local.note_progress(on_time.lane, on_time.progress.max(segment.progress));
                     timed.send(capability, &mut on_time);
+                    if let Some(mut end) = times.end_of(segment) {
+                        timed.send(capability, &mut end);
+                    }
                     if late_read {
                         late.send(capability, &mut behind);
                     }
@@ -282,6 +285,13 @@ struct LaneTimes {
 }
 
 impl LaneTimes {
+    /// Where the lane of a segment ends with it: what says so, behind what the lane promised before. Those that
+    /// may be followed by other lanes count that promise.
+    fn end_of(&self, segment: &Segment) -> Option<Segment> {
+        let ends = segment.progress == Progress::End;
+        ends.then(|| Segment::new(segment.lane, Progress::End))
+    }
+
     /// Divides a segment into the records that are on time and those that are late.
     fn divide(&mut self, epoch: u64, segment: &mut Segment) -> (Segment, Segment) {
         let lane = segment.lane;
@@ -311,16 +321,11 @@ impl LaneTimes {
         if let Some(high) = high {
             self.highs.set(epoch, lane.name, high);
         }
-        let promised = match high {
+        on_time.progress = match high {
             Some(high) if !self.lateness.is_unbounded() => {
                 Progress::At(self.lateness.earliest(high))
             }
             _ => Progress::Open,
-        };
-        on_time.progress = if segment.progress == Progress::End {
-            Progress::End
-        } else {
-            promised
         };
         (on_time, behind)
     }

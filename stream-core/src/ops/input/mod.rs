@@ -22,6 +22,7 @@ use crate::engine::Mode;
 use crate::engine::bad_records::BadRecordPolicy;
 use crate::engine::batch::{Boxed, Segment};
 use crate::engine::bindings::BoundSource;
+use crate::engine::discovered::Discovered;
 use crate::engine::flow::{Flow, SegmentSession};
 use crate::engine::lane::{Lane, Progress};
 use crate::engine::local::Local;
@@ -144,7 +145,14 @@ impl Render for InputStep {
         let policy = BadRecordPolicy::new(&self.port, bound, &guard, &local);
         local.add_source(node, activator(), policy);
 
+        let wake = context
+            .scope
+            .worker()
+            .sync_activator_for(info.address.to_vec());
         let mut input = Input {
+            node,
+            open_reader: self.open,
+            wake: Arc::new(Mutex::new(wake)),
             lanes: Vec::new(),
             records: local.counter(&self.port, "in"),
             unread: local.counter(&self.port, "unread"),
@@ -160,18 +168,14 @@ impl Render for InputStep {
             is_announced: false,
             has_ended: false,
             participant: None,
+            discovering: None,
             local: local.clone(),
         };
-        let wake = context
-            .scope
-            .worker()
-            .sync_activator_for(info.address.to_vec());
-        let wake: Wake = Arc::new(Mutex::new(wake));
         for (index, name) in bound.partitions().iter().enumerate() {
-            if index % local.peers == local.index {
-                let reader = |opening| (self.open)(bound, index, opening);
-                input.open(node, &reader, index, name, wake.clone());
-            }
+            input.open(index, name);
+        }
+        if let Some((_, discovered)) = bound.discovered() {
+            input.discover(discovered.clone());
         }
         builder.build(move |mut capabilities| {
             let mut capability = capabilities.pop();
@@ -195,8 +199,11 @@ type Wake = Arc<Mutex<SyncActivator>>;
 /// The partitions of one source that one worker owns.
 struct Input {
     port: String,
-    /// The id of the stage.
+    /// The id of the stage, and its node.
     id: String,
+    node: usize,
+    open_reader: OpenReader,
+    wake: Wake,
     lanes: Vec<OpenLane>,
     records: Counter,
     /// Records that could not be read.
@@ -215,7 +222,18 @@ struct Input {
     has_ended: bool,
     /// What it leaves at boundaries: how far its lanes have been read. None where it has no lanes.
     participant: Option<Participant>,
+    /// The partitions that appear, until it opens no more.
+    discovering: Option<Discovering>,
     local: Rc<Local>,
+}
+
+/// The partitions of a source that appear while the job runs, as one worker knows them.
+struct Discovering {
+    discovered: Discovered,
+    /// How many of them are known here.
+    known: usize,
+    /// The lane that stands for those to come.
+    lane: Lane,
 }
 
 struct OpenLane {
@@ -236,6 +254,15 @@ struct OpenLane {
 }
 
 impl OpenLane {
+    /// What tells everybody downstream that there is the lane.
+    fn announcement(&self) -> Segment {
+        let progress = match self.reader {
+            Some(_) => Progress::Open,
+            None => Progress::End,
+        };
+        Segment::new(self.lane, progress)
+    }
+
     /// Reads once, if it has not ended. A partition whose quota is used up ends for this run, and for
     /// no other.
     fn read(&mut self, max: u64, is_strict: bool) -> Result<Option<(ReadStatus, Got)>, Problem> {
@@ -294,21 +321,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Input {
-    fn open(
-        &mut self,
-        node: usize,
-        source: &dyn Fn(Opening) -> Result<Box<dyn Reads>, Problem>,
-        index: usize,
-        name: &str,
-        wake: Wake,
-    ) {
+    /// Opens a partition, if this worker owns it.
+    fn open(&mut self, index: usize, name: &str) {
+        if index % self.local.peers != self.local.index {
+            return;
+        }
         let checkpoints = &self.local.checkpoints;
         self.participant.get_or_insert_with(|| checkpoints.join());
         let end = checkpoints.read_partition(&self.port, name);
         let end = end.cloned().unwrap_or_default();
         let number = self.lanes.len();
         let is_woken = Arc::new(AtomicBool::new(false));
-        let (flag, woken) = (is_woken.clone(), self.woken.clone());
+        let (flag, woken, wake) = (is_woken.clone(), self.woken.clone(), self.wake.clone());
         let waker = Waker::new(move || {
             if !flag.swap(true, Ordering::AcqRel) {
                 woken.push(number);
@@ -324,7 +348,10 @@ impl Input {
         let quota = self.local.limit;
         let reader = match end.ended || quota == Some(0) {
             true => Ok(None),
-            false => source(opening).map(Some),
+            false => {
+                let bound = self.local.bindings.source(&self.port);
+                (self.open_reader)(bound, index, opening).map(Some)
+            }
         };
         let reader = reader.unwrap_or_else(|problem| {
             self.fail(problem);
@@ -335,7 +362,7 @@ impl Input {
             self.open += 1;
             self.ready.put(number);
         }
-        let lane = Lane::new(node, &self.id, index, name);
+        let lane = Lane::new(self.node, &self.id, index, name);
         self.lanes.push(OpenLane {
             lane,
             name: name.to_owned(),
@@ -346,6 +373,36 @@ impl Input {
             before: None,
             end,
         });
+    }
+
+    /// From now on it opens those of the partitions that appear which this worker owns.
+    fn discover(&mut self, discovered: Discovered) {
+        let checkpoints = &self.local.checkpoints;
+        self.participant.get_or_insert_with(|| checkpoints.join());
+        self.discovering = Some(Discovering {
+            discovered,
+            known: 0,
+            lane: Lane::of_discovery(self.node, &self.id, self.local.index),
+        });
+    }
+
+    /// Moves to an epoch, through those in which partitions begin.
+    fn advance(&mut self, capability: &mut Capability<u64>, epoch: u64, output: &mut Output<'_>) {
+        let appeared = self.discovering.as_mut().map(|discovering| {
+            let appeared = discovering.discovered.until(epoch, discovering.known);
+            discovering.known += appeared.len();
+            appeared
+        });
+        for partition in appeared.into_iter().flatten() {
+            self.move_to(capability, partition.begin);
+            self.local.add_place(self.node, &partition.name);
+            let known = self.lanes.len();
+            self.open(partition.number, &partition.name);
+            for lane in &self.lanes[known..] {
+                send(output, capability, lane.announcement());
+            }
+        }
+        self.move_to(capability, epoch);
     }
 
     /// Lowers the capability to an epoch. At each boundary on the way it leaves how far the lanes have
@@ -380,7 +437,7 @@ impl Input {
             self.move_to(capability, local.epochs.first());
             self.announce(capability, output);
         }
-        self.move_to(capability, local.epochs.current());
+        self.advance(capability, local.epochs.current(), output);
         if local.epochs.stop().is_some() {
             if self.open > 0 {
                 local.abort.note_unread();
@@ -405,7 +462,7 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
-        if self.open == 0 {
+        if self.open == 0 && self.discovering.is_none() {
             return self.follow_to_the_end(capability);
         }
         if local.epochs.has_room() && !self.ready.is_empty() {
@@ -422,8 +479,8 @@ impl Input {
     /// to leave its state at the boundaries until then. Tells whether they have.
     fn follow_to_the_end(&mut self, capability: &mut Capability<u64>) -> bool {
         let local = self.local.clone();
-        if self.lanes.is_empty() {
-            return true; // another worker has some
+        if self.participant.is_none() {
+            return true; // another worker has its lanes
         }
         if !std::mem::replace(&mut self.has_ended, true) && local.epochs.source_ended() {
             local.abort.wake();
@@ -465,19 +522,22 @@ impl Input {
     /// Tells everybody downstream which lanes there are, in the first epoch.
     fn announce(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         self.is_announced = true;
+        if let Some(discovering) = &self.discovering {
+            let more = Segment::new(discovering.lane, Progress::Open);
+            send(output, capability, more);
+        }
         for lane in &self.lanes {
-            let progress = if lane.reader.is_some() {
-                Progress::Open
-            } else {
-                Progress::End
-            };
-            send(output, capability, Segment::new(lane.lane, progress));
+            send(output, capability, lane.announcement());
         }
     }
 
     /// Ends all lanes where they stand.
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         let local = self.local.clone();
+        if let Some(discovering) = self.discovering.take() {
+            let no_more = Segment::new(discovering.lane, Progress::End);
+            send(output, capability, no_more);
+        }
         for lane in self.lanes.iter_mut().filter(|lane| lane.reader.is_some()) {
             let sent = lane.sent();
             lane.reader = None;
@@ -551,7 +611,7 @@ impl Input {
             && strict
             && let Some(epoch) = epochs.claim(count, got.bytes, now, acknowledged)
         {
-            self.move_to(capability, epoch);
+            self.advance(capability, epoch, output);
         }
         self.lanes[number].before = None;
         let lane = self.lanes[number].lane;
@@ -583,7 +643,7 @@ impl Input {
         if !strict {
             epochs.sent(count, got.bytes, now, acknowledged);
         }
-        self.move_to(capability, epochs.current());
+        self.advance(capability, epochs.current(), output);
     }
 
     fn fail(&self, problem: Problem) {

@@ -1,0 +1,317 @@
+//! Partitions that appear while a job runs.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{MODES, until, until_read, within};
+use stream_core::io::{
+    self, Boundedness, Discovery, MemoryLog, Opening, Position, Reader, Source, SourceInfo,
+};
+use stream_core::ops::{Change, Windowed};
+use stream_core::prelude::*;
+use stream_core::run::StateStore;
+use stream_core::{Error, Job, Problem};
+
+/// A topic of which more and more partitions are shown. Clones are one topic.
+#[derive(Clone)]
+struct Topic(Arc<Inner>);
+
+struct Inner {
+    partitions: Vec<MemoryLog<u64>>,
+    shown: AtomicUsize,
+    fails: AtomicUsize,
+    /// The last checkpoint that the source was told of.
+    covered: Mutex<(u64, Vec<(String, u64)>)>,
+}
+
+impl Topic {
+    fn of(partitions: usize, shown: usize) -> Self {
+        Topic(Arc::new(Inner {
+            partitions: (0..partitions).map(|_| MemoryLog::new(1)).collect(),
+            shown: AtomicUsize::new(shown),
+            fails: AtomicUsize::new(0),
+            covered: Mutex::default(),
+        }))
+    }
+
+    fn append(&self, partition: usize, records: impl IntoIterator<Item = u64>) {
+        self.0.partitions[partition].append(0, records).unwrap();
+    }
+
+    fn end(&self, partition: usize) {
+        self.0.partitions[partition].close();
+    }
+
+    /// The last checkpoint that the topic was told of, and how many records it covers.
+    fn covered(&self) -> (u64, u64) {
+        let covered = self.0.covered.lock().unwrap();
+        (covered.0, covered.1.iter().map(|(_, read)| read).sum())
+    }
+
+    fn show(&self, partitions: usize) {
+        self.0.shown.store(partitions, Ordering::Release);
+    }
+}
+
+impl Source<u64> for Topic {
+    fn info(&self) -> SourceInfo {
+        SourceInfo {
+            kind: "topic",
+            detail: String::new(),
+            boundedness: Boundedness::Unbounded,
+            repeatable: true,
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        let shown = self.0.shown.load(Ordering::Acquire);
+        Ok((0..shown).map(|number| format!("p{number}")).collect())
+    }
+
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
+        self.0.partitions[partition].open(0, opening)
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        let read = |(name, position): &(String, Position)| (name.clone(), position.read().unwrap());
+        *self.0.covered.lock().unwrap() = (checkpoint, positions.iter().map(read).collect());
+    }
+}
+
+impl Discovery for Topic {
+    fn interval(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn look(&self) -> Result<Vec<String>, Problem> {
+        match self.0.fails.load(Ordering::Acquire) {
+            0 => self.partitions(),
+            1 => Err(Problem::new("the topic is gone")),
+            _ => panic!("no more topics"),
+        }
+    }
+}
+
+#[pipeline]
+fn by_ten(numbers: Stream<u64>) -> Table<u64, u64> {
+    let counts = numbers.key_by(|n| n % 10).count();
+    counts
+}
+
+#[pipeline]
+fn windows(numbers: Stream<u64>) -> (Timed<Windowed<u64, u64>>, Stream<u64>) {
+    let (timed, late) = numbers.event_time(
+        |n| EventTime::secs(*n as i64),
+        Lateness::secs(5).leap(Leap::ANY),
+    );
+    let counts = timed.key_by(|_| 0).tumbling(Size::secs(10)).count();
+    (counts, late)
+}
+
+/// Runs a scenario in each mode that takes a source without an end, on one worker and on several.
+fn everywhere(scenario: fn(Mode, usize)) {
+    for mode in MODES.iter().filter(|mode| **mode != "batch") {
+        for workers in [1, 2, 3] {
+            within(&format!("{mode} on {workers}"), move || {
+                scenario(mode.parse().unwrap(), workers);
+            });
+        }
+    }
+}
+
+fn expected(numbers: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    for number in numbers {
+        *counts.entry(number % 10).or_default() += 1;
+    }
+    counts
+}
+
+/// A job whose changes are written as they come.
+fn counting(topic: &Topic, sink: io::Collect<Change<u64, u64>>) -> Job {
+    let job = Job::new("by_ten", |graph| {
+        let numbers = graph.input::<u64>("numbers");
+        graph.output("counts", numbers.key_by(|n| n % 10).count().changes());
+    });
+    job.source("numbers", topic.clone()).sink("counts", sink)
+}
+
+/// What the last change of each key says.
+fn last(changes: Vec<Change<u64, u64>>) -> BTreeMap<u64, u64> {
+    let value = |change: Change<_, _>| (change.key, change.value.unwrap());
+    changes.into_iter().map(value).collect()
+}
+
+fn counts(rows: Vec<Entry<u64, u64>>) -> BTreeMap<u64, u64> {
+    rows.into_iter().map(|row| (row.key, row.value)).collect()
+}
+
+#[test]
+fn partitions_that_appear_are_read_like_those_that_were_there() {
+    everywhere(|mode, workers| {
+        for there in [0, 1, 4] {
+            let topic = Topic::of(7, there);
+            let (sink, changes) = io::collect();
+            let job = counting(&topic, sink);
+            let handle = job.workers(workers).start(mode).unwrap();
+            for shown in there.max(1)..=7 {
+                for partition in 0..shown {
+                    let number = (shown * 10 + partition) as u64;
+                    topic.append(partition, [number, number + 1]);
+                }
+                topic.show(shown);
+                let read: usize = (there.max(1)..=shown).map(|n| n * 2).sum();
+                until_read(&handle, "numbers", read as u64);
+            }
+            handle.stopper().drain();
+            handle.wait().unwrap();
+            let numbers = (there.max(1)..=7).flat_map(|shown| {
+                (0..shown).flat_map(move |partition| {
+                    let number = (shown * 10 + partition) as u64;
+                    [number, number + 1]
+                })
+            });
+            let counts = last(changes.take());
+            assert_eq!(counts, expected(numbers), "{there} at the start");
+        }
+    });
+}
+
+#[test]
+fn the_end_of_all_partitions_is_not_the_end_of_time() {
+    everywhere(|mode, workers| {
+        let topic = Topic::of(3, 1);
+        let (sink, rows) = io::to_channel(100);
+        let (late, lates) = io::collect();
+        let job = windows::job()
+            .numbers(topic.clone())
+            .counts(sink)
+            .late(late);
+        let handle = job.workers(workers).start(mode).unwrap();
+        let mut got = Vec::new();
+        let next = || {
+            let row: Windowed<u64, u64> = rows.recv_timeout(common::SCENARIO_MAX).unwrap();
+            (row.start.as_millis() / 1_000, row.value)
+        };
+        // What is promised last is 34: three windows are complete, and nothing else is.
+        topic.append(0, 0..40);
+        topic.end(0);
+        got.extend([next(), next(), next()]);
+        // Another that goes on from there finds the fourth still open.
+        topic.append(1, 35..60);
+        topic.show(2);
+        topic.end(1);
+        got.extend([next(), next()]);
+        topic.append(2, 60..62);
+        topic.end(2);
+        topic.show(3);
+        until_read(&handle, "numbers", 67);
+        handle.stopper().drain();
+        let report = handle.wait().unwrap();
+        got.extend(
+            rows.iter()
+                .map(|row| (row.start.as_millis() / 1_000, row.value)),
+        );
+        let ends = [
+            (0, 10),
+            (10, 10),
+            (20, 10),
+            (30, 15),
+            (40, 10),
+            (50, 10),
+            (60, 2),
+        ];
+        assert_eq!(got, ends);
+        assert_eq!((report.counts.overtaken, lates.take()), (0, vec![]));
+    });
+}
+
+#[test]
+fn what_has_appeared_is_gone_on_with_on_other_workers() {
+    everywhere(|mode, workers| {
+        let (topic, store) = (Topic::of(6, 1), StateStore::memory());
+        let start = |workers| {
+            let (sink, changes) = io::collect();
+            let job = counting(&topic, sink);
+            let job = job.state(store.clone()).workers(workers);
+            let job = job.checkpoint_interval(Duration::from_millis(2));
+            (job.start(mode).unwrap(), changes)
+        };
+        let covered = || topic.covered().1;
+        let mut all = Vec::new();
+        for run in 0..5_usize {
+            let (handle, _) = start(1 + (workers + run) % 3);
+            for (partition, number) in (0..=run + 1).zip(0..) {
+                let numbers = number * 100 + run as u64..number * 100 + 50;
+                topic.append(partition, numbers.clone());
+                all.extend(numbers);
+            }
+            topic.show(run + 2);
+            // It fails at some moment behind another checkpoint, or stops when it has read all.
+            match run % 2 {
+                0 => {
+                    let before = topic.covered().0;
+                    until("a checkpoint", || topic.covered().0 > before);
+                    drop(handle);
+                }
+                _ => {
+                    until("all is covered", || covered() == all.len() as u64);
+                    handle.stop();
+                    handle.wait().unwrap();
+                }
+            }
+        }
+        let (handle, changes) = start(workers);
+        until("all is covered", || covered() == all.len() as u64);
+        // One more of each digit shows what has been counted.
+        topic.append(0, 0..10);
+        all.extend(0..10);
+        until("the last", || covered() == all.len() as u64);
+        handle.stopper().drain();
+        handle.wait().unwrap();
+        assert_eq!(last(changes.take()), expected(all.into_iter()));
+    });
+}
+
+#[test]
+fn a_look_that_fails_or_panics_fails_the_job() {
+    for (fails, told) in [(1, "the topic is gone"), (2, "no more topics")] {
+        within("it fails", move || {
+            let topic = Topic::of(1, 1);
+            topic.0.fails.store(fails, Ordering::Release);
+            let job = counting(&topic, io::collect().0);
+            let error = job.run(Mode::PerRecord).unwrap_err();
+            assert!(
+                error.to_string().contains(told) || format!("{error:?}").contains(told),
+                "{error:?}"
+            );
+            if fails == 1 {
+                assert!(matches!(error, Error::Source { port, .. } if port == "numbers"));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_job_with_a_limit_reads_what_is_there() {
+    within("a limit", || {
+        let topic = Topic::of(2, 1);
+        topic.append(0, 0..10);
+        topic.append(1, 0..10);
+        let (sink, rows) = io::collect();
+        let job = by_ten::job().numbers(topic.clone()).counts(sink).limit(4);
+        topic.show(1);
+        job.run(Mode::PerRecord).unwrap();
+        assert_eq!(counts(rows.take()), expected(0..4));
+    });
+}
