@@ -315,3 +315,167 @@ fn a_job_with_a_limit_reads_what_is_there() {
         assert_eq!(counts(rows.take()), expected(0..4));
     });
 }
+
+#[test]
+fn a_record_behind_the_watermark_in_a_lane_that_appears_is_overtaken_and_counted() {
+    everywhere(|mode, workers| {
+        let topic = Topic::of(2, 1);
+        let (sink, rows) = io::to_channel::<Windowed<u64, u64>>(100);
+        let job = windows::job()
+            .numbers(topic.clone())
+            .counts(sink)
+            .late(io::discard());
+        let handle = job.workers(workers).start(mode).unwrap();
+        topic.append(0, [10, 11, 100]);
+        let first = rows.recv_timeout(common::SCENARIO_MAX).unwrap();
+        assert_eq!((first.start, first.value), (EventTime::secs(10), 2));
+        topic.append(1, [12, 93, 120]);
+        topic.show(2);
+        until_read(&handle, "numbers", 6);
+        handle.stopper().drain();
+        let report = handle.wait().unwrap();
+        let rest: Vec<_> = rows.iter().map(|row| (row.start, row.value)).collect();
+        let ends = [(90, 1), (100, 1), (120, 1)];
+        let ends = ends.map(|(start, count)| (EventTime::secs(start), count));
+        // 12 is overtaken: its window was written. The lane starts at the watermark of 95, so 93 is in time
+        // for the window [90, 100), which is open still.
+        assert_eq!(rest, ends);
+        assert_eq!(report.counts.overtaken, 1);
+    });
+}
+
+#[cfg(feature = "files")]
+mod watched {
+    use std::fs;
+    use std::path::Path;
+
+    use stream_core::io::files;
+
+    use super::*;
+
+    /// Puts a file of numbers into a folder, whole.
+    fn put(folder: &Path, name: &str, numbers: impl Iterator<Item = u64>) {
+        let hidden = folder.join(format!(".{name}"));
+        let lines = numbers.map(|number| format!("{number}\n"));
+        fs::write(&hidden, lines.collect::<String>()).unwrap();
+        fs::rename(hidden, folder.join(name)).unwrap();
+    }
+
+    #[pipeline]
+    fn singles(lines: Stream<(u64,)>) -> Stream<u64> {
+        let numbers = lines.map(|(n,)| n);
+        numbers
+    }
+
+    fn watched(path: impl AsRef<Path>) -> files::FileSource<(u64,), files::Csv> {
+        let source = files::csv(path).without_header();
+        source.watch_every(Duration::from_millis(1))
+    }
+
+    #[test]
+    fn more_files_than_are_read_at_once_are_all_read() {
+        everywhere(|mode, workers| {
+            let folder = tempfile::tempdir().unwrap();
+            let there = files::MAX_PARALLEL_FILES as u64 + 44;
+            for file in 0..there {
+                put(
+                    folder.path(),
+                    &format!("{file}.csv"),
+                    file * 10..file * 10 + 3,
+                );
+            }
+            let (sink, rows) = io::collect();
+            let job = singles::job().lines(watched(folder.path())).numbers(sink);
+            let handle = job.workers(workers).start(mode).unwrap();
+            until_read(&handle, "lines", there * 3);
+            for file in there..there + 20 {
+                put(
+                    folder.path(),
+                    &format!("{file}.csv"),
+                    file * 10..file * 10 + 3,
+                );
+            }
+            until_read(&handle, "lines", (there + 20) * 3);
+            handle.stop();
+            handle.wait().unwrap();
+            let all = (0..there + 20).flat_map(|file| file * 10..file * 10 + 3);
+            assert_eq!(common::sorted(rows.take()), all.collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn files_that_appear_are_read_once_over_failures_and_stops() {
+        everywhere(|mode, workers| {
+            let folder = tempfile::tempdir().unwrap();
+            let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+            fs::create_dir(&input).unwrap();
+            fs::create_dir(&output).unwrap();
+            let store = StateStore::memory();
+            for run in 0..6_u64 {
+                let job = singles::job()
+                    .lines(watched(input.join("*.csv")))
+                    .numbers(files::to_csv(format!("{}/", output.display())));
+                let job = job
+                    .state(store.clone())
+                    .workers(1 + (workers + run as usize) % 3);
+                let job = job.checkpoint_interval(Duration::from_millis(2));
+                let handle = job.start(mode).unwrap();
+                let numbers = run * 1_000..(run + 1) * 1_000;
+                put(&input, &format!("{run}.csv"), numbers);
+                if run % 2 == 0 {
+                    // Some of it at least.
+                    until_read(&handle, "lines", 1 + (run * 1_237) % 700);
+                    drop(handle);
+                    continue;
+                }
+                until("all is written", || {
+                    written(&output).len() as u64 == (run + 1) * 1_000
+                });
+                handle.stop();
+                handle.wait().unwrap();
+                // What was read to its end may go.
+                fs::remove_file(input.join(format!("{run}.csv"))).unwrap();
+            }
+            let all: Vec<_> = (0..6_000).collect();
+            assert_eq!(written(&output), all);
+        });
+    }
+
+    /// All numbers that are committed.
+    fn written(folder: &Path) -> Vec<u64> {
+        let Ok(files) = fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for file in files {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "csv") {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                all.extend(text.lines().filter_map(|line| line.parse::<u64>().ok()));
+            }
+        }
+        common::sorted(all)
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "one.csv", 0..1);
+        let one = watched(folder.path().join("one.csv"));
+        let sequence = watched(folder.path()).in_sequence();
+        let nowhere = watched(folder.path().join("nowhere"));
+        for (source, part) in [
+            (one, "watch the folder"),
+            (sequence, "in_sequence"),
+            (nowhere, "no such file or folder"),
+        ] {
+            let told = source.partitions().unwrap_err().to_string();
+            assert!(told.contains(part), "{told}");
+        }
+        let batch = singles::job()
+            .lines(watched(folder.path()))
+            .numbers(io::discard());
+        let told = batch.run(Mode::Batch).unwrap_err().to_string();
+        assert!(told.contains("never ends"), "{told}");
+    }
+}

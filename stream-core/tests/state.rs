@@ -128,6 +128,29 @@ fn a_run_that_was_thought_dead_commits_nothing_more() {
 }
 
 #[test]
+fn a_run_that_is_refused_ends_no_other() {
+    within("a refused run", || {
+        let (log, store) = (log(1, 0..20), StateStore::memory());
+        let (before, _) = counts(&log, &store);
+        stop_at(before.start(Mode::PerRecord).unwrap(), 20);
+        let (first, rows) = counts(&log, &store);
+        let first = first.start(Mode::PerRecord).unwrap();
+        let other = Job::new("digits", |graph| {
+            let numbers = graph.input::<u64>("in");
+            graph.output("out", numbers.key_by(|n| (n % 10).to_string()).count());
+        });
+        let other = other.source("in", log.clone());
+        let other = other.sink::<Entry<String, u64>>("out", io::discard());
+        let error = other.state(store.clone()).run(Mode::PerRecord).unwrap_err();
+        assert!(matches!(error, Error::Plan(_)), "{error}");
+        log.append(0, 20..30).unwrap();
+        log.close();
+        first.wait().unwrap();
+        assert_eq!(rows.take().len(), 10);
+    });
+}
+
+#[test]
 fn a_job_that_has_ended_reads_nothing_again_and_refuses_what_is_new() {
     let folder = tempfile::tempdir().unwrap();
     let store = StateStore::folder(folder.path().join("state")).unwrap();

@@ -43,7 +43,7 @@ use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::checkpoint::Checkpoints;
-use crate::state::store::{Session, Wish};
+use crate::state::store::{Session, TRIES, Wish};
 use crate::state::{Snapshot, StateStore};
 use crate::time::{Clock, Lateness, Leap};
 
@@ -557,22 +557,6 @@ impl Job {
     fn begin(mut self, mode: Mode) -> Result<Running, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
-        let mut session = match &self.state {
-            Some(store) => {
-                let wish = Wish {
-                    job: &self.name,
-                    workers: self.workers,
-                    from: self.from,
-                    dropped: &self.dropped,
-                };
-                Some(store.open(&wish).map_err(Error::State)?)
-            }
-            None => None,
-        };
-        if let Some(session) = &session {
-            self.start = session.start().map_err(Error::State)?;
-        }
-        let stored = session.as_ref().map(Session::reader);
         for (port, source) in &mut self.bindings.sources {
             let found = source.connect();
             let found = found.and_then(|()| source.find_partitions(self.limit.is_none()));
@@ -582,14 +566,8 @@ impl Job {
             })?;
         }
         self.bindings.check_sources().map_err(Error::Plan)?;
-        start::prepare(&mut self.start, &plan.spec, &self.bindings, stored.as_ref())
-            .map_err(Error::Plan)?;
-        if let Some(finished) = session.as_ref().and_then(Session::finished) {
-            start::check_nothing_new(finished, &self.start, &self.bindings).map_err(Error::Plan)?;
-        }
-        if let Some(session) = &mut session {
-            session.begin()?;
-        }
+        let session = self.find_start(&plan.spec)?;
+        let stored = session.as_ref().map(Session::reader);
         let new = session.as_ref().map_or_else(String::new, |session| {
             start::new_stages(&self.start, &plan.spec, session.dropped())
         });
@@ -651,6 +629,41 @@ impl Job {
             from,
             started,
         })
+    }
+
+    /// Finds where the job starts, and takes its state over from any run before: only once it is known to fit,
+    /// so that a run which is refused ends no other.
+    fn find_start(&mut self, spec: &GraphSpec) -> Result<Option<Session>, Error> {
+        let Some(store) = self.state.clone() else {
+            start::prepare(&mut self.start, spec, &self.bindings, None).map_err(Error::Plan)?;
+            return Ok(None);
+        };
+        for _ in 0..TRIES {
+            let wish = Wish {
+                job: &self.name,
+                workers: self.workers,
+                from: self.from,
+                dropped: &self.dropped,
+            };
+            let mut session = store.open(&wish).map_err(Error::State)?;
+            self.start = session.start().map_err(Error::State)?;
+            let stored = session.reader();
+            start::prepare(&mut self.start, spec, &self.bindings, Some(&stored))
+                .map_err(Error::Plan)?;
+            if let Some(finished) = session.finished() {
+                start::check_nothing_new(finished, &self.start, &self.bindings)
+                    .map_err(Error::Plan)?;
+            }
+            if session.claim().map_err(Error::State)? {
+                session.begin()?;
+                return Ok(Some(session));
+            }
+        }
+        Err(Error::State(
+            Problem::new("the state cannot be opened")
+                .detail("other runs add to its log all the time")
+                .hint("let one run of the job have it"),
+        ))
     }
 
     fn plan(&self) -> Result<Plan, Error> {

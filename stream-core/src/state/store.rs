@@ -38,7 +38,7 @@ const OBJECTS_MAX: usize = 16;
 /// How many checkpoints are kept, if nothing else is said.
 const KEPT: usize = 3;
 /// How often a number in the log is tried that others take.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 
 /// A place where a job keeps its state, so that it goes on where it was: after a stop, and after a
 /// crash. One place is for one job.
@@ -215,55 +215,48 @@ impl StateStore {
             .hint("stop it first"))
     }
 
-    /// Opens it for a run: finds where that starts, and keeps earlier runs from adding anything.
+    /// Opens it for a run: finds where that starts. Nothing is changed before it is claimed.
     pub(crate) fn open(&self, wish: &Wish<'_>) -> Result<Session, Problem> {
-        for _ in 0..TRIES {
-            let mut log = self.log()?;
-            let mut course = log.course();
-            match (wish.from, course.damaged) {
-                (Some(from), _) => course.go_to(from)?,
-                (None, Some(damaged)) => {
-                    let newest = course.checkpoints.values().next_back();
-                    let newest = newest.map(|kept| kept.number);
-                    if let Some(problem) = log.take_damage(damaged) {
-                        return Err(or_earlier(problem, newest));
-                    }
+        let mut log = self.log()?;
+        let mut course = log.course();
+        match (wish.from, course.damaged) {
+            (Some(from), _) => course.go_to(from)?,
+            (None, Some(damaged)) => {
+                let newest = course.checkpoints.values().next_back();
+                let newest = newest.map(|kept| kept.number);
+                if let Some(problem) = log.take_damage(damaged) {
+                    return Err(or_earlier(problem, newest));
                 }
-                (None, None) => {}
             }
-            let was_dropped = course.dropped.len();
-            if !wish.dropped.is_empty() {
-                course.drop_stages(wish.dropped)?;
-            }
-            let generation = log.generation() + 1;
-            let number = log.last + 1;
-            let opened = Entry::Opened(Opened {
-                generation,
-                job: wish.job.to_owned(),
-                workers: wish.workers,
-                from: course.start,
-                at: now(),
-            });
-            if let Some(other) = log.job().filter(|other| *other != wish.job) {
-                let what = format!("the state is that of the job `{other}`");
-                return Err(Problem::new(what)
-                    .detail(format!("this one is `{}`", wish.job))
-                    .hint("give each job a place of its own"));
-            }
-            if !self.append(number, &opened)? {
-                continue; // another run has opened it at the same time
-            }
-            return Ok(Session {
-                store: self.clone(),
-                generation,
-                next: number + 1,
-                drops: course.dropped.len() > was_dropped,
-                course,
-            });
+            (None, None) => {}
         }
-        Err(Problem::new("the state cannot be opened")
-            .detail("other runs open it again and again")
-            .hint("let one run of the job have it"))
+        let was_dropped = course.dropped.len();
+        if !wish.dropped.is_empty() {
+            course.drop_stages(wish.dropped)?;
+        }
+        let generation = log.generation() + 1;
+        let number = log.last + 1;
+        let opened = Entry::Opened(Opened {
+            generation,
+            job: wish.job.to_owned(),
+            workers: wish.workers,
+            from: course.start,
+            at: now(),
+        });
+        if let Some(other) = log.job().filter(|other| *other != wish.job) {
+            let what = format!("the state is that of the job `{other}`");
+            return Err(Problem::new(what)
+                .detail(format!("this one is `{}`", wish.job))
+                .hint("give each job a place of its own"));
+        }
+        Ok(Session {
+            store: self.clone(),
+            generation,
+            next: number,
+            drops: course.dropped.len() > was_dropped,
+            course,
+            opened,
+        })
     }
 
     fn append(&self, number: u64, entry: &Entry) -> Result<bool, Problem> {
@@ -316,6 +309,8 @@ pub(crate) struct Session {
     course: Course,
     /// Whether the run forgets more than the log says.
     drops: bool,
+    /// What claims the state.
+    opened: Entry,
 }
 
 impl Session {
@@ -390,6 +385,14 @@ impl Session {
             snapshot.fingerprints.remove(stage);
         }
         Ok(snapshot)
+    }
+
+    /// Keeps earlier runs from adding anything. Tells whether it could: not if one has added to the log since it
+    /// was opened.
+    pub(crate) fn claim(&mut self) -> Result<bool, Problem> {
+        let is_next = self.store.append(self.next, &self.opened)?;
+        self.next += u64::from(is_next);
+        Ok(is_next)
     }
 
     /// Says that the run begins: what stands behind its start is given up.

@@ -35,6 +35,7 @@ mod source;
 mod staged;
 mod target;
 mod track;
+mod turns;
 
 use std::path::Path;
 

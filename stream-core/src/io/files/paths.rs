@@ -21,6 +21,15 @@ pub(super) struct InputFile {
 /// Finds the files that a path stands for, in the order of their names, numbers in them by what they
 /// count; at least one.
 pub(super) fn find(path: &Path) -> Result<Vec<InputFile>, Problem> {
+    let files = list(path)?;
+    match files.is_empty() {
+        true => Err(nothing_in(path)),
+        false => Ok(files),
+    }
+}
+
+/// The same, even where there are none.
+pub(super) fn list(path: &Path) -> Result<Vec<InputFile>, Problem> {
     let mut paths = match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => in_folder(path)?,
         Ok(_) => vec![path.to_owned()],
@@ -95,6 +104,21 @@ pub(super) fn names(files: &[InputFile]) -> Vec<String> {
     }
 }
 
+/// Explains that a folder has no file, or that a pattern matches none.
+fn nothing_in(path: &Path) -> Problem {
+    let shown = path.display();
+    if path.is_dir() {
+        let what = format!("the folder `{shown}` holds no file to read");
+        return Problem::new(what).hint(
+            "hidden files and the files of its folders are not looked at; \
+             a pattern reaches into folders: `*/*.csv`",
+        );
+    }
+    let started = std::env::current_dir().unwrap_or_default();
+    let hint = format!("a relative pattern is taken from `{}`", started.display());
+    Problem::new(format!("no file matches `{shown}`")).hint(hint)
+}
+
 /// Explains why a file or folder cannot be opened.
 pub(super) fn cannot_open(path: &Path, error: io::Error) -> Problem {
     let problem = Problem::new(format!("cannot open `{}`", path.display()));
@@ -124,12 +148,6 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
             paths.push(entry.path());
         }
     }
-    if paths.is_empty() {
-        let what = format!("the folder `{}` holds no file to read", folder.display());
-        let hint = "hidden files and the files of its folders are not looked at; \
-                    a pattern reaches into folders: `*/*.csv`";
-        return Err(Problem::new(what).hint(hint));
-    }
     Ok(paths)
 }
 
@@ -147,11 +165,6 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, Problem> {
         if path.is_file() {
             paths.push(path);
         }
-    }
-    if paths.is_empty() {
-        let started = std::env::current_dir().unwrap_or_default();
-        let hint = format!("a relative pattern is taken from `{}`", started.display());
-        return Err(Problem::new(format!("no file matches `{pattern}`")).hint(hint));
     }
     Ok(paths)
 }

@@ -1,20 +1,23 @@
 //! The source of files: which files are which partition.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use super::csv::Csv;
 use super::decode::{FileDecoder, InputFormat};
 use super::input::send_files;
-use super::paths::{InputFile, find, names};
+use super::paths::{InputFile, find, list, names};
 use super::position::FilePosition;
+use super::turns::Turns;
 use crate::error::Problem;
 use crate::io::place::Place;
-use crate::io::source::{Boundedness, Opening, Reader, Source, SourceInfo};
+use crate::io::source::{Boundedness, Discovery, Opening, Reader, Source, SourceInfo};
 use crate::io::{Revised, Revision, lock, threaded};
 
 /// How many files may be read side by side, each with a thread of its own.
@@ -26,19 +29,28 @@ pub struct FileSource<T, F> {
     path: PathBuf,
     format: F,
     in_sequence: bool,
-    /// What [`Source::partitions`] has found.
-    found: Mutex<Arc<[InputFile]>>,
+    /// How long to wait between two looks for files that have appeared.
+    watch: Option<Duration>,
+    found: Found,
+    turns: Arc<Turns>,
     records: PhantomData<fn() -> T>,
 }
 
+/// The files that [`Source::partitions`] has found, and those that have appeared since.
+type Found = Arc<Mutex<Vec<InputFile>>>;
+
+/// How long to wait between two looks for files, where nothing is said.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
 impl<T, F> FileSource<T, F> {
     pub(super) fn new(path: &Path, format: F) -> Self {
-        let found = Mutex::new(Arc::new([]) as Arc<[InputFile]>);
         FileSource {
             path: path.into(),
             format,
             in_sequence: false,
-            found,
+            watch: None,
+            found: Found::default(),
+            turns: Turns::new(MAX_PARALLEL_FILES),
             records: PhantomData,
         }
     }
@@ -60,6 +72,102 @@ impl<T, F> FileSource<T, F> {
     pub fn in_sequence(mut self) -> Self {
         self.in_sequence = true;
         self
+    }
+
+    /// Goes on looking for files in the folder, or for such as match the pattern, each second: the source
+    /// never ends. Each file is a partition of its own that ends with it, however many there are;
+    /// [`MAX_PARALLEL_FILES`] are read at once.
+    ///
+    /// A file has to appear whole: write it under a hidden name, or in another folder, and rename it.
+    /// What is added to one that has been read is not seen. One that was read to its end, and of which
+    /// a checkpoint says so, may be removed.
+    ///
+    /// ```
+    /// use std::fs;
+    /// use stream_core::io::files;
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn all(numbers: Stream<(u64,)>) -> Stream<u64> {
+    ///     let all = numbers.map(|(n,)| n);
+    ///     all
+    /// }
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let (sink, rows) = stream_core::io::to_channel(10);
+    /// let numbers = files::csv(folder.path()).without_header().watch();
+    /// let handle = all::job().numbers(numbers).all(sink).start(Mode::PerRecord)?;
+    /// fs::write(folder.path().join(".new"), "7\n8\n")?;
+    /// fs::rename(folder.path().join(".new"), folder.path().join("new.csv"))?;
+    /// assert_eq!((rows.recv()?, rows.recv()?), (7, 8));
+    /// handle.stop();
+    /// handle.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn watch(self) -> Self {
+        self.watch_every(WATCH_EVERY)
+    }
+
+    /// The same, with so long between two looks.
+    #[must_use]
+    pub fn watch_every(mut self, interval: Duration) -> Self {
+        self.watch = Some(interval);
+        self
+    }
+
+    fn name(&self, file: &InputFile) -> String {
+        name_in(&self.path, file)
+    }
+
+    /// Refuses to watch what cannot be watched.
+    fn check_watch(&self) -> Result<(), Problem> {
+        let shown = self.path.display();
+        if self.in_sequence {
+            return Err(Problem::new(format!("`{shown}` cannot be watched"))
+                .detail("files that appear have no place in a sequence")
+                .hint("leave out `.in_sequence()`: each file is a partition of its own"));
+        }
+        if self.path.is_file() {
+            return Err(Problem::new(format!("`{shown}` cannot be watched"))
+                .detail("it is one file, and what is added to it is not seen")
+                .hint(
+                    "watch the folder that files come into, or a pattern such as `clicks/*.csv`",
+                ));
+        }
+        Ok(())
+    }
+}
+
+/// A file of a source that is watched, as a partition: its name in the folder, or its path.
+fn name_in(path: &Path, file: &InputFile) -> String {
+    let short = file.path.strip_prefix(path).unwrap_or(&file.path);
+    short.display().to_string()
+}
+
+/// Looks for files that have appeared.
+struct Watching {
+    path: PathBuf,
+    interval: Duration,
+    found: Found,
+}
+
+impl Discovery for Watching {
+    fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    fn look(&self) -> Result<Vec<String>, Problem> {
+        let files = list(&self.path)?;
+        let mut found = lock(&self.found);
+        let known: HashSet<_> = found.iter().map(|file| file.path.clone()).collect();
+        let new: Vec<_> = files
+            .into_iter()
+            .filter(|file| !known.contains(&file.path))
+            .collect();
+        let names = new.iter().map(|file| name_in(&self.path, file)).collect();
+        found.extend(new);
+        Ok(names)
     }
 }
 
@@ -116,13 +224,23 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         SourceInfo {
             kind: F::KIND,
             detail: self.path.display().to_string(),
-            boundedness: Boundedness::Bounded,
+            boundedness: match self.watch {
+                Some(_) => Boundedness::Unbounded,
+                None => Boundedness::Bounded,
+            },
             repeatable: true,
         }
     }
 
     fn partitions(&self) -> Result<Vec<String>, Problem> {
         self.format.check()?;
+        if self.watch.is_some() {
+            self.check_watch()?;
+            let files = list(&self.path)?;
+            let names = files.iter().map(|file| self.name(file)).collect();
+            *lock(&self.found) = files;
+            return Ok(names);
+        }
         let files = find(&self.path)?;
         let partitions = match self.in_sequence {
             true => vec![self.path.display().to_string()],
@@ -134,22 +252,40 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
             }
             false => names(&files),
         };
-        *lock(&self.found) = files.into();
+        *lock(&self.found) = files;
         Ok(partitions)
     }
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
-        let files = lock(&self.found).clone();
         let from: FilePosition = opening.from.read()?;
-        let range = match self.in_sequence {
-            true => from.find(&files)?..files.len(),
-            false => partition..partition + 1,
+        let files = lock(&self.found);
+        let files = match self.in_sequence {
+            true => files[from.find(&files)?..].to_vec(),
+            false => vec![files[partition].clone()],
         };
-        let decoder = FileDecoder::new(self.format.rows::<T>(), opening.from);
-        let format = self.format.clone();
-        threaded::reader("read-files", opening.waker, decoder, move |feed| {
-            send_files(&files[range], from, &format, feed)
-        })
+        let (format, position, waker) = (self.format.clone(), opening.from, opening.waker);
+        let decoder = FileDecoder::new(self.format.rows::<T>(), position.clone());
+        let begin = {
+            let waker = waker.clone();
+            move || {
+                threaded::reader("read-files", waker, decoder, move |feed| {
+                    send_files(&files, from, &format, feed)
+                })
+            }
+        };
+        match self.watch {
+            Some(_) => Ok(self.turns.reader(position, waker, begin)),
+            None => begin(),
+        }
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        let watching = |interval| Watching {
+            path: self.path.clone(),
+            interval,
+            found: self.found.clone(),
+        };
+        self.watch.map(|interval| Arc::new(watching(interval)) as _)
     }
 
     /// The files that were found, and the folder, whose later files the next run would read.
@@ -167,6 +303,7 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         let there = FileSource::new(path, self.format.clone());
         Some(Ok(Arc::new(FileSource {
             in_sequence: self.in_sequence,
+            watch: self.watch,
             ..there
         })))
     }

@@ -439,7 +439,7 @@ impl Input {
         }
         self.advance(capability, local.epochs.current(), output);
         if local.epochs.stop().is_some() {
-            if self.open > 0 {
+            if self.open > 0 || self.discovering.is_some() {
                 local.abort.note_unread();
             }
             return false; // the capability stays at the boundary, so nothing looks ended
@@ -535,6 +535,7 @@ impl Input {
     fn end_all(&mut self, capability: &Capability<u64>, output: &mut Output<'_>) {
         let local = self.local.clone();
         if let Some(discovering) = self.discovering.take() {
+            local.abort.note_unread();
             let no_more = Segment::new(discovering.lane, Progress::End);
             send(output, capability, no_more);
         }
