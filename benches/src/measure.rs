@@ -7,11 +7,25 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde::Serialize;
+
+/// What every benchmark that prints a table of cases is told.
+#[derive(clap::Args)]
+pub(crate) struct TableOptions {
+    /// Writes the table as JSON too.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// How often each is run, in turns with what it is held against.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: u16,
+    /// Runs only the cases whose name contains this.
+    #[arg(long, default_value = "")]
+    pub(crate) only: String,
+}
 
 /// What a run has put out: how many rows, and the sum of their hashes. The order of the rows does
 /// not matter; a row too many, too few or changed does.

@@ -22,27 +22,19 @@ mod row;
 mod stall;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
 use stream_core::Mode;
 
-use crate::measure::{median, write_json};
+use crate::measure::{TableOptions, median, write_json};
 pub(crate) use row::memory_peak;
 use row::{Value, Values};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Writes the table as JSON too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// How often a row is run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: u16,
-    /// Runs only the cases whose name contains this.
-    #[arg(long, default_value = "")]
-    only: String,
+    #[command(flatten)]
+    table: TableOptions,
 }
 
 /// Which row a process is to run.
@@ -150,9 +142,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for case in CASES
         .iter()
-        .filter(|case| case.name.contains(&options.only))
+        .filter(|case| case.name.contains(&options.table.only))
     {
-        for row in rows_of(case, options.rounds)? {
+        for row in rows_of(case, options.table.rounds)? {
             println!(
                 "{:<35}{:>11}{:>14.1} {:<15}{:>8.2}",
                 row.case, row.size, row.value, row.unit, row.ratio
@@ -160,7 +152,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             rows.push(row);
         }
     }
-    write_json(options.json.as_deref(), &rows)
+    write_json(options.table.json.as_deref(), &rows)
 }
 
 /// Runs a case at all its sizes, in turns, so that whatever else the machine does falls on all.

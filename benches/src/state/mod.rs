@@ -21,19 +21,12 @@ use serde::Serialize;
 use stream_core::Mode;
 use tempfile::TempDir;
 
-use crate::measure::{median, write_json};
+use crate::measure::{TableOptions, median, write_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Writes the table as JSON too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// How often each is run, in turns with what it is held against.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: u16,
-    /// Runs only the cases whose name contains this.
-    #[arg(long, default_value = "")]
-    only: String,
+    #[command(flatten)]
+    table: TableOptions,
     /// Keys of the state; of that which is restored ten times as many.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..))]
     keys: u64,
@@ -77,10 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     );
     let mut rows = Vec::new();
     for (case, round) in cases(options) {
-        if !case.contains(&options.only) {
+        if !case.contains(&options.table.only) {
             continue;
         }
-        for row in rows_of(&case, options.rounds, &*round)? {
+        for row in rows_of(&case, options.table.rounds, &*round)? {
             println!(
                 "{:<46}{:<18}{:>13.2}{:>13.2}{:>8.3}",
                 row.case, row.what, row.value, row.against, row.ratio
@@ -88,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             rows.push(row);
         }
     }
-    write_json(options.json.as_deref(), &rows)
+    write_json(options.table.json.as_deref(), &rows)
 }
 
 pub(crate) fn run_row(options: &RowOptions) -> Result<(), Box<dyn Error>> {

@@ -174,32 +174,16 @@ pub(super) enum StateCommand {
         place: PlaceLine,
     },
     /// Writes down what the pipeline's stages keep, in a file to stand beside the source
-    Lock {
-        #[command(flatten)]
-        file: LockLine,
-        #[command(flatten)]
-        tell: TellLine,
-        #[command(flatten)]
-        settings: SettingsLine,
-    },
+    Lock(LockLine),
     /// Compares the pipeline with that file; the exit code is 1 if state would be lost or misread
-    Check {
-        #[command(flatten)]
-        file: LockLine,
-        #[command(flatten)]
-        tell: TellLine,
-        #[command(flatten)]
-        settings: SettingsLine,
-    },
+    Check(LockLine),
 }
 
 #[cfg(feature = "state")]
 impl StateCommand {
     fn settings(&self) -> Option<&SettingsLine> {
         match self {
-            StateCommand::Lock { settings, .. } | StateCommand::Check { settings, .. } => {
-                Some(settings)
-            }
+            StateCommand::Lock(line) | StateCommand::Check(line) => Some(&line.settings),
             _ => None,
         }
     }
@@ -210,7 +194,7 @@ impl StateCommand {
             | StateCommand::Show { place, .. }
             | StateCommand::Rollback { place, .. }
             | StateCommand::Drop { place, .. } => &place.tell,
-            StateCommand::Lock { tell, .. } | StateCommand::Check { tell, .. } => tell,
+            StateCommand::Lock(line) | StateCommand::Check(line) => &line.tell,
         }
     }
 }
@@ -236,6 +220,10 @@ pub(super) struct LockLine {
     /// The file
     #[arg(long, value_name = "PATH", default_value = "pipeline.lock")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    tell: TellLine,
+    #[command(flatten)]
+    settings: SettingsLine,
 }
 
 #[derive(Args)]

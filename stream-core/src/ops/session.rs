@@ -22,12 +22,13 @@ use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
-use crate::codec::{self, Sequence};
+use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
-use crate::state::hash::{hash_of, shard_of};
+use crate::state::WriteShard;
+use crate::state::by_shard::ByShard;
+use crate::state::hash::hash_of;
 use crate::state::noted::Noted;
-use crate::state::{SHARDS, WriteShard};
 use crate::time::{EventTime, Gap};
 
 /// How many buckets of timers a gap is divided into, at least.
@@ -173,25 +174,11 @@ pub(crate) struct SessionLogic<Q, P, A, F> {
     timers: Timers,
     /// The bucket of the table at which the walk at the end of time goes on.
     walked: usize,
-    saving: Option<Saving>,
+    saving: Option<ByShard>,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
 type Table<Q, A> = Noted<Q, Sessions<A>>;
-
-/// A save that is under way.
-struct Saving {
-    /// By shard: what has been written of it.
-    shards: Vec<Sequence>,
-    /// What went wrong where it could not be told.
-    failure: Option<Problem>,
-}
-
-impl Saving {
-    fn write<T: serde::Serialize>(&mut self, hash: u64, row: &T) -> Result<usize, Problem> {
-        self.shards[shard_of(hash, SHARDS)].push(row)
-    }
-}
 
 impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A, F> {
     type Record = (EventTime, Q, P);
@@ -241,10 +228,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
     }
 
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
-        self.saving = Some(Saving {
-            shards: (0..SHARDS).map(|_| Sequence::default()).collect(),
-            failure: None,
-        });
+        self.saving = Some(ByShard::default());
         true
     }
 
@@ -252,19 +236,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         let Some(saving) = &mut self.saving else {
             return Ok(false);
         };
-        if let Some(failure) = saving.failure.take() {
-            return Err(failure);
-        }
+        saving.check()?;
         let mut left = SAVED_ROWS;
-        if !table.save(&mut left, &mut |hash, row| saving.write(hash, row))? {
+        if !table.save(&mut left, &mut |hash, row| saving.push(hash, row))? {
             return Ok(true);
         }
-        let shards = self.saving.take().map(|saving| saving.shards);
-        for (shard, rows) in shards.into_iter().flatten().enumerate() {
-            if let Some(bytes) = rows.finish() {
-                write(shard, bytes)?;
-            }
-        }
+        self.saving
+            .take()
+            .map_or(Ok(()), |saved| saved.finish(write))?;
         Ok(false)
     }
 
@@ -280,7 +259,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         for (_, key, _) in records {
             let hash = hash_of(key);
             if let Some(row) = table.take_unwritten_of(hash, key) {
-                saving.write(hash, row)?;
+                saving.push(hash, row)?;
                 written += 1;
             }
         }
@@ -437,9 +416,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
     fn save_bucket(&mut self, table: &mut Table<Q, A>, bucket: usize, hash: u64) {
         if let Some(saving) = &mut self.saving
             && let Some(row) = table.take_unwritten(bucket)
-            && let Err(problem) = saving.write(hash, row)
+            && let Err(problem) = saving.push(hash, row)
         {
-            saving.failure.get_or_insert(problem);
+            saving.fail(problem);
         }
     }
 

@@ -16,10 +16,11 @@ use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
-use crate::codec::{self, Sequence};
+use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
-use crate::state::hash::{hash_of, shard_of};
+use crate::state::by_shard::ByShard;
+use crate::state::hash::hash_of;
 use crate::state::noted::Noted;
 use crate::state::{SHARDS, WriteShard};
 use crate::time::{EventTime, Size};
@@ -161,20 +162,13 @@ type Window<Q, A> = Noted<Q, A>;
 
 /// A save that is under way.
 struct Saving {
-    /// By shard: what has been written of it.
-    shards: Vec<Sequence>,
+    written: ByShard,
     /// The window that the walk has come to. All windows before it are written.
     start: i64,
-    /// What went wrong where it could not be told.
-    failure: Option<Problem>,
 }
 
 /// What it costs to look at one more window, in rows that are written.
 const WINDOW_ROWS: usize = 4;
-
-fn no_shards() -> Vec<Sequence> {
-    (0..SHARDS).map(|_| Sequence::default()).collect()
-}
 
 impl Saving {
     /// Writes a row of a window.
@@ -184,8 +178,8 @@ impl Saving {
         hash: u64,
         row: &T,
     ) -> Result<usize, Problem> {
-        let shard = &mut self.shards[shard_of(hash, SHARDS)];
-        shard.push(&(start, slice::from_ref(&row))) // an array would have no length
+        let rows = slice::from_ref(&row); // an array would have no length
+        self.written.push(hash, &(start, rows))
     }
 
     /// Whether rows of a window may still have to be written.
@@ -263,7 +257,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
                 && let Some(row) = window.take_unwritten(self.walked)
                 && let Err(problem) = saving.write(number, hash_of(&row.0), row)
             {
-                saving.failure.get_or_insert(problem);
+                saving.written.fail(problem);
             }
             if let Ok(entry) = window.rows.get_bucket_entry(self.walked) {
                 let ((key, value), _) = entry.remove();
@@ -335,9 +329,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
 
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
         self.saving = Some(Saving {
-            shards: no_shards(),
+            written: ByShard::default(),
             start: i64::MIN,
-            failure: None,
         });
         true
     }
@@ -346,9 +339,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
         let Some(saving) = &mut self.saving else {
             return Ok(false);
         };
-        if let Some(failure) = saving.failure.take() {
-            return Err(failure);
-        }
+        saving.written.check()?;
         let mut left = SAVED_ROWS;
         for (start, window) in state.range_mut(saving.start..) {
             saving.start = *start;
@@ -356,25 +347,17 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
             let is_all = if window.rows.len() < SHARDS {
                 window.save(&mut left, &mut |hash, row| saving.write(*start, hash, row))?
             } else {
-                let mut shards = no_shards();
-                let is_all = window.save(&mut left, &mut |hash, row| {
-                    shards[shard_of(hash, SHARDS)].push(row)
-                })?;
-                for (shard, rows) in saving.shards.iter_mut().zip(shards) {
-                    shard.push_with(start, rows)?;
-                }
+                let mut rows = ByShard::default();
+                let is_all = window.save(&mut left, &mut |hash, row| rows.push(hash, row))?;
+                saving.written.push_with(start, rows)?;
                 is_all
             };
             if !is_all {
                 return Ok(true);
             }
         }
-        let shards = self.saving.take().map(|saving| saving.shards);
-        for (shard, rows) in shards.into_iter().flatten().enumerate() {
-            if let Some(bytes) = rows.finish() {
-                write(shard, bytes)?;
-            }
-        }
+        let saved = self.saving.take().map(|saving| saving.written);
+        saved.map_or(Ok(()), |saved| saved.finish(write))?;
         Ok(false)
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "state")]
 mod at_url;
+pub(crate) mod by_shard;
 pub(crate) mod checkpoint;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;

@@ -546,26 +546,22 @@ impl Session {
         let is_old = |name: &String| *name < entry_name(first_kept);
         let old: Vec<_> = names.into_iter().filter(is_old).collect();
         self.store.objects.delete(&old)?;
-        let needed: BTreeSet<_> = self
-            .course
-            .checkpoints
-            .values()
-            .flat_map(Manifest::objects)
-            .collect();
+        let needed = self.needed();
         let unneeded = removed.values().flat_map(Manifest::objects);
         let unneeded: BTreeSet<_> = unneeded.filter(|name| !needed.contains(name)).collect();
         let unneeded: Vec<_> = unneeded.into_iter().map(str::to_owned).collect();
         self.store.objects.delete(&unneeded)
     }
 
+    /// The objects that a checkpoint has something in.
+    fn needed(&self) -> BTreeSet<&str> {
+        let kept = self.course.checkpoints.values();
+        kept.flat_map(Manifest::objects).collect()
+    }
+
     /// Removes state of earlier runs that no entry names: of checkpoints that were never complete.
     fn remove_orphans(&mut self) -> Result<(), Problem> {
-        let needed: BTreeSet<_> = self
-            .course
-            .checkpoints
-            .values()
-            .flat_map(Manifest::objects)
-            .collect();
+        let needed = self.needed();
         let names = self.store.objects.list("state")?;
         let own = format!("state/{:06}-", self.generation);
         let is_orphan = |name: &&String| !needed.contains(name.as_str()) && **name < own;

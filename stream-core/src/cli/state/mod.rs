@@ -74,8 +74,8 @@ impl Job {
                 teller.note(format!("the next run starts without the state of {told}"));
                 Ok(ExitCode::SUCCESS)
             }
-            StateCommand::Lock { file, .. } => lock::lock(self, &file.file, teller),
-            StateCommand::Check { file, .. } => lock::check(self, &file.file, teller),
+            StateCommand::Lock(line) => lock::lock(self, &line.file, teller),
+            StateCommand::Check(line) => lock::check(self, &line.file, teller),
         }
     }
 
