@@ -5,7 +5,9 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
@@ -14,12 +16,20 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::cloud::{self, Cloud, InCloud};
 use super::objects::Objects;
 use crate::error::Problem;
 
+/// How often an object is created anew that was told to be there, and is not.
+const TRIES: usize = 5;
+
 /// Objects at a URL.
 pub(super) struct AtUrl {
+    /// Where they lie. It holds no secret.
     url: String,
+    cloud: Option<InCloud>,
+    /// Whether the store has shown that it refuses a name that is taken.
+    refuses: AtomicBool,
     store: Arc<dyn ObjectStore>,
     /// What all names begin with.
     prefix: Name,
@@ -34,26 +44,51 @@ impl fmt::Debug for AtUrl {
 
 impl AtUrl {
     pub(super) fn open(text: &str) -> Result<Self, Problem> {
-        if !text.contains("://") {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        AtUrl::open_with(text, environment, cloud::PATIENCE)
+    }
+
+    /// Opens a place with the options of an environment.
+    fn open_with(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        patience: Duration,
+    ) -> Result<Self, Problem> {
+        let Some((scheme, _)) = text.split_once("://") else {
             return AtUrl::folder(Path::new(text));
-        }
-        let no_url = |reason: &dyn fmt::Display| {
-            Problem::new(format!("`{text}` is no place for state"))
-                .detail(reason.to_string())
-                .hint("give it a folder, `/var/lib/job`, or a URL, `file:///var/lib/job`")
         };
-        let url = Url::parse(text).map_err(|error| no_url(&error))?;
-        match url.scheme() {
-            "file" => {
+        let is_no_place = |shown: &str, reason: &dyn fmt::Display| {
+            Problem::new(format!("`{shown}` is no place for state"))
+                .detail(reason.to_string())
+                .hint("give it a folder, `/var/lib/job`, or a URL, `file:///var/lib/job`, `s3://bucket/job`")
+        };
+        let no_url = |error| is_no_place(&format!("{scheme}://…"), &error);
+        let url = Url::parse(text).map_err(no_url)?;
+        if url.scheme() != "file" && cloud::has_secret(&url) {
+            let shown = format!("{scheme}://…");
+            return Err(Problem::new(format!("`{shown}` is no place for state"))
+                .detail("the URL has a user, a query or a fragment, which may be a secret")
+                .hint("name the place alone; credentials come from the environment"));
+        }
+        match (url.scheme(), Cloud::of(&url)) {
+            ("file", _) => {
                 let path = url.to_file_path();
-                let path = path.map_err(|()| no_url(&"it names no folder of this machine"))?;
-                AtUrl::folder(&path)
+                let reason = "it names no folder of this machine";
+                AtUrl::folder(&path.map_err(|()| is_no_place(text, &reason))?)
             }
-            _ => {
-                let options = std::env::vars().map(|(name, value)| (name.to_lowercase(), value));
-                let opened = object_store::parse_url_opts(&url, options);
-                let (store, prefix) = opened.map_err(|error| no_url(&error))?;
-                AtUrl::new(text, store.into(), prefix)
+            ("memory", _) => Err(is_no_place(
+                text,
+                &"what is in memory is lost with the program",
+            )),
+            (_, Some(cloud)) => {
+                let (cloud, store, prefix) = cloud.open(&url, environment, patience)?;
+                AtUrl::new(url.as_str(), Some(cloud), store, prefix)
+            }
+            (scheme, None) => {
+                let reason = format!("state is not kept at `{scheme}:`");
+                Err(is_no_place(text, &reason))
             }
         }
     }
@@ -70,19 +105,29 @@ impl AtUrl {
         let store = store.map_err(|error| cannot().because(error))?;
         AtUrl::new(
             &format!("file://{shown}"),
+            None,
             Arc::new(store.with_fsync(true)),
             Name::default(),
         )
     }
 
-    fn new(url: &str, store: Arc<dyn ObjectStore>, prefix: Name) -> Result<Self, Problem> {
-        let runtime = Builder::new_current_thread().build();
+    fn new(
+        url: &str,
+        cloud: Option<InCloud>,
+        store: Arc<dyn ObjectStore>,
+        prefix: Name,
+    ) -> Result<Self, Problem> {
+        let mut runtime = Builder::new_current_thread();
+        #[cfg(feature = "cloud")]
+        runtime.enable_all();
         let no_runtime = |error| Problem::new("the store of state cannot start").because(error);
         Ok(AtUrl {
             url: url.to_owned(),
+            refuses: AtomicBool::new(cloud.is_none()),
+            cloud,
             store,
             prefix,
-            runtime: runtime.map_err(no_runtime)?,
+            runtime: runtime.build().map_err(no_runtime)?,
         })
     }
 
@@ -105,7 +150,41 @@ impl AtUrl {
     }
 
     fn failed(&self, what: &str, name: &str, error: &object_store::Error) -> Problem {
-        Problem::new(format!("`{name}` cannot be {what} in {}", self.url)).detail(told(error))
+        let problem = Problem::new(format!("`{name}` cannot be {what} in {}", self.url));
+        match &self.cloud {
+            None => problem.detail(told(error)),
+            Some(cloud) => problem
+                .detail(cloud.hide(&told(error)))
+                .hint(cloud.hint(error)),
+        }
+    }
+
+    /// Writes an object whose name is free, as far as the store tells.
+    fn try_create(&self, name: &str, bytes: &[u8]) -> Result<bool, Problem> {
+        let options = PutOptions::from(PutMode::Create);
+        let location = self.name(name);
+        let put = self
+            .store
+            .put_opts(&location, bytes.to_vec().into(), options);
+        match self.wait_for(put) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed("written", name, &error)),
+        }
+    }
+
+    /// Makes sure that the store refuses a name that is taken: not every server does.
+    fn check_refuses(&self, name: &str, bytes: &[u8]) -> Result<(), Problem> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.try_create(name, bytes)? {
+            return Err(Problem::new(format!("state cannot be kept in `{}`", self.url))
+                .detail("the server does not refuse to create an object that is there already (`If-None-Match: *`)")
+                .hint("only a server that does keeps two runs of a job apart"));
+        }
+        self.refuses.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -143,15 +222,24 @@ impl Objects for AtUrl {
         })
     }
 
+    /// A request whose answer was lost is sent again, and then finds what it wrote itself. So the bytes
+    /// decide: no two callers write the same.
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Problem> {
-        let options = PutOptions::from(PutMode::Create);
-        let location = self.name(name);
-        let put = self.store.put_opts(&location, bytes.into(), options);
-        match self.wait_for(put) {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(self.failed("written", name, &error)),
+        for attempt in 0..TRIES {
+            if self.try_create(name, &bytes)? {
+                self.check_refuses(name, &bytes)?;
+                return Ok(true);
+            }
+            match self.get(name, None)? {
+                Some(written) => return Ok(written == bytes),
+                // Another one is just being written, or was removed.
+                None => thread::sleep(Duration::from_millis(50 << attempt)),
+            }
         }
+        Err(
+            Problem::new(format!("`{name}` cannot be written in {}", self.url))
+                .detail("it is told to be there, and is not"),
+        )
     }
 
     fn get(

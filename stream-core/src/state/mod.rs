@@ -3,6 +3,8 @@
 #[cfg(feature = "state")]
 mod at_url;
 pub(crate) mod checkpoint;
+#[cfg(feature = "state")]
+mod cloud;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
 mod log;

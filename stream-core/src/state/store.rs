@@ -25,7 +25,7 @@ use super::SHARDS;
 #[cfg(feature = "state")]
 use super::at_url::AtUrl;
 use super::checkpoint::{Bytes, Parts, ReadStored, Snapshot, Stored};
-use super::log::{Course, Dropped, Entry, Log, Opened, entry_name, now};
+use super::log::{Course, Dropped, Entry, Log, Opened, Written, entry_name, now};
 use super::manifest::{Hex, Kept, Manifest, Read};
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged, or_earlier};
@@ -267,7 +267,7 @@ impl StateStore {
     }
 
     fn append(&self, number: u64, entry: &Entry) -> Result<bool, Problem> {
-        let body = serde_json::to_vec_pretty(entry);
+        let body = serde_json::to_vec_pretty(&Written::new(entry));
         let unwritable =
             |error| Problem::new("an entry of the log cannot be written").because(error);
         let object = sealed::seal(Kind::Entry, &body.map_err(unwritable)?);
