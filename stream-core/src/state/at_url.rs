@@ -153,9 +153,11 @@ impl AtUrl {
         let problem = Problem::new(format!("`{name}` cannot be {what} in {}", self.url));
         match &self.cloud {
             None => problem.detail(told(error)),
-            Some(cloud) => problem
-                .detail(cloud.hide(&told(error)))
-                .hint(cloud.hint(error)),
+            Some(cloud) => {
+                let text = cloud.hide(&told(error));
+                let hint = cloud.hint(&text);
+                problem.detail(text).hint(hint)
+            }
         }
     }
 
@@ -309,6 +311,8 @@ mod tests {
         for (url, part) in [
             ("ftp://host/state", "ftp"),
             ("file://host/state", "names no folder of this machine"),
+            ("memory:///state", "lost with the program"),
+            ("https://host/state", "https"),
         ] {
             let told = AtUrl::open(url).unwrap_err().to_string();
             assert!(
@@ -319,10 +323,188 @@ mod tests {
     }
 
     #[test]
+    fn a_url_with_a_secret_is_refused_and_not_shown() {
+        for url in [
+            "s3://user:hunter2@bucket/state",
+            "s3://hunter2@bucket/state",
+            "gs://bucket/state?token=hunter2",
+            "abfss://container:hunter2@account.dfs.core.windows.net/state",
+            "az://container/state#hunter2",
+            "ftp://user:hunter2@host/state",
+            "s3://hunter2@bucket:port/state",
+        ] {
+            let problem = AtUrl::open(url).unwrap_err();
+            let told = format!("{problem} {problem:?}");
+            assert!(!told.contains("hunter2") && told.contains("hint"), "{told}");
+        }
+    }
+
+    #[cfg(not(feature = "s3"))]
+    #[test]
+    fn a_cloud_that_is_not_built_in_names_its_feature() {
+        let told = AtUrl::open("s3://bucket/state").unwrap_err().to_string();
+        let expected = "state cannot be kept in `s3://bucket/state`: this program was built without \
+                        the feature `s3` (hint: build stream-core with the feature `s3`)";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn it_can_be_used_within_a_runtime() {
         let folder = tempfile::tempdir().unwrap();
         let objects = AtUrl::folder(folder.path()).unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { objects::check(&objects) });
+    }
+}
+
+/// What a server of S3 may answer, told by one that answers what the test wants.
+#[cfg(all(test, feature = "s3"))]
+mod tests_of_s3 {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::state::objects;
+
+    const SECRET: &str = "a-secret-access-key";
+
+    /// A server that gives a status to each request, by its method and its number.
+    fn serve(status: impl Fn(&str, usize) -> u16 + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut written = Vec::new();
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut head, mut bytes) = (String::new(), 0);
+                while stream.read_line(&mut head).unwrap() > 2 {
+                    let line = head.lines().last().unwrap().to_lowercase();
+                    if let Some(length) = line.strip_prefix("content-length:") {
+                        bytes = length.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; bytes];
+                stream.read_exact(&mut body).unwrap();
+                let method = head.split(' ').next().unwrap().to_owned();
+                let status = status(&method, number);
+                if method == "PUT" && written.is_empty() {
+                    written = body;
+                }
+                let answer = match (method.as_str(), status) {
+                    ("GET", 200) => written.clone(),
+                    _ => format!("<Error>{SECRET}</Error>").into_bytes(),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status} Told\r\nConnection: close\r\nETag: \"1\"\r\n\
+                     Last-Modified: Tue, 01 Jul 2025 00:00:00 GMT\r\nContent-Length: {}\r\n\r\n",
+                    answer.len()
+                );
+                let stream = stream.get_mut();
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    fn open(endpoint: &str, more: &[(&str, &str)]) -> Result<AtUrl, Problem> {
+        let own = [
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "an-access-key"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            // What somebody else may have set.
+            ("ENDPOINT", "http://127.0.0.1:1"),
+            ("BUCKET", "other"),
+            ("REGION", "other"),
+        ];
+        let all = own.iter().chain(more);
+        let all = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        AtUrl::open_with("s3://bucket/job", all, Duration::from_secs(1))
+    }
+
+    /// A write that arrived, and whose answer was lost, is ours. Another's is not.
+    #[test]
+    fn what_was_written_before_its_answer_was_lost_is_ours() {
+        for (bytes, ours) in [("one", true), ("other", false)] {
+            let endpoint = serve(|method, number| match (method, number) {
+                ("PUT", 0) => 500,
+                ("PUT", _) => 412,
+                _ => 200,
+            });
+            let objects = open(&endpoint, &[]).unwrap();
+            if !ours {
+                assert!(objects.create("log/1", b"one".into()).unwrap());
+            }
+            assert_eq!(objects.create("log/1", bytes.into()).unwrap(), ours);
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_refuse_what_is_there_is_refused() {
+        let objects = open(&serve(|_, _| 200), &[]).unwrap();
+        let told = objects.create("log/1", b"one".into()).unwrap_err();
+        assert!(told.to_string().contains("If-None-Match"), "{told}");
+    }
+
+    #[test]
+    fn what_a_server_refuses_is_told_with_a_remedy_and_no_secret() {
+        for (status, part) in [
+            (401, "AWS_SECRET_ACCESS_KEY"),
+            (403, "AWS_SECRET_ACCESS_KEY"),
+            (404, "make the bucket"),
+            (500, "AWS_ENDPOINT_URL"),
+        ] {
+            let objects = open(&serve(move |_, _| status), &[]).unwrap();
+            let problem = objects.list("log").unwrap_err();
+            let told = format!("{problem} {problem:?} {objects:?}");
+            assert!(
+                told.contains(part) && told.contains("s3://bucket/job"),
+                "{told}"
+            );
+            assert!(!told.contains(SECRET), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_in_time() {
+        let started = Instant::now();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let objects = open(&endpoint, &[]).unwrap();
+        let told = objects.list("log").unwrap_err().to_string();
+        assert!(told.contains("AWS_ENDPOINT_URL"), "{told}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{told}");
+    }
+
+    #[test]
+    fn options_that_break_the_promise_are_refused() {
+        for (name, value) in [
+            ("AWS_CONDITIONAL_PUT", "disabled"),
+            ("AWS_ENDPOINT_URL", "http://user:hunter2@host"),
+        ] {
+            let told = match name {
+                "AWS_ENDPOINT_URL" => open(value, &[]),
+                _ => open("http://host", &[(name, value)]),
+            };
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(name) && !told.contains("hunter2"), "{told}");
+        }
+        let plain = [("AWS_ENDPOINT_URL", "http://host")];
+        let plain = plain.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let told = AtUrl::open_with("s3://bucket/job", plain.into_iter(), cloud::PATIENCE);
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("AWS_ALLOW_HTTP=true"), "{told}");
+    }
+
+    /// Run by `dev/s3`; tests/state_s3.rs says where it is skipped.
+    #[test]
+    fn a_server_of_s3_keeps_what_it_is_given() {
+        let Ok(bucket) = std::env::var("STREAM_TEST_S3") else {
+            return;
+        };
+        objects::check(&AtUrl::open(&format!("{bucket}/contract")).unwrap());
     }
 }

@@ -101,26 +101,26 @@ impl InCloud {
         text
     }
 
-    /// What to do about an error.
-    pub(super) fn hint(&self, error: &object_store::Error) -> String {
-        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    /// What to do about an error, by the status that its text names: few errors have it as a value.
+    pub(super) fn hint(&self, error: &str) -> String {
         let Cloud {
             bucket,
             credentials,
             endpoint,
             ..
         } = self.cloud;
-        match error {
-            NotFound { .. } => {
-                format!("make the {bucket} before the job runs, or name another one")
-            }
-            PermissionDenied { .. } | Unauthenticated { .. } => format!(
+        let has_status = |status: u16| error.contains(&format!("status code: {status}"));
+        if has_status(404) {
+            format!("make the {bucket} before the job runs, or name another one")
+        } else if has_status(401) || has_status(403) {
+            format!(
                 "name credentials by {credentials} that may list, read, write and delete objects there"
-            ),
-            _ => format!(
+            )
+        } else {
+            format!(
                 "see that the network reaches the cloud, and that {credentials} are set, and \
                  `{endpoint}` where it is another server"
-            ),
+            )
         }
     }
 }
@@ -158,9 +158,9 @@ impl Cloud {
             secrets: options.secrets(),
         };
         let told = |error: object_store::Error| {
-            cannot()
-                .detail(here.hide(&error.to_string()))
-                .hint(here.hint(&error))
+            let text = here.hide(&error.to_string());
+            let hint = here.hint(&text);
+            cannot().detail(text).hint(hint)
         };
         let prefix = Name::from_url_path(url.path()).map_err(|error| told(error.into()))?;
         let store = build(feature, url, &options, patience).map_err(told)?;
