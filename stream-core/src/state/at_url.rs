@@ -358,7 +358,8 @@ mod tests {
 }
 
 /// What a server of S3 may answer, told by one that answers what the test wants.
-#[cfg(all(test, feature = "s3"))]
+#[cfg(test)]
+#[cfg(feature = "s3")]
 mod tests_of_s3 {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;

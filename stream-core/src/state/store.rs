@@ -64,7 +64,18 @@ impl StateStore {
         StateStore::of(Arc::new(Memory::default()))
     }
 
-    /// A store in a folder, or at a URL: `file:///path`; others need a feature of this crate.
+    /// A store in a folder, or at a URL: `file:///path`, or in a cloud by a feature of this crate:
+    ///
+    /// | feature | URL | variables of the environment |
+    /// |---|---|---|
+    /// | `s3` | `s3://bucket/job` | `AWS_*` |
+    /// | `gcs` | `gs://bucket/job` | `GOOGLE_*` |
+    /// | `azure` | `az://container/job` | `AZURE_*` |
+    ///
+    /// Credentials and options are read from those variables alone. The bucket must be there. To open a
+    /// store of a cloud sends nothing: a server that is not reached is told when the job starts. A request
+    /// is tried again for 30 s, and one attempt takes at most another 30 s. The server must refuse to
+    /// create an object that is there (`If-None-Match: *`).
     ///
     /// # Errors
     /// When nothing can be kept there, with what to do about it.
