@@ -142,10 +142,12 @@ fn a_run_that_wakes_up_when_its_number_is_free_again_commits_nothing_more() {
             handle.wait().unwrap();
             log.append(0, [number]).unwrap();
         }
+        let kept = store.go_back_to(99).unwrap_err().to_string();
         zombie.stop();
         let error = zombie.wait().unwrap_err();
         assert!(matches!(error, Error::TakenOver(_)), "{error}");
         assert!(zombies_rows.take().is_empty());
+        assert_eq!(store.go_back_to(99).unwrap_err().to_string(), kept);
     });
 }
 

@@ -225,6 +225,7 @@ fn build(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let retry = RetryConfig {
         retry_timeout: patience,
+        max_retries: usize::MAX, // the time is the bound
         backoff: BackoffConfig {
             max_backoff: Duration::from_secs(3),
             ..BackoffConfig::default()

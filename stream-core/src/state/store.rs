@@ -277,12 +277,39 @@ impl StateStore {
             .hint("let one run of the job have it"))
     }
 
+    /// Adds an entry under a number. Tells whether it stands there for all that come after.
     fn append(&self, number: u64, entry: &Entry) -> Result<bool, Problem> {
         let body = serde_json::to_vec_pretty(&Written::new(entry));
         let unwritable =
             |error| Problem::new("an entry of the log cannot be written").because(error);
         let object = sealed::seal(Kind::Entry, &body.map_err(unwritable)?);
-        self.objects.create(&entry_name(number), object)
+        let name = entry_name(number);
+        if !self.objects.create(&name, object)? {
+            return Ok(false);
+        }
+        let was_next = self.was_next(number)?;
+        if !was_next {
+            self.objects.delete(&[name])?; // it stands before all that counts
+        }
+        Ok(was_next)
+    }
+
+    /// Whether the entry that was just created was the next one. Old entries are removed, and their
+    /// numbers are free again: a process that slept so long finds checkpoints of others behind its own.
+    /// One that was overtaken since finds that they opened the log first, and so have read its entry.
+    fn was_next(&self, number: u64) -> Result<bool, Problem> {
+        let last = self.objects.list("log")?.pop();
+        if last.is_none_or(|last| last <= entry_name(number)) {
+            return Ok(true);
+        }
+        let next = entry_name(number + 1);
+        let Some(object) = self.objects.get(&next, None)? else {
+            return Ok(false);
+        };
+        Ok(!matches!(
+            Entry::read(&next, &object)?,
+            Entry::Checkpoint(_)
+        ))
     }
 
     /// Reads the whole log. What is damaged stands for itself: it matters only if it is needed.
