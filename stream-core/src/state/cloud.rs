@@ -230,7 +230,6 @@ fn build(
             max_backoff: Duration::from_secs(3),
             ..BackoffConfig::default()
         },
-        ..RetryConfig::default()
     };
     // Between two checkpoints nobody sees that the server closes a connection.
     let short = ("pool_idle_timeout".to_owned(), "3s".to_owned());
