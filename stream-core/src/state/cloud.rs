@@ -212,7 +212,7 @@ pub(super) fn has_secret(url: &Url) -> bool {
 }
 
 /// Builds the client of a cloud.
-#[cfg(feature = "cloud")]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 fn build(
     feature: &str,
     url: &Url,
@@ -259,7 +259,7 @@ fn build(
     })
 }
 
-#[cfg(not(feature = "cloud"))]
+#[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
 fn build(_: &str, _: &Url, _: &Options, _: Duration) -> object_store::Result<Arc<dyn ObjectStore>> {
     not_built()
 }
