@@ -151,6 +151,30 @@ fn a_run_that_is_refused_ends_no_other() {
 }
 
 #[test]
+fn a_run_that_wakes_up_when_its_number_is_free_again_commits_nothing_more() {
+    within("a run that wakes up late", || {
+        let (log, store) = (log(1, 0..50), StateStore::memory());
+        let (zombie, zombies_rows) = job(&log, &store);
+        let zombie = zombie.start(Mode::PerRecord).unwrap();
+        until_read(&zombie, "in", 50);
+        for number in 50..60 {
+            let (job, _) = job(&log, &store);
+            let handle = job.start(Mode::PerRecord).unwrap();
+            until_read(&handle, "in", if number == 50 { 50 } else { 1 });
+            handle.stop();
+            handle.wait().unwrap();
+            log.append(0, [number]).unwrap();
+        }
+        let kept = store.go_back_to(99).unwrap_err().to_string();
+        zombie.stop();
+        let error = zombie.wait().unwrap_err();
+        assert!(matches!(error, Error::TakenOver(_)), "{error}");
+        assert!(zombies_rows.take().is_empty());
+        assert_eq!(store.go_back_to(99).unwrap_err().to_string(), kept);
+    });
+}
+
+#[test]
 fn a_job_that_has_ended_reads_nothing_again_and_refuses_what_is_new() {
     let folder = tempfile::tempdir().unwrap();
     let store = StateStore::folder(folder.path().join("state")).unwrap();

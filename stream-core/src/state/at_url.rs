@@ -5,7 +5,9 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
@@ -14,12 +16,20 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::cloud::{self, Cloud, InCloud};
 use super::objects::Objects;
 use crate::error::Problem;
 
+/// How often an object is created anew that was told to be there, and is not.
+const TRIES: usize = 5;
+
 /// Objects at a URL.
 pub(super) struct AtUrl {
+    /// Where they lie. It holds no secret.
     url: String,
+    cloud: Option<InCloud>,
+    /// Whether the store has shown that it refuses a name that is taken.
+    refuses: AtomicBool,
     store: Arc<dyn ObjectStore>,
     /// What all names begin with.
     prefix: Name,
@@ -34,26 +44,51 @@ impl fmt::Debug for AtUrl {
 
 impl AtUrl {
     pub(super) fn open(text: &str) -> Result<Self, Problem> {
-        if !text.contains("://") {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        AtUrl::open_with(text, environment, cloud::PATIENCE)
+    }
+
+    /// Opens a place with the options of an environment.
+    fn open_with(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        patience: Duration,
+    ) -> Result<Self, Problem> {
+        let Some((scheme, _)) = text.split_once("://") else {
             return AtUrl::folder(Path::new(text));
-        }
-        let no_url = |reason: &dyn fmt::Display| {
-            Problem::new(format!("`{text}` is no place for state"))
-                .detail(reason.to_string())
-                .hint("give it a folder, `/var/lib/job`, or a URL, `file:///var/lib/job`")
         };
-        let url = Url::parse(text).map_err(|error| no_url(&error))?;
-        match url.scheme() {
-            "file" => {
+        let is_no_place = |shown: &str, reason: &dyn fmt::Display| {
+            Problem::new(format!("`{shown}` is no place for state"))
+                .detail(reason.to_string())
+                .hint("give it a folder, `/var/lib/job`, or a URL, `file:///var/lib/job`, `s3://bucket/job`")
+        };
+        let no_url = |error| is_no_place(&format!("{scheme}://…"), &error);
+        let url = Url::parse(text).map_err(no_url)?;
+        if url.scheme() != "file" && cloud::has_secret(&url) {
+            let shown = format!("{scheme}://…");
+            return Err(Problem::new(format!("`{shown}` is no place for state"))
+                .detail("the URL has a user, a query or a fragment, which may be a secret")
+                .hint("name the place alone; credentials come from the environment"));
+        }
+        match (url.scheme(), Cloud::of(&url)) {
+            ("file", _) => {
                 let path = url.to_file_path();
-                let path = path.map_err(|()| no_url(&"it names no folder of this machine"))?;
-                AtUrl::folder(&path)
+                let reason = "it names no folder of this machine";
+                AtUrl::folder(&path.map_err(|()| is_no_place(text, &reason))?)
             }
-            _ => {
-                let options = std::env::vars().map(|(name, value)| (name.to_lowercase(), value));
-                let opened = object_store::parse_url_opts(&url, options);
-                let (store, prefix) = opened.map_err(|error| no_url(&error))?;
-                AtUrl::new(text, store.into(), prefix)
+            ("memory", _) => Err(is_no_place(
+                text,
+                &"what is in memory is lost with the program",
+            )),
+            (_, Some(cloud)) => {
+                let (cloud, store, prefix) = cloud.open(&url, environment, patience)?;
+                AtUrl::new(url.as_str(), Some(cloud), store, prefix)
+            }
+            (scheme, None) => {
+                let reason = format!("state is not kept at `{scheme}:`");
+                Err(is_no_place(text, &reason))
             }
         }
     }
@@ -70,19 +105,29 @@ impl AtUrl {
         let store = store.map_err(|error| cannot().because(error))?;
         AtUrl::new(
             &format!("file://{shown}"),
+            None,
             Arc::new(store.with_fsync(true)),
             Name::default(),
         )
     }
 
-    fn new(url: &str, store: Arc<dyn ObjectStore>, prefix: Name) -> Result<Self, Problem> {
-        let runtime = Builder::new_current_thread().build();
+    fn new(
+        url: &str,
+        cloud: Option<InCloud>,
+        store: Arc<dyn ObjectStore>,
+        prefix: Name,
+    ) -> Result<Self, Problem> {
+        let mut runtime = Builder::new_current_thread();
+        #[cfg(feature = "cloud")]
+        runtime.enable_all();
         let no_runtime = |error| Problem::new("the store of state cannot start").because(error);
         Ok(AtUrl {
             url: url.to_owned(),
+            refuses: AtomicBool::new(cloud.is_none()),
+            cloud,
             store,
             prefix,
-            runtime: runtime.map_err(no_runtime)?,
+            runtime: runtime.build().map_err(no_runtime)?,
         })
     }
 
@@ -105,7 +150,43 @@ impl AtUrl {
     }
 
     fn failed(&self, what: &str, name: &str, error: &object_store::Error) -> Problem {
-        Problem::new(format!("`{name}` cannot be {what} in {}", self.url)).detail(told(error))
+        let problem = Problem::new(format!("`{name}` cannot be {what} in {}", self.url));
+        match &self.cloud {
+            None => problem.detail(told(error)),
+            Some(cloud) => {
+                let text = cloud.hide(&told(error));
+                let hint = cloud.hint(&text);
+                problem.detail(text).hint(hint)
+            }
+        }
+    }
+
+    /// Writes an object whose name is free, as far as the store tells.
+    fn try_create(&self, name: &str, bytes: &[u8]) -> Result<bool, Problem> {
+        let options = PutOptions::from(PutMode::Create);
+        let location = self.name(name);
+        let put = self
+            .store
+            .put_opts(&location, bytes.to_vec().into(), options);
+        match self.wait_for(put) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed("written", name, &error)),
+        }
+    }
+
+    /// Makes sure that the store refuses a name that is taken: not every server does.
+    fn check_refuses(&self, name: &str, bytes: &[u8]) -> Result<(), Problem> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.try_create(name, bytes)? {
+            return Err(Problem::new(format!("state cannot be kept in `{}`", self.url))
+                .detail("the server does not refuse to create an object that is there already (`If-None-Match: *`)")
+                .hint("only a server that does keeps two runs of a job apart"));
+        }
+        self.refuses.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -143,15 +224,24 @@ impl Objects for AtUrl {
         })
     }
 
+    /// A request whose answer was lost is sent again, and then finds what it wrote itself. So the bytes
+    /// decide: no two callers write the same.
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Problem> {
-        let options = PutOptions::from(PutMode::Create);
-        let location = self.name(name);
-        let put = self.store.put_opts(&location, bytes.into(), options);
-        match self.wait_for(put) {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(self.failed("written", name, &error)),
+        for attempt in 0..TRIES {
+            if self.try_create(name, &bytes)? {
+                self.check_refuses(name, &bytes)?;
+                return Ok(true);
+            }
+            match self.get(name, None)? {
+                Some(written) => return Ok(written == bytes),
+                // Another one is just being written, or was removed.
+                None => thread::sleep(Duration::from_millis(50 << attempt)),
+            }
         }
+        Err(
+            Problem::new(format!("`{name}` cannot be written in {}", self.url))
+                .detail("it is told to be there, and is not"),
+        )
     }
 
     fn get(
@@ -221,6 +311,8 @@ mod tests {
         for (url, part) in [
             ("ftp://host/state", "ftp"),
             ("file://host/state", "names no folder of this machine"),
+            ("memory:///state", "lost with the program"),
+            ("https://host/state", "https"),
         ] {
             let told = AtUrl::open(url).unwrap_err().to_string();
             assert!(
@@ -231,10 +323,189 @@ mod tests {
     }
 
     #[test]
+    fn a_url_with_a_secret_is_refused_and_not_shown() {
+        for url in [
+            "s3://user:hunter2@bucket/state",
+            "s3://hunter2@bucket/state",
+            "gs://bucket/state?token=hunter2",
+            "abfss://container:hunter2@account.dfs.core.windows.net/state",
+            "az://container/state#hunter2",
+            "ftp://user:hunter2@host/state",
+            "s3://hunter2@bucket:port/state",
+        ] {
+            let problem = AtUrl::open(url).unwrap_err();
+            let told = format!("{problem} {problem:?}");
+            assert!(!told.contains("hunter2") && told.contains("hint"), "{told}");
+        }
+    }
+
+    #[cfg(not(feature = "s3"))]
+    #[test]
+    fn a_cloud_that_is_not_built_in_names_its_feature() {
+        let told = AtUrl::open("s3://bucket/state").unwrap_err().to_string();
+        let expected = "state cannot be kept in `s3://bucket/state`: this program was built without \
+                        the feature `s3` (hint: build stream-core with the feature `s3`)";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn it_can_be_used_within_a_runtime() {
         let folder = tempfile::tempdir().unwrap();
         let objects = AtUrl::folder(folder.path()).unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { objects::check(&objects) });
+    }
+}
+
+/// What a server of S3 may answer, told by one that answers what the test wants.
+#[cfg(test)]
+#[cfg(feature = "s3")]
+mod tests_of_s3 {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::state::objects;
+
+    const SECRET: &str = "a-secret-access-key";
+
+    /// A server that gives a status to each request, by its method and its number.
+    fn serve(status: impl Fn(&str, usize) -> u16 + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut written = Vec::new();
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut head, mut bytes) = (String::new(), 0);
+                while stream.read_line(&mut head).unwrap() > 2 {
+                    let line = head.lines().last().unwrap().to_lowercase();
+                    if let Some(length) = line.strip_prefix("content-length:") {
+                        bytes = length.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; bytes];
+                stream.read_exact(&mut body).unwrap();
+                let method = head.split(' ').next().unwrap().to_owned();
+                let status = status(&method, number);
+                if method == "PUT" && written.is_empty() {
+                    written = body;
+                }
+                let answer = match (method.as_str(), status) {
+                    ("GET", 200) => written.clone(),
+                    _ => format!("<Error>{SECRET}</Error>").into_bytes(),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status} Told\r\nConnection: close\r\nETag: \"1\"\r\n\
+                     Last-Modified: Tue, 01 Jul 2025 00:00:00 GMT\r\nContent-Length: {}\r\n\r\n",
+                    answer.len()
+                );
+                let stream = stream.get_mut();
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    fn open(endpoint: &str, more: &[(&str, &str)]) -> Result<AtUrl, Problem> {
+        let own = [
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "an-access-key"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            // What somebody else may have set.
+            ("ENDPOINT", "http://127.0.0.1:1"),
+            ("BUCKET", "other"),
+            ("REGION", "other"),
+        ];
+        let all = own.iter().chain(more);
+        let all = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        AtUrl::open_with("s3://bucket/job", all, Duration::from_secs(1))
+    }
+
+    /// A write that arrived, and whose answer was lost, is ours. Another's is not.
+    #[test]
+    fn what_was_written_before_its_answer_was_lost_is_ours() {
+        for (bytes, ours) in [("one", true), ("other", false)] {
+            let endpoint = serve(|method, number| match (method, number) {
+                ("PUT", 0) => 500,
+                ("PUT", _) => 412,
+                _ => 200,
+            });
+            let objects = open(&endpoint, &[]).unwrap();
+            if !ours {
+                assert!(objects.create("log/1", b"one".into()).unwrap());
+            }
+            assert_eq!(objects.create("log/1", bytes.into()).unwrap(), ours);
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_refuse_what_is_there_is_refused() {
+        let objects = open(&serve(|_, _| 200), &[]).unwrap();
+        let told = objects.create("log/1", b"one".into()).unwrap_err();
+        assert!(told.to_string().contains("If-None-Match"), "{told}");
+    }
+
+    #[test]
+    fn what_a_server_refuses_is_told_with_a_remedy_and_no_secret() {
+        for (status, part) in [
+            (401, "AWS_SECRET_ACCESS_KEY"),
+            (403, "AWS_SECRET_ACCESS_KEY"),
+            (404, "make the bucket"),
+            (500, "AWS_ENDPOINT_URL"),
+        ] {
+            let objects = open(&serve(move |_, _| status), &[]).unwrap();
+            let problem = objects.list("log").unwrap_err();
+            let told = format!("{problem} {problem:?} {objects:?}");
+            assert!(
+                told.contains(part) && told.contains("s3://bucket/job"),
+                "{told}"
+            );
+            assert!(!told.contains(SECRET), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_in_time() {
+        let started = Instant::now();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let objects = open(&endpoint, &[]).unwrap();
+        let told = objects.list("log").unwrap_err().to_string();
+        assert!(told.contains("AWS_ENDPOINT_URL"), "{told}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{told}");
+    }
+
+    #[test]
+    fn options_that_break_the_promise_are_refused() {
+        for (name, value) in [
+            ("AWS_CONDITIONAL_PUT", "disabled"),
+            ("AWS_ENDPOINT_URL", "http://user:hunter2@host"),
+        ] {
+            let told = match name {
+                "AWS_ENDPOINT_URL" => open(value, &[]),
+                _ => open("http://host", &[(name, value)]),
+            };
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains(name) && !told.contains("hunter2"), "{told}");
+        }
+        let plain = [("AWS_ENDPOINT_URL", "http://host")];
+        let plain = plain.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let told = AtUrl::open_with("s3://bucket/job", plain.into_iter(), cloud::PATIENCE);
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("AWS_ALLOW_HTTP=true"), "{told}");
+    }
+
+    /// Run by `dev/s3`; tests/state_s3.rs says where it is skipped.
+    #[test]
+    fn a_server_of_s3_keeps_what_it_is_given() {
+        let Ok(bucket) = std::env::var("STREAM_TEST_S3") else {
+            return;
+        };
+        objects::check(&AtUrl::open(&format!("{bucket}/contract")).unwrap());
     }
 }

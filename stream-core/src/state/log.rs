@@ -5,6 +5,7 @@
 //! sinks have nothing of them any more. A number that was given to a checkpoint is given to no other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,10 +63,46 @@ pub(super) struct Dropped {
     pub(super) at: String,
 }
 
+/// An entry as it is written. No two are the same, so whoever reads one knows whether it is his.
+#[derive(Serialize)]
+pub(super) struct Written<'a> {
+    /// Drawn from the randomness of the system.
+    id: String,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn new(entry: &'a Entry) -> Self {
+        let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(entry.generation()));
+        Written {
+            id: format!("{one:016x}{other:016x}"),
+            entry,
+        }
+    }
+}
+
+/// What is read of it.
+#[derive(Deserialize)]
+struct ReadEntry {
+    #[serde(flatten)]
+    entry: Entry,
+}
+
 impl Entry {
+    fn generation(&self) -> u64 {
+        match self {
+            Entry::Opened(opened) => opened.generation,
+            Entry::Checkpoint(manifest) => manifest.generation,
+            Entry::WentBack(back) => back.generation,
+            Entry::Dropped(dropped) => dropped.generation,
+        }
+    }
+
     pub(super) fn read(name: &str, object: &[u8]) -> Result<Self, Problem> {
         let body = sealed::open(name, Kind::Entry, object)?;
-        serde_json::from_slice(body).map_err(|error| damaged(name, &error.to_string()))
+        let read = serde_json::from_slice(body).map(|ReadEntry { entry }| entry);
+        read.map_err(|error| damaged(name, &error.to_string()))
     }
 }
 
@@ -215,12 +252,7 @@ impl Log {
     }
 
     pub(super) fn generation(&self) -> u64 {
-        let generations = self.entries.values().flatten().map(|entry| match entry {
-            Entry::Opened(opened) => opened.generation,
-            Entry::Checkpoint(manifest) => manifest.generation,
-            Entry::WentBack(back) => back.generation,
-            Entry::Dropped(dropped) => dropped.generation,
-        });
+        let generations = self.entries.values().flatten().map(Entry::generation);
         generations.max().unwrap_or(0)
     }
 

@@ -4,6 +4,8 @@
 mod at_url;
 pub(crate) mod by_shard;
 pub(crate) mod checkpoint;
+#[cfg(feature = "state")]
+mod cloud;
 pub(crate) mod fingerprint;
 pub(crate) mod hash;
 mod log;

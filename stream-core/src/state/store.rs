@@ -25,7 +25,7 @@ use super::SHARDS;
 #[cfg(feature = "state")]
 use super::at_url::AtUrl;
 use super::checkpoint::{Bytes, Parts, ReadStored, Snapshot, Stored};
-use super::log::{Course, Dropped, Entry, Log, Opened, entry_name, now};
+use super::log::{Course, Dropped, Entry, Log, Opened, Written, entry_name, now};
 use super::manifest::{Hex, Kept, Manifest, Read};
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged, or_earlier};
@@ -64,7 +64,18 @@ impl StateStore {
         StateStore::of(Arc::new(Memory::default()))
     }
 
-    /// A store in a folder, or at a URL: `file:///path`; others need a feature of this crate.
+    /// A store in a folder, or at a URL: `file:///path`, or in a cloud by a feature of this crate:
+    ///
+    /// | feature | URL | variables of the environment |
+    /// |---|---|---|
+    /// | `s3` | `s3://bucket/job` | `AWS_*` |
+    /// | `gcs` | `gs://bucket/job` | `GOOGLE_*` |
+    /// | `azure` | `az://container/job` | `AZURE_*` |
+    ///
+    /// Credentials and options are read from those variables alone. The bucket must be there. To open a
+    /// store of a cloud sends nothing: a server that is not reached is told when the job starts. A request
+    /// is tried again for 30 s, and one attempt takes at most another 30 s. The server must refuse to
+    /// create an object that is there (`If-None-Match: *`).
     ///
     /// # Errors
     /// When nothing can be kept there, with what to do about it.
@@ -259,12 +270,39 @@ impl StateStore {
         })
     }
 
+    /// Adds an entry under a number. Tells whether it stands there for all that come after.
     fn append(&self, number: u64, entry: &Entry) -> Result<bool, Problem> {
-        let body = serde_json::to_vec_pretty(entry);
+        let body = serde_json::to_vec_pretty(&Written::new(entry));
         let unwritable =
             |error| Problem::new("an entry of the log cannot be written").because(error);
         let object = sealed::seal(Kind::Entry, &body.map_err(unwritable)?);
-        self.objects.create(&entry_name(number), object)
+        let name = entry_name(number);
+        if !self.objects.create(&name, object)? {
+            return Ok(false);
+        }
+        let was_next = self.was_next(number)?;
+        if !was_next {
+            self.objects.delete(&[name])?; // it stands before all that counts
+        }
+        Ok(was_next)
+    }
+
+    /// Whether the entry that was just created was the next one. Old entries are removed, and their
+    /// numbers are free again: a process that slept so long finds checkpoints of others behind its own.
+    /// One that was overtaken since finds that they opened the log first, and so have read its entry.
+    fn was_next(&self, number: u64) -> Result<bool, Problem> {
+        let last = self.objects.list("log")?.pop();
+        if last.is_none_or(|last| last <= entry_name(number)) {
+            return Ok(true);
+        }
+        let next = entry_name(number + 1);
+        let Some(object) = self.objects.get(&next, None)? else {
+            return Ok(false);
+        };
+        Ok(!matches!(
+            Entry::read(&next, &object)?,
+            Entry::Checkpoint(_)
+        ))
     }
 
     /// Reads the whole log. What is damaged stands for itself: it matters only if it is needed.
