@@ -124,6 +124,11 @@ pub trait PipelineJob: Sized {
         self.change(|job| job.restarts(restarts))
     }
 
+    /// Says what the job promises if it keeps its state; see [`Job::guarantee`].
+    fn guarantee(self, guarantee: Guarantee) -> Self {
+        self.change(|job| job.guarantee(guarantee))
+    }
+
     /// Describes the pipeline; no port needs to be bound for that.
     ///
     /// # Errors

@@ -386,7 +386,8 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
     assert_eq!(
         refused(copy().source("in", channel).state(store())),
         "the source of `in` cannot give its records once more: a channel is read once, so what a crash \
-         loses of it is lost (hint: read files or a log, or keep no state)"
+         loses of it is lost (hint: read files or a log, keep no state, or say that this may be: \
+         `Guarantee::AtLeastOnce`, `--guarantee at-least-once`)"
     );
     let told = refused(copy().source("in", numbers()).state(store()).limit(1));
     assert!(

@@ -336,6 +336,10 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(long, value_name = "TIMES", env = "STREAM_RESTARTS")]
     pub(super) restarts: Option<u32>,
+    /// What the state promises: at-least-once also reads sources that cannot give records again
+    #[cfg(feature = "state")]
+    #[arg(long, value_name = "exactly-once|at-least-once", env = "STREAM_GUARANTEE", value_parser = parse_guarantee)]
+    pub(super) guarantee: Option<Guarantee>,
     /// Go back to an earlier checkpoint; what lies behind it is given up, and comes again
     #[cfg(feature = "state")]
     #[arg(long, value_name = "CHECKPOINT")]
@@ -344,6 +348,12 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(id = "drop-state", long, value_name = "ID")]
     pub(super) drop_state: Vec<String>,
+}
+
+#[cfg(feature = "state")]
+fn parse_guarantee(text: &str) -> Result<Guarantee, String> {
+    let guarantee: Result<Guarantee, _> = text.parse();
+    guarantee.map_err(|problem| problem.to_string())
 }
 
 #[cfg(feature = "state")]

@@ -73,7 +73,8 @@ impl<T> MemoryLog<T> {
     /// A sink that writes to the log by transactions: its records are appended at once when a job has
     /// succeeded, or at each of its checkpoints, and each is there exactly once however often the
     /// job is started again. Worker 0 writes to the first partition, worker 1 to the second, and so on,
-    /// from the first again where there are more workers.
+    /// from the first again where there are more workers: where the order of a key's records matters,
+    /// through runs with other numbers of workers too, give the log one partition.
     ///
     /// The id tells the job's sink from all others that write to the log; the next run of the job must
     /// have the same one.

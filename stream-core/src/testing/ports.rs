@@ -16,8 +16,6 @@ use crate::{Job, Problem};
 
 /// How many partitions an input is divided into at most.
 const PARTITIONS_MAX: usize = 4;
-/// How many partitions a log has that outputs are written to; workers may be more, and fewer.
-const LOG_PARTITIONS: usize = 2;
 
 /// The records of one input of a checked pipeline.
 ///
@@ -188,7 +186,7 @@ impl<T: Send + 'static> KeptRows<T> {
                 let (sink, rows) = io::collect();
                 KeptRows::Rows(Arc::new(sink), rows)
             }
-            Keep::Log => KeptRows::Log(MemoryLog::new(LOG_PARTITIONS)),
+            Keep::Log => KeptRows::Log(MemoryLog::new(1)), // changes of a key are in order within a partition,
         }
     }
 
