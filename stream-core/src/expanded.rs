@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
-use crate::job::{Handle, Report, Restarts, Share};
+use crate::job::{Guarantee, Handle, Report, Restarts, Share};
 use crate::state::StateStore;
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};

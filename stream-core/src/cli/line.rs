@@ -14,6 +14,8 @@ use clap_complete::Shell;
 use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
+#[cfg(feature = "state")]
+use crate::job::Guarantee;
 use crate::job::{Share, WORKERS_MAX};
 #[cfg(feature = "state")]
 use crate::time::span;

@@ -82,9 +82,9 @@ pub(super) fn caveats(bindings: &Bindings) -> Vec<String> {
         let kind = source.info.kind;
         format!("`{port}` comes from a {kind}, which gives nothing again: a crash loses what it gave since the last checkpoint")
     });
-    let sinks = bindings.sinks().filter(|(_, sink)| !sink.info.atomic);
+    let sinks = bindings.sinks().filter(|(_, sink)| !sink.info().atomic);
     let twice = sinks.map(|(port, sink)| {
-        let kind = sink.info.kind;
+        let kind = sink.info().kind;
         format!("`{port}` goes to {kind}, which takes no rows back: after a crash those since the last checkpoint come again")
     });
     lost.chain(twice).collect()

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use timely::WorkerConfig;
 
-use self::handle::{Again, Running};
 pub use self::guarantee::Guarantee;
+use self::handle::{Again, Running};
 pub use self::handle::{Handle, Stop};
 use self::keeper::Keeper;
 pub use self::keeper::StateReport;
