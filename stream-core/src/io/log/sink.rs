@@ -302,6 +302,3 @@ impl<T> Writer<T> for LogWriter<T> {
         Ok(Staged::bytes(codec::encode(&number)?))
     }
 }
-
-#[cfg(test)]
-mod tests;

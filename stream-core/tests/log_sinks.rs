@@ -1,7 +1,8 @@
 //! The transactional sink of a log.
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
-use super::*;
-use crate::testing::contract;
+use stream_core::io::{Chunk, Commit, LogSink, MemoryLog, Sink, Slot, Source};
+use stream_core::testing::contract;
 
 fn flat(log: &MemoryLog<u32>) -> Vec<u32> {
     log.records().concat()
@@ -100,10 +101,9 @@ fn a_way_back_is_refused_when_others_have_appended() {
 
 #[test]
 fn a_reader_that_is_further_than_a_way_back_is_told() {
-    use crate::io::{Chunk, Source};
     let (log, sink, [first, _]) = committed();
-    let mut ahead = log.open(0, contract::opening()).unwrap();
-    let mut behind = log.open(0, contract::opening()).unwrap();
+    let mut ahead = Source::open(&log, 0, contract::opening()).unwrap();
+    let mut behind = Source::open(&log, 0, contract::opening()).unwrap();
     ahead.read(2, &mut Chunk::default()).unwrap();
     behind.read(1, &mut Chunk::default()).unwrap();
     sink.recover(Some(&first.going_back())).unwrap();
