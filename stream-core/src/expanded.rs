@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::engine::Wait;
 use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
-use crate::job::{Handle, Report, Restarts, Share};
+use crate::job::{Guarantee, Handle, Report, Restarts, Share};
 use crate::state::StateStore;
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
@@ -122,6 +122,11 @@ pub trait PipelineJob: Sized {
     /// Starts the job once more when it fails; see [`Job::restarts`].
     fn restarts(self, restarts: Restarts) -> Self {
         self.change(|job| job.restarts(restarts))
+    }
+
+    /// Says what the job promises if it keeps its state; see [`Job::guarantee`].
+    fn guarantee(self, guarantee: Guarantee) -> Self {
+        self.change(|job| job.guarantee(guarantee))
     }
 
     /// Describes the pipeline; no port needs to be bound for that.

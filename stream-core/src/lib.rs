@@ -30,8 +30,8 @@ pub mod time;
 pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};
     pub use crate::job::{Counts, Handle, Job, Outcome, Report, Stop};
+    pub use crate::job::{Guarantee, Restarts, StateReport};
     pub use crate::job::{Lost, ParseShareError, Share, Warning};
-    pub use crate::job::{Restarts, StateReport};
     pub use crate::observe::Slowest;
     pub use crate::state::StateStore;
 

@@ -30,6 +30,24 @@ fn stateless_stages() {
 }
 
 #[test]
+fn a_log_that_is_written_to_by_transactions() {
+    let check = RecoveryCheck::new(records(80)).seeds(150).into_log();
+    let steps = check.run(|records: Stream<(u64, i64)>| {
+        let counts = records.clone().key_by(|record| record.0).count();
+        (records, counts.changes())
+    });
+    for step in [
+        "recover, done",
+        "finish, done",
+        "commit",
+        "commit, done",
+        "went back",
+    ] {
+        assert!(steps.contains_key(step), "{step}: {steps:?}");
+    }
+}
+
+#[test]
 fn late_records() {
     RecoveryCheck::new(records(80)).run(timed);
 }

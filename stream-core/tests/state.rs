@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{parts, sorted, until, until_read, within};
 use stream_core::io::{self, MemoryLog, Rows};
-use stream_core::ops::Entry;
-use stream_core::run::{Handle, Outcome, Restarts, StateStore};
+use stream_core::ops::{Change, Entry};
+use stream_core::run::{Guarantee, Handle, Outcome, Restarts, StateStore};
 use stream_core::{Error, Job, Mode, Problem};
 
 fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
@@ -433,7 +433,8 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
     assert_eq!(
         refused(copy().source("in", channel).state(store())),
         "the source of `in` cannot give its records once more: a channel is read once, so what a crash \
-         loses of it is lost (hint: read files or a log, or keep no state)"
+         loses of it is lost (hint: read files or a log, keep no state, or say that this may be: \
+         `Guarantee::AtLeastOnce`, `--guarantee at-least-once`)"
     );
     let told = refused(copy().source("in", numbers()).state(store()).limit(1));
     assert!(
@@ -466,6 +467,97 @@ fn what_cannot_keep_its_promise_is_refused_before_anything_is_read() {
         told.contains("the state is that of the job `copy`"),
         "{told}"
     );
+}
+
+#[test]
+fn a_source_that_is_read_once_is_gone_on_from_where_that_is_allowed() {
+    within("at least once", || {
+        let (store, log) = (StateStore::memory(), MemoryLog::<Change<(), u64>>::new(1));
+        for (numbers, total) in [(0..5_u64, 5), (5..9, 9)] {
+            let (sender, source) = io::channel(16);
+            let job = Job::new("count", |graph| {
+                let numbers = graph.input::<u64>("in");
+                graph.output("out", numbers.key_by(|_| ()).count().changes());
+            });
+            let job = job
+                .source("in", source)
+                .sink("out", log.transactional("count"))
+                .state(store.clone())
+                .guarantee(Guarantee::AtLeastOnce);
+            let handle = job.start(Mode::PerRecord).unwrap();
+            let many = numbers.end - numbers.start;
+            numbers.for_each(|number| sender.send(number).unwrap());
+            let report = stop_at(handle, many);
+            let told = "`in` comes from a channel, which gives nothing again: a crash loses what it gave \
+                        since the last checkpoint";
+            assert_eq!(report.caveats, [told]);
+            let last = log.records()[0].last().map(|change| change.value);
+            assert_eq!(last, Some(Some(total)));
+        }
+    });
+}
+
+#[test]
+fn what_a_crash_does_to_a_sink_that_is_seen_at_once_is_told_at_the_start() {
+    within("seen at once", || {
+        let (sink, rows) = io::to_channel::<u64>(16);
+        let job = || {
+            Job::new("copy", |graph| {
+                graph.output("out", graph.input::<u64>("in"));
+            })
+        };
+        let job = |sink| job().source("in", io::vec(vec![1_u64])).sink("out", sink);
+        let handle = job(sink).state(StateStore::memory());
+        let handle = handle.start(Mode::PerRecord).unwrap();
+        let told = "`out` goes to channel, which takes no rows back: after a crash those since the last \
+                    checkpoint come again";
+        assert_eq!(handle.caveats(), [told]);
+        assert_eq!(rows.recv(), Ok(1));
+        handle.wait().unwrap();
+        let (sink, _rows) = io::to_channel::<u64>(16);
+        let handle = job(sink).start(Mode::PerRecord).unwrap();
+        assert!(
+            handle.caveats().is_empty(),
+            "a job without state promises nothing"
+        );
+        handle.wait().unwrap();
+    });
+}
+
+#[test]
+fn one_job_writes_a_log_that_the_next_one_reads() {
+    within("topic to topic", || {
+        let (numbers, middle, last) = (log(2, 0..100), MemoryLog::new(1), MemoryLog::new(1));
+        let stores = [StateStore::memory(), StateStore::memory()];
+        let copy = |from: &MemoryLog<u64>, to: &MemoryLog<u64>, store: &StateStore| {
+            let job = Job::new("copy", |graph| {
+                graph.output("out", graph.input::<u64>("in"));
+            });
+            let job = job
+                .source("in", from.clone())
+                .sink("out", to.transactional("copy"));
+            job.state(store.clone())
+        };
+        for (workers, until) in [(1, 100), (3, 150), (2, 200)] {
+            let before = middle.records()[0].len() as u64;
+            for number in 100.max(before)..until {
+                numbers.append(0, [number]).unwrap();
+            }
+            let job = |from, to, store| copy(from, to, store).workers(workers);
+            let first = job(&numbers, &middle, &stores[0])
+                .start(Mode::PerRecord)
+                .unwrap();
+            stop_at(first, until - before);
+            let second = job(&middle, &last, &stores[1])
+                .start(Mode::PerRecord)
+                .unwrap();
+            stop_at(second, until - before);
+            assert_eq!(
+                sorted(last.records().concat()),
+                (0..until).collect::<Vec<_>>()
+            );
+        }
+    });
 }
 
 /// A state in the first format, as it was written by the version that introduced it: of the job

@@ -33,6 +33,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("checkpoint-interval", "run"),
     #[cfg(feature = "state")]
     ("restarts", "run"),
+    #[cfg(feature = "state")]
+    ("guarantee", "run"),
     ("log", "run"),
     ("drain", "run"),
     ("max-late", "run"),
@@ -334,6 +336,7 @@ limit = 5                        # --limit
 # state                          # not set
 # checkpoint-interval            # not set
 # restarts                       # not set
+# guarantee                      # not set
 log = \"info\"                     # default
 drain = true                     # {path}
 # max-late                       # not set

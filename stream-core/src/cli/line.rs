@@ -14,6 +14,8 @@ use clap_complete::Shell;
 use super::bind::PortPath;
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
+#[cfg(feature = "state")]
+use crate::job::Guarantee;
 use crate::job::{Share, WORKERS_MAX};
 #[cfg(feature = "state")]
 use crate::time::span;
@@ -324,6 +326,10 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(long, value_name = "TIMES", env = "STREAM_RESTARTS")]
     pub(super) restarts: Option<u32>,
+    /// What the state promises: at-least-once also reads sources that cannot give records again
+    #[cfg(feature = "state")]
+    #[arg(long, value_name = "exactly-once|at-least-once", env = "STREAM_GUARANTEE", value_parser = parse_guarantee)]
+    pub(super) guarantee: Option<Guarantee>,
     /// Go back to an earlier checkpoint; what lies behind it is given up, and comes again
     #[cfg(feature = "state")]
     #[arg(long, value_name = "CHECKPOINT")]
@@ -332,6 +338,12 @@ pub(super) struct KeepLine {
     #[cfg(feature = "state")]
     #[arg(id = "drop-state", long, value_name = "ID")]
     pub(super) drop_state: Vec<String>,
+}
+
+#[cfg(feature = "state")]
+fn parse_guarantee(text: &str) -> Result<Guarantee, String> {
+    let guarantee: Result<Guarantee, _> = text.parse();
+    guarantee.map_err(|problem| problem.to_string())
 }
 
 #[cfg(feature = "state")]

@@ -141,6 +141,7 @@ impl Job {
         if let Some(from) = handle.started_from() {
             teller.note(format!("the job {from}"));
         }
+        handle.caveats().iter().for_each(|told| teller.note(told));
         let report = watch(handle, teller)?;
         teller.note(&report);
         Ok(match report.is_within_limits() {
@@ -229,6 +230,9 @@ impl Job {
         }
         if let Some(restarts) = line.restarts {
             self = self.restarts(Restarts::attempts(restarts));
+        }
+        if let Some(guarantee) = line.guarantee {
+            self = self.guarantee(guarantee);
         }
         if let Some(number) = line.from {
             self = self.from_checkpoint(number);

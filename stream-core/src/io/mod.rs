@@ -32,7 +32,7 @@ pub use bad::BadRecords;
 pub use canonical::{Canonical, Comparable, canonical, comparable};
 pub use channel::{ChannelSink, ChannelSource, Sender, channel, to_channel};
 pub use collect::{Collect, Discard, Rows, collect, discard};
-pub use log::MemoryLog;
+pub use log::{LogSink, MemoryLog};
 pub use memory::{Partitions, partitions, vec};
 pub use pace::{Rate, Replay};
 pub use place::Place;

@@ -15,7 +15,11 @@
 //! * [`Writer::prepare`] brings records to where they survive a crash of the process, unseen;
 //! * [`Sink::commit`] for a checkpoint changes nothing when it has been done before;
 //! * [`Sink::recover`] completes the commit of the checkpoint that it is given, and removes what was
-//!   prepared or written behind it.
+//!   prepared or written behind it; where the job [goes back](Commit::goes_back), what was committed
+//!   behind it as well, or says why it cannot.
+//!
+//! [`LogSink`](super::LogSink) is the smallest complete example, and
+//! [`contract::sink_recovers`](crate::testing::contract::sink_recovers) the test.
 
 use std::fmt;
 use std::sync::Arc;
@@ -185,6 +189,13 @@ impl Commit {
     #[must_use]
     pub fn last(mut self) -> Self {
         self.is_last = true;
+        self
+    }
+
+    /// The same for a job that goes back to it.
+    #[must_use]
+    pub fn going_back(mut self) -> Self {
+        self.goes_back = true;
         self
     }
 }

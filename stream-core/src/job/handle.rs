@@ -64,6 +64,8 @@ pub(super) struct Running {
     pub(super) looking: Looking,
     /// Where it starts, of a job that keeps its state.
     pub(super) from: Option<String>,
+    /// What a crash does to its sources and sinks that cannot take part in exactly once.
+    pub(super) caveats: Vec<String>,
     pub(super) started: Instant,
 }
 
@@ -227,6 +229,12 @@ impl Handle {
         self.running().from.as_deref()
     }
 
+    /// What a crash does to those sources and sinks that cannot take part in exactly once, of a job that
+    /// keeps its state, for people: a sentence each.
+    pub fn caveats(&self) -> &[String] {
+        &self.running().caveats
+    }
+
     /// Whether all workers have ended, so that [`wait`](Handle::wait) returns soon.
     pub fn is_finished(&self) -> bool {
         self.running()
@@ -306,6 +314,7 @@ impl Running {
             team,
             keeper,
             looking,
+            caveats,
             started,
             ..
         } = self;
@@ -331,6 +340,7 @@ impl Running {
             warnings: warnings::of(&team),
             snapshot: has_state.then_some(snapshot),
             state,
+            caveats,
             restarts,
         };
         Ok(report.slices(&team.shared.epochs))

@@ -3,6 +3,7 @@
 use std::fmt;
 mod discovery;
 mod end;
+mod guarantee;
 mod handle;
 mod keeper;
 mod ports;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use timely::WorkerConfig;
 
 use self::discovery::Looking;
+pub use self::guarantee::Guarantee;
 use self::handle::{Again, Running};
 pub use self::handle::{Handle, Stop};
 use self::keeper::Keeper;
@@ -92,6 +94,7 @@ pub struct Job {
     state: Option<StateStore>,
     interval: Option<Duration>,
     restarts: Restarts,
+    guarantee: Guarantee,
     /// The checkpoint to start from, and the stages whose state is forgotten.
     from: Option<u64>,
     dropped: Vec<String>,
@@ -154,6 +157,7 @@ impl Job {
             state: None,
             interval: None,
             restarts: Restarts::default(),
+            guarantee: Guarantee::default(),
             from: None,
             dropped: Vec::new(),
             settings: None,
@@ -400,6 +404,33 @@ impl Job {
         self
     }
 
+    /// Says what the job promises if it [keeps its state](Job::state): exactly once, unless told
+    /// otherwise.
+    ///
+    /// ```
+    /// use stream_core::run::{Guarantee, StateStore};
+    /// use stream_core::{Job, Mode, io};
+    ///
+    /// let (sender, source) = io::channel(8);
+    /// let (sink, rows) = io::collect::<u64>();
+    /// let job = Job::new("copy", |graph| graph.output("out", graph.input::<u64>("in")))
+    ///     .source("in", source)
+    ///     .sink("out", sink)
+    ///     .state(StateStore::memory())
+    ///     .guarantee(Guarantee::AtLeastOnce)
+    ///     .start(Mode::PerRecord)?;
+    /// assert!(job.caveats()[0].starts_with("`in` comes from a channel, which gives nothing again"));
+    /// sender.send(1)?;
+    /// drop(sender);
+    /// job.wait()?;
+    /// assert_eq!(rows.take(), [1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn guarantee(mut self, guarantee: Guarantee) -> Self {
+        self.guarantee = guarantee;
+        self
+    }
+
     /// Starts from an earlier checkpoint than the last one: what lies behind it is given up, and its rows
     /// come again. A job that is told so goes back each time it is started;
     /// [`StateStore::go_back_to`] does it once.
@@ -452,6 +483,7 @@ impl Job {
             state: self.state.clone(),
             interval: self.interval,
             restarts: self.restarts,
+            guarantee: self.guarantee,
             from: None,
             dropped: Vec::new(),
             settings: self.settings.clone(),
@@ -574,6 +606,10 @@ impl Job {
         if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
+        let caveats = match (&session, &self.tap) {
+            (Some(_), None) => guarantee::caveats(&self.bindings),
+            _ => Vec::new(),
+        };
         let sources = self.bindings.sources();
         let sources = sources
             .map(|(_, source)| source.workers(self.workers))
@@ -627,6 +663,7 @@ impl Job {
             keeper,
             looking,
             from,
+            caveats,
             started,
         })
     }
@@ -739,18 +776,7 @@ impl Job {
             return Err(Problem::new("checkpoints cannot come without a pause")
                 .hint("give them an interval, such as 10s"));
         }
-        for (port, source) in self.bindings.sources() {
-            if !source.info.repeatable {
-                let what = format!("the source of `{port}` cannot give its records once more");
-                return Err(Problem::new(what)
-                    .detail(format!(
-                        "a {} is read once, so what a crash loses of it is lost",
-                        source.info.kind
-                    ))
-                    .hint("read files or a log, or keep no state"));
-            }
-        }
-        Ok(())
+        guarantee::check(self.guarantee, &self.bindings)
     }
 
     fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {

@@ -81,6 +81,8 @@ pub struct Report {
     pub snapshot: Option<Snapshot>,
     /// What was kept of its state, of a job that [keeps it](super::Job::state).
     pub state: Option<StateReport>,
+    /// As [`Handle::caveats`](super::Handle::caveats).
+    pub caveats: Vec<String>,
     /// How often the job was started once more after it had failed; what is counted is of its last
     /// start.
     pub restarts: u32,

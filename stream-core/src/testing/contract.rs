@@ -331,7 +331,9 @@ fn aborted_is_never_seen<T: Clone + Debug + Ord>(
 
 /// Checks that a sink gives each record exactly once through crashes: it is left alone after each step
 /// that it can be left after, and another one goes on from the checkpoint that was last complete, with
-/// another number of writers. Records differ from each other.
+/// another number of writers. It also [goes back](crate::io::Commit::goes_back) from each checkpoint to each
+/// earlier one: what was committed behind that one is gone, or the sink refuses to with a hint. Records
+/// differ from each other.
 ///
 /// `place` makes a place to write to, `make` a sink at such a place, and `seen` tells what a reader
 /// sees there.
@@ -369,20 +371,68 @@ pub fn sink_recovers<T, S, P>(
     for crash in Crash::all(parts.len()) {
         for slots in [1, 3] {
             let place = place();
-            let last = run_until(&make(&place), &parts, crash);
+            let commits = run_until(&make(&place), &parts, crash);
+            let last = commits.last();
             // Another crash while it recovers.
-            must_recover(make(&place), last.as_ref());
-            let sink = must_recover(make(&place), last.as_ref());
-            let done = last.as_ref().map_or(0, |last| last.checkpoint);
-            let mut writers = open(&*sink, slots);
-            write(&mut writers, &parts[done as usize..].concat());
-            let commit = Commit::new(done + 1, prepare(&mut writers, done + 1)).last();
-            drop(writers);
-            must(sink.commit(&commit), "commit");
+            must_recover(make(&place), last);
+            let sink = must_recover(make(&place), last);
+            let done = commits.len();
+            write_rest(&*sink, slots, done as u64 + 1, &parts[done..].concat());
             let when = format!("when it was left {crash:?}, and {slots} writers went on");
             is_seen(seen(&place), records.to_vec(), &when);
         }
+        for slots in [1, 3] {
+            goes_back(&place, &make, &seen, &parts, crash, slots);
+        }
     }
+}
+
+/// Goes back to each checkpoint but the last one before the sink is left alone.
+fn goes_back<T, S, P>(
+    place: &impl Fn() -> P,
+    make: &impl Fn(&P) -> S,
+    seen: &impl Fn(&P) -> Vec<T>,
+    parts: &[&[T]],
+    crash: Crash,
+    slots: usize,
+) where
+    T: Clone + Debug + Ord,
+    S: Sink<T>,
+{
+    for back in 1.. {
+        let place = place();
+        let mut commits = run_until(&make(&place), parts, crash);
+        if back >= commits.len() {
+            break;
+        }
+        let next = commits.len() as u64 + 2; // the way back has a number as well
+        let back_to = commits.swap_remove(back - 1).going_back();
+        let sink = std::mem::ManuallyDrop::new(make(&place));
+        if let Err(problem) = sink.recover(Some(&back_to)) {
+            let told = problem.hint_text();
+            assert!(
+                told.is_some(),
+                "a way back is refused without a hint: {problem}"
+            );
+            continue;
+        }
+        // Another crash before anything is written.
+        let sink = must_recover(make(&place), Some(&back_to));
+        write_rest(&*sink, slots, next, &parts[back..].concat());
+        let when = format!(
+            "when it was left {crash:?}, went back to checkpoint {back}, and {slots} writers went on"
+        );
+        is_seen(seen(&place), parts.concat(), &when);
+    }
+}
+
+/// Writes what is left, and commits it as the last checkpoint.
+fn write_rest<T: Clone>(sink: &impl Sink<T>, slots: usize, checkpoint: u64, rest: &[T]) {
+    let mut writers = open(sink, slots);
+    write(&mut writers, rest);
+    let commit = Commit::new(checkpoint, prepare(&mut writers, checkpoint)).last();
+    drop(writers);
+    must(sink.commit(&commit), "commit");
 }
 
 /// When a sink is left alone.
@@ -408,12 +458,12 @@ impl Crash {
     }
 }
 
-/// Writes the parts, each before a checkpoint, until the sink is left alone. Gives the checkpoint that
-/// was last complete.
-fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Option<Commit> {
+/// Writes the parts, each before a checkpoint, until the sink is left alone. Gives the checkpoints that
+/// were complete.
+fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Vec<Commit> {
     must(sink.recover(None), "recover");
     let mut writers = open(sink, 2);
-    let mut last = None;
+    let mut complete = Vec::new();
     let mut early = 0; // records of the next part that were written before all had prepared this one
     for (number, part) in (1..).zip(parts) {
         write(&mut writers, &part[early..]);
@@ -436,7 +486,7 @@ fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Opt
         if crash == Crash::Prepared(number) {
             break;
         }
-        last = Some(commit.clone());
+        complete.push(commit.clone());
         if crash == Crash::Complete(number) {
             break;
         }
@@ -446,7 +496,7 @@ fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Opt
         }
     }
     std::mem::forget(writers); // a process that is killed cleans up nothing
-    last
+    complete
 }
 
 /// Recovers a sink that is never dropped.

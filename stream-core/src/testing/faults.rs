@@ -93,7 +93,7 @@ impl Faults {
     }
 
     /// A sink whose steps go wrong.
-    pub(super) fn around_sink<S>(self: &Arc<Self>, sink: Arc<S>) -> FaultySink<S> {
+    pub(super) fn around_sink<S: ?Sized>(self: &Arc<Self>, sink: Arc<S>) -> FaultySink<S> {
         let faults = self.clone();
         FaultySink { sink, faults }
     }
@@ -155,13 +155,12 @@ impl Objects for FaultyObjects {
 }
 
 /// A sink whose steps go wrong.
-#[derive(Debug)]
-pub(super) struct FaultySink<S> {
+pub(super) struct FaultySink<S: ?Sized> {
     sink: Arc<S>,
     faults: Arc<Faults>,
 }
 
-impl<T: 'static, S: Sink<T>> Sink<T> for FaultySink<S> {
+impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for FaultySink<S> {
     fn info(&self) -> SinkInfo {
         self.sink.info()
     }

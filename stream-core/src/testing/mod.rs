@@ -11,9 +11,9 @@ pub use faults::Faults;
 #[doc(hidden)]
 pub use modes::Interleaving;
 pub use modes::{ModeCheck, check_modes};
-#[doc(hidden)]
-pub use ports::KeptRows;
 pub use ports::{Input, Inputs, Outputs};
+#[doc(hidden)]
+pub use ports::{Keep, KeptRows};
 pub use recovery::{RecoveryCheck, Steps, check_recovery};
 
 use std::fmt::Debug;

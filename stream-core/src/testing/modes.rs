@@ -16,7 +16,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::faults::Faults;
-use super::ports::{Inputs, Outputs};
+use super::ports::{Inputs, Keep, Outputs};
 use crate::engine::BatchCut;
 use crate::graph::{Class, GraphSpec};
 use crate::job::{Counts, Stop};
@@ -266,7 +266,7 @@ impl<P> Trial<P> {
             .workers(workers)
             .clock(interleaving.clock.clone());
         let job = I::bind(&self.partitions, interleaving, job, &mut 0);
-        let kept = O::Kept::default();
+        let kept = O::kept(Keep::Rows);
         let job = O::bind(&kept, &Faults::none(), job, &mut 0);
         let job = job.start_from(start.unwrap_or_default());
         let report = job.start(draw.mode).and_then(|handle| {

@@ -9,8 +9,8 @@ use super::faults::Faults;
 use super::modes::Interleaving;
 use crate::graph::{Graph, Output, Stream};
 use crate::io::{
-    self, Boundedness, Chunk, Collect, Opening, Position, ReadStatus, Reader, Rows, Source,
-    SourceInfo, Waker,
+    self, Boundedness, Chunk, Collect, MemoryLog, Opening, Position, ReadStatus, Reader, Rows,
+    Sink, Source, SourceInfo, Waker,
 };
 use crate::{Job, Problem};
 
@@ -145,8 +145,10 @@ pub trait Outputs: Sized {
     fn connect(self, graph: &Graph, next: &mut usize);
     /// What the rows are written to, from one run to the next.
     #[doc(hidden)]
-    type Kept: Default;
+    type Kept;
 
+    #[doc(hidden)]
+    fn kept(place: Keep) -> Self::Kept;
     #[doc(hidden)]
     fn bind(kept: &Self::Kept, faults: &Arc<Faults>, job: Job, next: &mut usize) -> Job;
     #[doc(hidden)]
@@ -158,19 +160,48 @@ pub trait Outputs: Sized {
     fn text(rows: Self::Rows) -> Vec<Vec<String>>;
 }
 
+/// Where the rows of outputs are kept.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// By [`io::collect`].
+    #[default]
+    Rows,
+    /// In a [`MemoryLog`], by transactions.
+    Log,
+}
+
 /// Rows of an output in memory, with the sink that keeps them.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct KeptRows<T> {
-    sink: Arc<Collect<T>>,
-    rows: Rows<T>,
+pub enum KeptRows<T> {
+    Rows(Arc<Collect<T>>, Rows<T>),
+    Log(MemoryLog<T>),
 }
 
-impl<T: Send + 'static> Default for KeptRows<T> {
-    fn default() -> Self {
-        let (sink, rows) = io::collect();
-        let sink = Arc::new(sink);
-        KeptRows { sink, rows }
+impl<T: Send + 'static> KeptRows<T> {
+    fn new(place: Keep) -> Self {
+        match place {
+            Keep::Rows => {
+                let (sink, rows) = io::collect();
+                KeptRows::Rows(Arc::new(sink), rows)
+            }
+            Keep::Log => KeptRows::Log(MemoryLog::new(1)), // changes of a key are in order within a partition,
+        }
+    }
+
+    fn sink(&self) -> Arc<dyn Sink<T>> {
+        match self {
+            KeptRows::Rows(sink, _) => sink.clone(),
+            KeptRows::Log(log) => Arc::new(log.transactional("checked")),
+        }
+    }
+
+    fn take(&self) -> Vec<T> {
+        match self {
+            KeptRows::Rows(_, rows) => rows.take(),
+            KeptRows::Log(log) => log.take().into_iter().flatten().collect(),
+        }
     }
 }
 
@@ -178,17 +209,21 @@ impl<O: Output<Row: Debug + Send>> Outputs for O {
     type Rows = Vec<O::Row>;
     type Kept = KeptRows<O::Row>;
 
+    fn kept(place: Keep) -> Self::Kept {
+        KeptRows::new(place)
+    }
+
     fn connect(self, graph: &Graph, next: &mut usize) {
         graph.output(&numbered("out", next), self);
     }
 
     fn bind(kept: &Self::Kept, faults: &Arc<Faults>, job: Job, next: &mut usize) -> Job {
-        let sink = faults.around_sink(kept.sink.clone());
+        let sink = faults.around_sink(kept.sink());
         job.sink(&numbered("out", next), sink)
     }
 
     fn rows(kept: &Self::Kept) -> Self::Rows {
-        kept.rows.take()
+        kept.take()
     }
 
     fn append(rows: &mut Self::Rows, mut more: Self::Rows) {
@@ -235,6 +270,10 @@ macro_rules! tuples {
         impl<$($name: Outputs),*> Outputs for ($($name,)*) {
             type Rows = ($($name::Rows,)*);
             type Kept = ($($name::Kept,)*);
+
+            fn kept(place: Keep) -> Self::Kept {
+                ($($name::kept(place),)*)
+            }
 
             fn connect(self, graph: &Graph, next: &mut usize) {
                 $(self.$index.connect(graph, next);)*

@@ -16,7 +16,7 @@ use fastrand::Rng;
 
 use super::faults::{Fault, Faults};
 use super::modes::{Interleaving, compare, seeds};
-use super::ports::{Inputs, Outputs};
+use super::ports::{Inputs, Keep, Outputs};
 use crate::engine::BatchCut;
 use crate::job::Outcome;
 use crate::state::StateStore;
@@ -72,6 +72,7 @@ pub fn check_recovery<I: Inputs, O: Outputs>(
 pub struct RecoveryCheck<I> {
     inputs: I,
     seeds: u64,
+    keep: Keep,
 }
 
 impl<I> fmt::Debug for RecoveryCheck<I> {
@@ -91,12 +92,28 @@ impl<I: Inputs> RecoveryCheck<I> {
         RecoveryCheck {
             inputs,
             seeds: SEEDS,
+            keep: Keep::Rows,
         }
     }
 
     /// Sets how many seeds are tried, where the environment says nothing.
     pub fn seeds(mut self, seeds: u64) -> Self {
         self.seeds = seeds;
+        self
+    }
+
+    /// Writes the outputs to a [`MemoryLog`](crate::io::MemoryLog) by transactions, in place of
+    /// [`collect`](crate::io::collect).
+    ///
+    /// ```
+    /// use stream_core::graph::Stream;
+    /// use stream_core::testing::RecoveryCheck;
+    ///
+    /// let numbers: Vec<u64> = (0..50).collect();
+    /// RecoveryCheck::new(numbers).into_log().run(|numbers: Stream<u64>| numbers);
+    /// ```
+    pub fn into_log(mut self) -> Self {
+        self.keep = Keep::Log;
         self
     }
 
@@ -116,6 +133,7 @@ impl<I: Inputs> RecoveryCheck<I> {
             let pipeline = pipeline.clone();
             let trial = Trial::<I> {
                 seed,
+                keep: self.keep,
                 partitions,
                 job: Box::new(move || {
                     let pipeline = pipeline.clone();
@@ -133,6 +151,7 @@ impl<I: Inputs> RecoveryCheck<I> {
 /// What all runs of a seed have in common.
 struct Trial<I: Inputs> {
     seed: u64,
+    keep: Keep,
     partitions: I::Partitions,
     job: Box<dyn Fn() -> Job>,
 }
@@ -178,7 +197,7 @@ impl<I: Inputs> Trial<I> {
     fn run<O: Outputs>(&self, rng: &mut Rng, steps: &mut Steps) {
         let records = I::records(&self.partitions) as u64;
         let expected = {
-            let (kept, calm) = (O::Kept::default(), Interleaving::new(0));
+            let (kept, calm) = (O::kept(self.keep), Interleaving::new(0));
             let job = (self.job)().clock(calm.clock());
             let job = I::bind(&self.partitions, &calm, job, &mut 0);
             let job = O::bind(&kept, &Faults::none(), job, &mut 0);
@@ -187,12 +206,12 @@ impl<I: Inputs> Trial<I> {
             O::text(O::rows(&kept))
         };
         let store: Arc<dyn Objects> = Arc::new(Memory::default());
-        let kept = O::Kept::default();
+        let kept = O::kept(self.keep);
         let mut draws = Vec::new();
         // Steps of a run are about as many as those of one in which nothing goes wrong.
         let some = {
             let draw = Draw::new(rng, records, None);
-            let (other, rows) = (Arc::new(Memory::default()), O::Kept::default());
+            let (other, rows) = (Arc::new(Memory::default()), O::kept(self.keep));
             let done = self.run_once::<O>(&draw, &(other as Arc<dyn Objects>), &rows);
             if let Err(error) = done {
                 self.fail(&[draw], &error);

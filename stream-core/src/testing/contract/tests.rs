@@ -136,3 +136,39 @@ fn a_sink_that_is_seen_too_soon_is_found() {
 fn a_sink_that_loses_a_record_is_found() {
     check_open(false);
 }
+
+/// A log as a sink that is not told of ways back.
+struct Onward(crate::io::LogSink<u8>);
+
+impl Sink<u8> for Onward {
+    fn info(&self) -> SinkInfo {
+        self.0.info()
+    }
+
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        let last = last.cloned().map(|mut last| {
+            last.goes_back = false;
+            last
+        });
+        self.0.recover(last.as_ref())
+    }
+
+    fn open(&self, slot: Slot) -> Result<Box<dyn Writer<u8>>, Problem> {
+        self.0.open(slot)
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        self.0.commit(commit)
+    }
+}
+
+#[test]
+#[should_panic(expected = "went back to checkpoint 1")]
+fn a_sink_that_does_not_go_back_is_found() {
+    sink_recovers(
+        || crate::io::MemoryLog::new(1),
+        |log| Onward(log.transactional("job")),
+        |log| log.records().concat(),
+        &[1, 2, 3, 4],
+    );
+}
