@@ -83,7 +83,7 @@ impl<T> MemoryLog<T> {
     /// use stream_core::run::StateStore;
     /// use stream_core::{Job, Mode, io};
     ///
-    /// let (numbers, doubles) = (io::MemoryLog::new(1), io::MemoryLog::new(1));
+    /// let (numbers, doubles) = (io::MemoryLog::<u64>::new(1), io::MemoryLog::<u64>::new(1));
     /// let store = StateStore::memory();
     /// let job = || {
     ///     Job::new("double", |graph| graph.output("out", graph.input::<u64>("in").map(|n| 2 * n)))

@@ -420,7 +420,7 @@ impl Job {
     ///     .guarantee(Guarantee::AtLeastOnce)
     ///     .start(Mode::PerRecord)?;
     /// assert!(job.caveats()[0].starts_with("`in` comes from a channel, which gives nothing again"));
-    /// sender.send(1)?;
+    /// sender.send(1_u64)?;
     /// drop(sender);
     /// job.wait()?;
     /// assert_eq!(rows.take(), [1]);
