@@ -36,7 +36,7 @@ pub(super) fn conclude(team: &Team, keeper: Option<Keeper>) -> Result<Concluded,
         Ok(Concluded {
             outcome,
             snapshot,
-            state: keeping.map(Keeping::report),
+            state: keeping.as_ref().map(Keeping::report),
         })
     });
     match concluded {

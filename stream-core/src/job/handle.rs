@@ -14,7 +14,7 @@ use timely::communication::WorkerGuards;
 use super::Job;
 use super::discovery::Looking;
 use super::end::{Concluded, conclude};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, StateReport};
 use super::report::{Counts, Outcome, Report};
 use super::restarts::Restarts;
 use super::warnings;
@@ -221,6 +221,36 @@ impl Handle {
     /// ```
     pub fn slowest(&self) -> Option<Slowest> {
         self.running().team.shared.watermarks.least()
+    }
+
+    /// What is known of the checkpoints so far, of a job that keeps its state.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stream_core::run::StateStore;
+    /// use stream_core::{Job, Mode, io};
+    ///
+    /// let (log, store) = (io::MemoryLog::<u64>::new(1), StateStore::memory());
+    /// let job = Job::new("copy", |graph| graph.output("out", graph.input::<u64>("in")))
+    ///     .source("in", log.clone())
+    ///     .sink("out", io::collect::<u64>().0)
+    ///     .state(store)
+    ///     .checkpoint_interval(Duration::from_millis(1))
+    ///     .start(Mode::PerRecord)?;
+    /// log.append(0, [1, 2, 3])?;
+    /// let state = loop {
+    ///     match job.state() {
+    ///         Some(state) if state.checkpoints > 0 => break state,
+    ///         _ => std::thread::yield_now(),
+    ///     }
+    /// };
+    /// assert!(state.age.is_some());
+    /// # job.stop();
+    /// # job.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn state(&self) -> Option<StateReport> {
+        self.running().keeper.as_ref().map(Keeper::report)
     }
 
     /// Where a job starts that keeps its state, for people: afresh, or from which checkpoint, and which

@@ -11,6 +11,7 @@
 //! crash between any two steps loses nothing, and gives nothing twice.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::state::Snapshot;
 use crate::state::checkpoint::{Left, Parts, Waited};
 use crate::state::manifest::Manifest;
 use crate::state::store::Session;
+use crate::time::Clock;
 
 /// How many checkpoints may be under way at once.
 const UNDER_WAY_MAX: usize = 2;
@@ -30,7 +32,36 @@ const NAP: Duration = Duration::from_millis(100);
 const HAND_NAP: Duration = Duration::from_millis(1);
 
 /// A job's keeper, at work.
-pub(super) struct Keeper(JoinHandle<Keeping>);
+pub(super) struct Keeper {
+    thread: JoinHandle<Keeping>,
+    told: Told,
+    clock: Clock,
+}
+
+/// What is known of the checkpoints so far.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Progress>>);
+
+#[derive(Clone, Default)]
+struct Progress {
+    report: StateReport,
+    /// When the last checkpoint was complete, on the job's clock.
+    at: Option<Duration>,
+}
+
+impl Told {
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn report(&self, now: Duration) -> StateReport {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        StateReport {
+            age: told.at.map(|at| now.saturating_sub(at)),
+            ..told.report.clone()
+        }
+    }
+}
 
 /// What a job has kept of its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,10 +71,14 @@ pub struct StateReport {
     pub from: Option<u64>,
     /// The last checkpoint.
     pub last: Option<u64>,
+    /// How long it has been complete, if it was made in this run.
+    pub age: Option<Duration>,
     /// How many checkpoints were made in this run.
     pub checkpoints: u64,
     /// How many bytes of state were written for them.
     pub bytes: u64,
+    /// How many bytes the sinks have left in them: names of what they have prepared, or the output itself.
+    pub staged: u64,
     /// The longest that one took, from when every worker had left its part to the commit of the last
     /// sink.
     pub longest: Duration,
@@ -76,7 +111,7 @@ pub(super) struct Keeping {
     session: Session,
     /// The parts of the last checkpoint.
     parts: Parts,
-    report: StateReport,
+    told: Told,
     /// How often it asks for a checkpoint; never, if nothing is said.
     interval: Option<Duration>,
     team: Team,
@@ -89,14 +124,12 @@ impl Keeper {
         team: Team,
     ) -> Result<Self, Error> {
         let from = session.last().map(Manifest::number);
+        let (told, clock) = (Told::default(), team.shared.clock.clone());
+        told.change(|told| (told.report.from, told.report.last) = (from, from));
         let mut keeping = Keeping {
             session,
             parts: team.shared.checkpoints.start().parts.clone(),
-            report: StateReport {
-                from,
-                last: from,
-                ..StateReport::default()
-            },
+            told: told.clone(),
             interval,
             team,
         };
@@ -109,16 +142,24 @@ impl Keeper {
         };
         let thread = thread::Builder::new().name("keeper".to_owned()).spawn(work);
         let cannot = |error| Problem::new("the keeper of the state cannot start").because(error);
-        thread
-            .map(Keeper)
-            .map_err(|error| Error::Engine(cannot(error)))
+        let thread = thread.map_err(|error| Error::Engine(cannot(error)))?;
+        Ok(Keeper {
+            thread,
+            told,
+            clock,
+        })
+    }
+
+    /// What is known of the checkpoints so far.
+    pub(super) fn report(&self) -> StateReport {
+        self.told.report(self.clock.elapsed())
     }
 
     /// Ends the thread, once all workers have gone.
     pub(super) fn finish(self, team: &Team) -> Result<Keeping, Error> {
         team.shared.checkpoints.close();
         let lost = |_| Error::Engine(Problem::new("the keeper of the state was lost"));
-        self.0.join().map_err(lost)
+        self.thread.join().map_err(lost)
     }
 }
 
@@ -141,7 +182,7 @@ impl Keeping {
                     shared.epochs.cut_checkpoint(ask);
                     shared.abort.wake();
                 } else {
-                    self.report.left_out += 1;
+                    self.told.change(|told| told.report.left_out += 1);
                 }
             }
             let rest = due.map_or(nap, |due| nap.min(due.saturating_sub(now)));
@@ -175,12 +216,16 @@ impl Keeping {
         self.tell_sources(&left.snapshot);
         // What is left over takes room, and nothing else: the next run removes it.
         let _ = self.session.clean_up();
-        let report = &mut self.report;
-        report.last = Some(left.snapshot.number);
-        report.checkpoints += 1;
-        report.bytes += left.snapshot.bytes();
-        let took = self.team.shared.clock.elapsed().saturating_sub(begun);
-        report.longest = report.longest.max(took);
+        let now = self.team.shared.clock.elapsed();
+        self.told.change(|told| {
+            let report = &mut told.report;
+            report.last = Some(left.snapshot.number);
+            report.checkpoints += 1;
+            report.bytes += left.snapshot.bytes();
+            report.staged += left.snapshot.staged_bytes();
+            report.longest = report.longest.max(now.saturating_sub(begun));
+            told.at = Some(now);
+        });
         Ok(left.snapshot)
     }
 
@@ -195,7 +240,7 @@ impl Keeping {
         }
     }
 
-    pub(super) fn report(self) -> StateReport {
-        self.report
+    pub(super) fn report(&self) -> StateReport {
+        self.told.report(self.team.shared.clock.elapsed())
     }
 }

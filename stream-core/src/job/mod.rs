@@ -603,6 +603,8 @@ impl Job {
         let new = session.as_ref().map_or_else(String::new, |session| {
             start::new_stages(&self.start, &plan.spec, session.dropped())
         });
+        let event_time = start::event_time(&self.start, &plan.spec, stored.as_ref());
+        let event_time = event_time.map_err(Error::State)?;
         if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
@@ -649,7 +651,9 @@ impl Job {
         let workers = team.clone();
         let guards = timely::execute(config, move |worker| worker::work(worker, &workers))
             .map_err(|text| Error::Engine(Problem::new("the workers cannot start").detail(text)))?;
-        let from = session.as_ref().map(|session| session.told() + &new);
+        let from = session
+            .as_ref()
+            .map(|session| session.told() + &event_time + &new);
         let keep = |session| Keeper::start(session, self.interval, team.clone());
         let keeper = session.map(keep).transpose();
         let keeper = keeper.unwrap_or_else(|error| {

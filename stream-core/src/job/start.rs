@@ -145,6 +145,28 @@ pub(crate) fn was_of(id: &str) -> String {
     }
 }
 
+/// Says how far event time had come, of a job that goes on: in the lane that has come furthest.
+pub(super) fn event_time(
+    snapshot: &Snapshot,
+    spec: &GraphSpec,
+    stored: Option<&ReadStored>,
+) -> Result<String, Problem> {
+    let is_timed = |id: &str| {
+        let node = spec.nodes.iter().find(|node| node.id == id);
+        node.is_some_and(|node| node.kind == "event_time")
+    };
+    let mut furthest = None;
+    for ((id, part), bytes) in &snapshot.parts {
+        if matches!(part, Part::Worker(_)) && is_timed(id) {
+            let highs: Highs = codec::decode(&bytes.read(stored)?)?;
+            furthest = highs.into_values().max().max(furthest);
+        }
+    }
+    Ok(furthest.map_or_else(String::new, |time| {
+        format!("; event time has come to {time}")
+    }))
+}
+
 /// Says which stages begin with nothing where others go on, each behind a semicolon.
 pub(super) fn new_stages(
     snapshot: &Snapshot,

@@ -66,6 +66,12 @@ impl Snapshot {
         parts.sum()
     }
 
+    /// How many bytes the sinks have left.
+    pub(crate) fn staged_bytes(&self) -> u64 {
+        let staged = self.staged.values().flatten();
+        staged.map(|slot| slot.len() as u64).sum()
+    }
+
     /// What is committed of a sink, or was.
     pub(crate) fn commit(&self, sink: &str) -> Commit {
         let staged = self.staged.get(sink).cloned().unwrap_or_default();
