@@ -53,6 +53,26 @@ fn late_records() {
 }
 
 #[test]
+fn bad_records() {
+    let leaping = |(key, at): (u64, i64)| match key {
+        0 => (key, at + 100 * 366 * 24 * 3_600),
+        _ => (key, at),
+    };
+    let records: Vec<_> = records(80).into_iter().map(leaping).collect();
+    let check = RecoveryCheck::new(records).seeds(100).dead_letters();
+    check.run(|records: Stream<(u64, i64)>| {
+        let (timed, late) = timed(records);
+        (
+            timed
+                .key_by(|record| record.0)
+                .session(Gap::secs(4))
+                .count(),
+            late,
+        )
+    });
+}
+
+#[test]
 fn counts() {
     let check = RecoveryCheck::new(records(80)).seeds(400);
     let steps = check.run(|records: Stream<(u64, i64)>| records.key_by(|record| record.0).count());

@@ -518,7 +518,6 @@ impl Job {
     }
 
     /// The same, to be changed.
-    #[cfg(feature = "cli")]
     pub(crate) fn bindings_mut(&mut self) -> &mut Bindings {
         &mut self.bindings
     }

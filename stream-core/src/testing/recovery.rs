@@ -18,6 +18,7 @@ use super::faults::{Fault, Faults};
 use super::modes::{Interleaving, compare, seeds};
 use super::ports::{Inputs, Keep, Outputs};
 use crate::engine::BatchCut;
+use crate::io::{BadRecord, BadRecords, Collect, Rows, collect};
 use crate::job::Outcome;
 use crate::state::StateStore;
 use crate::state::objects::{Memory, Objects};
@@ -73,6 +74,7 @@ pub struct RecoveryCheck<I> {
     inputs: I,
     seeds: u64,
     keep: Keep,
+    has_letters: bool,
 }
 
 impl<I> fmt::Debug for RecoveryCheck<I> {
@@ -93,7 +95,27 @@ impl<I: Inputs> RecoveryCheck<I> {
             inputs,
             seeds: SEEDS,
             keep: Keep::Rows,
+            has_letters: false,
         }
+    }
+
+    /// Keeps bad records apart, those whose event time leaps say, as a source with a
+    /// [dead letter](crate::io::SourceExt::dead_letter) does, and compares them as well. Without this
+    /// they fail the check.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    /// use stream_core::testing::RecoveryCheck;
+    ///
+    /// let year = 366 * 24 * 3_600;
+    /// let seconds: Vec<i64> = vec![3, 1, 4, 100 * year, 15, 9, 200 * year, 5];
+    /// RecoveryCheck::new(seconds).dead_letters().run(|seconds: Stream<i64>| {
+    ///     seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(10))
+    /// });
+    /// ```
+    pub fn dead_letters(mut self) -> Self {
+        self.has_letters = true;
+        self
     }
 
     /// Sets how many seeds are tried, where the environment says nothing.
@@ -134,6 +156,7 @@ impl<I: Inputs> RecoveryCheck<I> {
             let trial = Trial::<I> {
                 seed,
                 keep: self.keep,
+                has_letters: self.has_letters,
                 partitions,
                 job: Box::new(move || {
                     let pipeline = pipeline.clone();
@@ -152,8 +175,49 @@ impl<I: Inputs> RecoveryCheck<I> {
 struct Trial<I: Inputs> {
     seed: u64,
     keep: Keep,
+    has_letters: bool,
     partitions: I::Partitions,
     job: Box<dyn Fn() -> Job>,
+}
+
+/// By port: the bad records of its source, with the sink that keeps them.
+#[derive(Default)]
+struct Letters(BTreeMap<String, (Arc<Collect<BadRecord>>, Rows<BadRecord>)>);
+
+impl Letters {
+    /// Makes the sources of a job keep their bad records here.
+    fn bind(&mut self, faults: &Arc<Faults>, job: &mut Job) {
+        for (port, source) in &mut job.bindings_mut().sources {
+            let (sink, _) = self.0.entry(port.clone()).or_insert_with(|| {
+                let (sink, rows) = collect();
+                (Arc::new(sink), rows)
+            });
+            let sink = faults.around_sink(sink.clone());
+            source.bad_records = BadRecords::DeadLetter(Arc::new(sink));
+        }
+    }
+
+    /// What was kept, in an order of its own.
+    fn text(&self) -> Vec<String> {
+        let kept = self.0.iter();
+        // Of the first record of a lane, the reason ends with what the clock said.
+        let told = |letter: &BadRecord| {
+            let reason = letter.reason.split(" ahead of ").next();
+            format!(
+                "{} {} {reason:?} {}",
+                letter.place, letter.line, letter.text
+            )
+        };
+        let letters = kept.flat_map(|(port, (_, rows))| {
+            let letters = rows.to_vec();
+            letters
+                .into_iter()
+                .map(move |letter| format!("{port} {}", told(&letter)))
+        });
+        let mut letters: Vec<_> = letters.collect();
+        letters.sort();
+        letters
+    }
 }
 
 /// What is drawn for one run.
@@ -199,20 +263,25 @@ impl<I: Inputs> Trial<I> {
         let expected = {
             let (kept, calm) = (O::kept(self.keep), Interleaving::new(0));
             let job = (self.job)().clock(calm.clock());
-            let job = I::bind(&self.partitions, &calm, job, &mut 0);
+            let mut job = I::bind(&self.partitions, &calm, job, &mut 0);
+            let mut letters = Letters::default();
+            if self.has_letters {
+                letters.bind(&Faults::none(), &mut job);
+            }
             let job = O::bind(&kept, &Faults::none(), job, &mut 0);
             let done = job.run(Mode::Batch);
             done.unwrap_or_else(|error| panic!("seed {}: the job failed: {error}", self.seed));
-            O::text(O::rows(&kept))
+            (O::text(O::rows(&kept)), letters.text())
         };
         let store: Arc<dyn Objects> = Arc::new(Memory::default());
-        let kept = O::kept(self.keep);
+        let mut kept = (O::kept(self.keep), Letters::default());
         let mut draws = Vec::new();
         // Steps of a run are about as many as those of one in which nothing goes wrong.
         let some = {
             let draw = Draw::new(rng, records, None);
-            let (other, rows) = (Arc::new(Memory::default()), O::kept(self.keep));
-            let done = self.run_once::<O>(&draw, &(other as Arc<dyn Objects>), &rows);
+            let other: Arc<dyn Objects> = Arc::new(Memory::default());
+            let mut rows = (O::kept(self.keep), Letters::default());
+            let done = self.run_once::<O>(&draw, &other, &mut rows);
             if let Err(error) = done {
                 self.fail(&[draw], &error);
             }
@@ -226,7 +295,7 @@ impl<I: Inputs> Trial<I> {
             };
             let fault = (run < wrong).then(|| (rng.u64(0..some), fault));
             let draw = Draw::new(rng, records, fault);
-            let done = self.run_once::<O>(&draw, &store, &kept);
+            let done = self.run_once::<O>(&draw, &store, &mut kept);
             let went_wrong = draw.faults.wrong_at();
             if let Some(step) = went_wrong {
                 *steps.entry(step).or_default() += 1;
@@ -248,11 +317,17 @@ impl<I: Inputs> Trial<I> {
                 }
             }
         }
-        let rows = O::text(O::rows(&kept));
+        let rows = O::text(O::rows(&kept.0));
         let spec = (self.job)().explain();
         let spec = spec.unwrap_or_else(|error| self.fail(&draws, &error));
         let names = ["a run in which nothing happened", &format!("{draws:#?}")];
-        compare(self.seed, names, [&expected, &rows], &spec);
+        compare(self.seed, names, [&expected.0, &rows], &spec);
+        let letters = kept.1.text();
+        assert_eq!(
+            letters, expected.1,
+            "seed {}: dead letters\n{draws:#?}",
+            self.seed
+        );
     }
 
     /// Runs until the end, a stop, or until it goes wrong. Tells whether all input was read.
@@ -260,7 +335,7 @@ impl<I: Inputs> Trial<I> {
         &self,
         draw: &Draw,
         store: &Arc<dyn Objects>,
-        kept: &O::Kept,
+        (rows, letters): &mut (O::Kept, Letters),
     ) -> Result<bool, Error> {
         let interleaving = Interleaving::new(draw.seed);
         interleaving.begin(draw.stops_at);
@@ -268,8 +343,11 @@ impl<I: Inputs> Trial<I> {
         let job = (self.job)()
             .workers(draw.workers)
             .clock(interleaving.clock());
-        let job = I::bind(&self.partitions, &interleaving, job, &mut 0);
-        let job = O::bind(kept, &draw.faults, job, &mut 0);
+        let mut job = I::bind(&self.partitions, &interleaving, job, &mut 0);
+        if self.has_letters {
+            letters.bind(&draw.faults, &mut job);
+        }
+        let job = O::bind(rows, &draw.faults, job, &mut 0);
         let store = StateStore::of(draw.faults.around_store(store.clone()));
         let store = store.keep(1 + draw.seed as usize % 3);
         let handle = job.state(store).start(draw.mode)?;
