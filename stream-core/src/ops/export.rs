@@ -68,11 +68,11 @@ fn length(fingerprint: &Fingerprint, name: &str) -> Result<i64, Problem> {
 }
 
 /// Where the rows of a type are read by its shape.
-fn schema(what: &str, shape: &Shape) -> Result<Schema, Problem> {
+fn schema(stage: &str, what: &str, shape: &Shape) -> Result<Schema, Problem> {
     match shape {
         Shape::Traced(text) => Schema::parse(text),
         Shape::ByName(name) => Err(Problem::new(format!(
-            "the {what} of the stage cannot be read without their type"
+            "the {what} of `{stage}` cannot be read without their type"
         ))
         .detail(format!(
             "nothing is known of `{name}` but its name: it has a `Deserialize` of its own that takes only \
@@ -85,11 +85,11 @@ fn schema(what: &str, shape: &Shape) -> Result<Schema, Problem> {
 }
 
 impl Rows {
-    pub(crate) fn of(fingerprint: &Fingerprint) -> Result<Self, Problem> {
+    pub(crate) fn of(stage: &str, fingerprint: &Fingerprint) -> Result<Self, Problem> {
         Ok(Rows {
             layout: Layout::of(fingerprint)?,
-            key: schema("keys", &fingerprint.key)?,
-            value: schema("values", &fingerprint.state)?,
+            key: schema(stage, "keys", &fingerprint.key)?,
+            value: schema(stage, "values", &fingerprint.state)?,
         })
     }
 

@@ -10,7 +10,8 @@
 //!   tuple of one as one around its part, and an array of no elements as `null`.
 //!
 //! Names are taken as they stand in the text. One that holds its brackets or commas (by
-//! `#[serde(rename = "a, b")]`) cannot be told from them.
+//! `#[serde(rename = "a, b")]`) cannot be told from them. Where fields have aliases, a shape counts
+//! those as names, too, so that later fields stand under the names of earlier ones.
 
 use serde::Serialize;
 
@@ -454,7 +455,7 @@ mod tests {
         #[serde(rename = "the \"age\" (in years)")]
         age: Option<u8>,
         #[serde(skip)]
-        forgotten: u8,
+        _skipped: u8,
         r#type: Vec<Both>,
     }
 
@@ -484,7 +485,7 @@ mod tests {
         Record {
             first_name: text(random),
             age: maybe(random, |random| random.u8(..)),
-            forgotten: 0,
+            _skipped: 0,
             r#type: many(random, both),
         }
     }
