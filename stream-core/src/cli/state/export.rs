@@ -250,20 +250,17 @@ mod tests {
         let store = StateStore::memory();
         let log = kept(&store);
         let (job, (windows, sessions)) = job(&log, &store);
-        let kinds: BTreeSet<_> = {
-            let look = store.look(false).unwrap();
-            let (manifest, _) = look.checkpoints().last().unwrap();
-            manifest
-                .stages
-                .iter()
-                .map(|(id, is)| (id.clone(), is.kind.clone()))
-                .collect()
-        };
+        let look = store.look(false).unwrap();
+        let (manifest, _) = look.checkpoints().last().unwrap();
+        let kinds = manifest.stages.values().map(|is| is.kind.as_str());
+        let kinds: BTreeSet<_> = kinds.collect();
+        let all = "count event_time final_content fold scan session tumbling";
+        assert_eq!(kinds, all.split(' ').collect());
         let export = |kind: &str| {
-            let mut of_kind = kinds.iter().filter(|(_, other)| other == kind);
-            exported(&job, &store, &of_kind.next().unwrap().0)
+            let mut stages = manifest.stages.iter();
+            let (stage, _) = stages.find(|(_, is)| is.kind == kind).unwrap();
+            exported(&job, &store, stage)
         };
-        println!("{kinds:?}");
         let of = |digit: i64| (0..NUMBERS).filter(move |n| n % 10 == digit);
         let entry = |digit, value| json!({ "key": key(&digit), "value": value });
         let table = |value: &dyn Fn(i64) -> Value| {
@@ -274,6 +271,7 @@ mod tests {
         };
         let count = export("count");
         assert_eq!(count, table(&|digit| of(digit).count().into()));
+        assert_eq!(export("final_content"), count);
         let fold = export("fold");
         assert_eq!(fold, table(&|digit| of(digit).collect::<Vec<_>>().into()));
         let scan = export("scan");
@@ -289,5 +287,64 @@ mod tests {
         assert_eq!(tumbling, lines(windows.take()));
         assert_eq!(session, lines(sessions.take()));
         assert!(tumbling.len() >= 5 && session.len() > 20);
+    }
+    fn failure(job: &Job, store: &StateStore, stage: &str) -> String {
+        let look = store.look(false).unwrap();
+        let (manifest, _) = look.checkpoints().last().unwrap();
+        match write(job, store, manifest, stage, &mut |_| Ok(true)) {
+            Err(Failure::Line(error) | Failure::Job(error)) => error.to_string(),
+            Ok(_) => panic!("`{stage}` is exported"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_exported_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::folder(folder.path()).unwrap();
+        let log = kept(&store);
+        let (job, _) = job(&log, &store);
+        let told = failure(&job, &store, "kinds/none");
+        let what = "checkpoint 1 has no state of a stage `kinds/none`";
+        assert!(
+            told.contains(what) && told.contains("`kinds/count`"),
+            "{told}"
+        );
+        let object = "state/000001-00000001-0000";
+        let path = folder.path().join(object);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let told = failure(&job, &store, "kinds/tumbling");
+        assert!(told.contains(&format!("`{object}` is damaged")), "{told}");
+    }
+
+    #[derive(Clone, Serialize, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        key: std::collections::BTreeMap<String, u8>,
+    }
+
+    #[test]
+    fn a_type_that_is_known_by_its_name_is_refused() {
+        let store = StateStore::memory();
+        let job = Job::new("flat", |graph| {
+            let numbers = graph.input::<u64>("numbers").key_by(|n| n % 2);
+            let flat = || Flat {
+                key: BTreeMap::new(),
+            };
+            graph.output("out", numbers.scan(flat, |_, n| n));
+        });
+        let job = job
+            .source("numbers", io::vec(Vec::<u64>::new()))
+            .sink::<(u64, u64)>("out", io::discard())
+            .state(store.clone());
+        let spec = job.explain().unwrap();
+        job.run(Mode::Batch).unwrap();
+        let job = Job::new("flat", |_| ());
+        let told = failure(&job, &store, spec.fingerprints().keys().next().unwrap());
+        let what = "the values of `flat/scan` cannot be read without their type";
+        assert!(
+            told.contains(what) && told.contains("Flat` but its name"),
+            "{told}"
+        );
     }
 }
