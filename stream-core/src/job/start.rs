@@ -247,7 +247,6 @@ pub(crate) struct Named {
     pub(crate) now: LaneName,
     pub(crate) was: LaneName,
     /// The input that it comes from, and the partition.
-    #[cfg_attr(not(all(feature = "cli", feature = "state")), expect(dead_code))]
     pub(crate) from: (String, String),
 }
 

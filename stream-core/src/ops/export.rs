@@ -67,10 +67,12 @@ fn length(fingerprint: &Fingerprint, name: &str) -> Result<i64, Problem> {
     })
 }
 
-/// Where the rows of a type are read by its shape.
+/// What keys or values are made of, by their shape.
 fn schema(stage: &str, what: &str, shape: &Shape) -> Result<Schema, Problem> {
     match shape {
-        Shape::Traced(text) => Schema::parse(text),
+        Shape::Traced(text) => Schema::parse(text).map_err(|problem| {
+            problem.hint(format!("it is that of the {what} of `{stage}`"))
+        }),
         Shape::ByName(name) => Err(Problem::new(format!(
             "the {what} of `{stage}` cannot be read without their type"
         ))

@@ -178,20 +178,17 @@ mod tests {
             let numbers = graph.input::<i64>("numbers");
             let keyed = numbers.clone().key_by(key);
             graph.output("count", keyed.clone().count());
-            graph.output("fold", keyed.clone().fold(Vec::new, |all, n| all.push(n)));
+            graph.output("fold", keyed.clone().fold(Vec::new, Vec::push));
             let last = |last: &mut Option<i64>, n| last.replace(n);
             graph.output("scan", keyed.scan(|| None, last));
             let seconds = |n: &i64| EventTime::secs(*n);
             let (timed, _) = numbers.event_time(seconds, Lateness::secs(60));
             let timed = timed.key_by(key);
             let tumbling = timed.clone().tumbling(Size::secs(30));
-            graph.output("tumbling", tumbling.fold(Vec::new, |all, n| all.push(n)));
+            graph.output("tumbling", tumbling.fold(Vec::new, Vec::push));
             let sessions = timed.session(Gap::secs(8));
             let add = |all: &mut Vec<_>, mut later: Vec<_>| all.append(&mut later);
-            graph.output(
-                "session",
-                sessions.fold(Vec::new, |all, n| all.push(n), add),
-            );
+            graph.output("session", sessions.fold(Vec::new, Vec::push, add));
         });
         let (windows, of_windows) = io::collect::<Open>();
         let (sessions, of_sessions) = io::collect::<Open>();
@@ -275,7 +272,7 @@ mod tests {
         let fold = export("fold");
         assert_eq!(fold, table(&|digit| of(digit).collect::<Vec<_>>().into()));
         let scan = export("scan");
-        assert_eq!(scan, table(&|digit| of(digit).last().into()));
+        assert_eq!(scan, table(&|digit| of(digit).next_back().into()));
         let time = lines([json!({
             "key": { "input": "numbers", "partition": "0" },
             "value": EventTime::secs(NUMBERS - 1),
