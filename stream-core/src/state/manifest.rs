@@ -154,14 +154,17 @@ impl Manifest {
         if kept.contains(stage) {
             return Ok(());
         }
-        let kept: Vec<_> = kept.iter().map(|id| format!("`{id}`")).collect();
         let what = format!(
             "checkpoint {} has no state of a stage `{stage}`",
             self.number
         );
+        let last = |id: &str| id.rsplit('/').next().map(str::to_owned);
+        let near = kept.iter().find(|id| last(id) == last(stage));
+        let near = near.map_or_else(String::new, |id| format!("did you mean `{id}`? "));
+        let kept: Vec<_> = kept.iter().map(|id| format!("`{id}`")).collect();
         Err(Problem::new(what).hint(match &kept[..] {
             [] => "it has no state of any stage".to_owned(),
-            kept => format!("it has that of {}", kept.join(", ")),
+            kept => format!("{near}it has that of {}", kept.join(", ")),
         }))
     }
 

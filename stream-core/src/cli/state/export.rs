@@ -306,6 +306,11 @@ mod tests {
             told.contains(what) && told.contains("`kinds/count`"),
             "{told}"
         );
+        let told = failure(&job, &store, "others/count");
+        assert!(
+            told.contains("did you mean `kinds/count`? it has that of"),
+            "{told}"
+        );
         let object = "state/000001-00000001-0000";
         let path = folder.path().join(object);
         let whole = std::fs::read(&path).unwrap();
