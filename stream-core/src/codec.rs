@@ -20,12 +20,21 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Proble
     Ok(bytes)
 }
 
+/// What is written behind the tag.
+fn body(bytes: &[u8]) -> Result<&[u8], Problem> {
+    match bytes.split_first() {
+        Some((&FORMAT, body)) => Ok(body),
+        _ => Err(unreadable().detail(format!("it is not in format {FORMAT}"))),
+    }
+}
+
+fn unreadable() -> Problem {
+    Problem::new("state cannot be read")
+}
+
 /// Reads what [`encode`] has written.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let unreadable = || Problem::new("state cannot be read");
-    let Some((&FORMAT, body)) = bytes.split_first() else {
-        return Err(unreadable().detail(format!("it is not in format {FORMAT}")));
-    };
+    let body = body(bytes)?;
     let config = bincode::config::standard();
     match bincode::serde::decode_from_slice(body, config) {
         Ok((value, read)) if read == body.len() => Ok(value),
@@ -35,6 +44,36 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Err(error) => Err(unreadable()
             .because(error)
             .hint("the type of a key or a state has changed since it was written")),
+    }
+}
+
+/// Reads what [`encode`] has written step by step, for those who know the steps but not the type.
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) struct Reader<'a> {
+    left: &'a [u8],
+}
+
+#[cfg(all(feature = "cli", feature = "state"))]
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Problem> {
+        Ok(Reader { left: body(bytes)? })
+    }
+
+    /// The next number, character, or piece of bytes.
+    pub(crate) fn next<T: bincode::BorrowDecode<'a, ()>>(&mut self) -> Result<T, Problem> {
+        let config = bincode::config::standard();
+        let read = bincode::borrow_decode_from_slice(self.left, config);
+        let (value, bytes) = read.map_err(|error| unreadable().because(error))?;
+        self.left = self.left.get(bytes..).unwrap_or_default();
+        Ok(value)
+    }
+
+    /// Checks that nothing is left over.
+    pub(crate) fn end(self) -> Result<(), Problem> {
+        match self.left.len() {
+            0 => Ok(()),
+            left => Err(unreadable().detail(format!("{left} bytes are left over"))),
+        }
     }
 }
 

@@ -158,6 +158,19 @@ pub(super) enum StateCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Prints what a stage has kept, a line of JSON for each key
+    ///
+    /// A window or session that is open has its start and end, too.
+    Export {
+        /// The id of the stage, as `explain` and `state show` tell it
+        #[arg(value_name = "ID")]
+        stage: String,
+        /// The checkpoint's number; that which the next run starts from, if none is given
+        #[arg(long, value_name = "N")]
+        from: Option<u64>,
+        #[command(flatten)]
+        place: PlaceLine,
+    },
     /// Lets the next run go on from an earlier checkpoint
     ///
     /// What lies behind it is given up once that run has begun, and comes again.
@@ -194,6 +207,7 @@ impl StateCommand {
         match self {
             StateCommand::List { place, .. }
             | StateCommand::Show { place, .. }
+            | StateCommand::Export { place, .. }
             | StateCommand::Rollback { place, .. }
             | StateCommand::Drop { place, .. } => &place.tell,
             StateCommand::Lock(line) | StateCommand::Check(line) => &line.tell,

@@ -289,15 +289,19 @@ fn watch(mut handle: Handle, teller: Teller) -> Result<Report, Error> {
 
 /// Prints the result of a command. That nobody reads it is no failure.
 fn print(text: &str) -> Result<ExitCode, Failure> {
+    print_part(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a part of the result, and tells whether anybody reads it.
+fn print_part(text: &[u8]) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Job(
-            Error::Engine(Problem::new("cannot write to stdout").because(error)),
-        )),
-        _ => Ok(ExitCode::SUCCESS),
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Job(Error::Engine(
+            Problem::new("cannot write to stdout").because(error),
+        ))),
     }
 }
 

@@ -29,7 +29,7 @@ pub use self::report::{Counts, Outcome, Report};
 pub use self::restarts::Restarts;
 pub use self::share::{ParseShareError, Share};
 #[cfg(all(feature = "cli", feature = "state"))]
-pub(crate) use self::start::was_of;
+pub(crate) use self::start::{lanes, was_of};
 use self::warnings::Limits;
 pub use self::warnings::{Lost, Warning};
 use self::worker::Team;

@@ -265,13 +265,15 @@ fn rename_lanes(
 }
 
 /// The name that a lane has, and the one that it had before stages on its way were renamed.
-struct Named {
-    now: LaneName,
-    was: LaneName,
+pub(crate) struct Named {
+    pub(crate) now: LaneName,
+    pub(crate) was: LaneName,
+    /// The input that it comes from, and the partition.
+    pub(crate) from: (String, String),
 }
 
 /// The lanes that come out of a stage.
-fn lanes(
+pub(crate) fn lanes(
     spec: &GraphSpec,
     node: &NodeSpec,
     partitions: &dyn Fn(&str) -> Vec<String>,
@@ -279,12 +281,13 @@ fn lanes(
     let was = node.was.as_deref().unwrap_or(&node.id);
     match node.kind.as_str() {
         "input" => {
-            let names = partitions(node.port().unwrap_or_default());
-            let lane = |name: &String| Named {
-                now: LaneName::new(&node.id, name),
-                was: LaneName::new(was, name),
+            let port = node.port().unwrap_or_default();
+            let lane = |name: String| Named {
+                now: LaneName::new(&node.id, &name),
+                was: LaneName::new(was, &name),
+                from: (port.to_owned(), name),
             };
-            names.iter().map(lane).collect()
+            partitions(port).into_iter().map(lane).collect()
         }
         "union" => {
             let ways = node.inputs.iter().enumerate().map(|(port, input)| {
@@ -293,6 +296,7 @@ fn lanes(
                 let through = move |lane: Named| Named {
                     now: lane.now.through(now),
                     was: lane.was.through(was),
+                    from: lane.from,
                 };
                 let before = lanes(spec, &spec.nodes[input.node], partitions);
                 before.into_iter().map(through)

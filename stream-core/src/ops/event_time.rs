@@ -37,6 +37,9 @@ use crate::time::{Clock, EventTime, Lateness, Leap, TimeBounds};
 /// not 1970, which is what a time that is missing or in the wrong unit comes to.
 const AGE_MAX: Leap = Leap::years(50);
 
+/// What the stage is called.
+pub(crate) const KIND: &str = "event_time";
+
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Reads each record's event time, and divides the records that are on time from the late
     /// ones.
@@ -100,7 +103,7 @@ fn event_time<T: 'static>(
     bounds: TimeBounds,
 ) -> (Port<EventTime, T>, Port<(), T>) {
     let graph = input.graph().clone();
-    let mut spec = stage("event_time", vec![input.spec()])
+    let mut spec = stage(KIND, vec![input.spec()])
         .with("lateness", bounds.lateness)
         .keeps::<LaneName, EventTime>();
     if let Some(leap) = bounds.leap {

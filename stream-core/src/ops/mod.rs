@@ -4,6 +4,8 @@
 //! key stands on one core, `keyed`, and is only its logic.
 
 pub(crate) mod event_time;
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) mod export;
 pub(crate) mod input;
 pub(crate) mod keyed;
 pub(crate) mod output;

@@ -20,6 +20,8 @@ mod form;
 #[cfg(feature = "files")]
 mod optional;
 mod place;
+#[cfg(all(feature = "cli", feature = "state"))]
+mod schema;
 mod tracer;
 
 use std::any::type_name;
@@ -33,6 +35,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::columns::{Columns, Names, columns_of};
 #[cfg(feature = "files")]
 pub(crate) use self::optional::FieldNames;
+#[cfg(all(feature = "cli", feature = "state"))]
+pub(crate) use self::schema::{Schema, json};
 use self::tracer::Tracer;
 
 /// What is known of how a type is written.

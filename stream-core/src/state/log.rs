@@ -173,17 +173,9 @@ impl Course {
             );
         };
         let manifest = self.expect(start)?;
-        let kept: BTreeSet<_> = manifest.stages_with_state().collect();
-        for stage in stages {
-            if !kept.contains(stage.as_str()) {
-                let kept: Vec<_> = kept.iter().map(|id| format!("`{id}`")).collect();
-                let what = format!("checkpoint {start} has no state of a stage `{stage}`");
-                return Err(Problem::new(what).hint(match &kept[..] {
-                    [] => "it has no state of any stage".to_owned(),
-                    kept => format!("it has that of {}", kept.join(", ")),
-                }));
-            }
-        }
+        stages
+            .iter()
+            .try_for_each(|stage| manifest.expect_stage(stage))?;
         self.dropped.extend(stages.iter().cloned());
         Ok(())
     }

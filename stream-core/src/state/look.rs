@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::StateStore;
+use super::checkpoint::Stored;
 use super::log::{Entry, entry_name};
 use super::manifest::Manifest;
 use super::sealed::{self, Kind, damaged};
@@ -89,6 +90,11 @@ impl StateStore {
             [] => Ok(()),
             dropped => course.drop_stages(dropped),
         }))
+    }
+
+    /// Reads a part of what a checkpoint has.
+    pub(crate) fn part(&self, stored: &Stored) -> Result<Vec<u8>, Problem> {
+        self.read_part(stored)?
     }
 
     /// Reads what a checkpoint needs.

@@ -1,7 +1,7 @@
 //! What the entry of a checkpoint says: how far the inputs were read, what the sinks had staged, and
 //! where the parts of the state lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -146,6 +146,26 @@ impl Manifest {
     pub(crate) fn stages_with_state(&self) -> impl Iterator<Item = &str> {
         let with_parts = self.parts.iter().map(|kept| kept.stage.as_str());
         self.stages.keys().map(String::as_str).chain(with_parts)
+    }
+
+    /// Checks that it has anything of a stage.
+    pub(crate) fn expect_stage(&self, stage: &str) -> Result<(), Problem> {
+        let kept: BTreeSet<_> = self.stages_with_state().collect();
+        if kept.contains(stage) {
+            return Ok(());
+        }
+        let what = format!(
+            "checkpoint {} has no state of a stage `{stage}`",
+            self.number
+        );
+        let last = |id: &str| id.rsplit('/').next().map(str::to_owned);
+        let near = kept.iter().find(|id| last(id) == last(stage));
+        let near = near.map_or_else(String::new, |id| format!("did you mean `{id}`? "));
+        let kept: Vec<_> = kept.iter().map(|id| format!("`{id}`")).collect();
+        Err(Problem::new(what).hint(match &kept[..] {
+            [] => "it has no state of any stage".to_owned(),
+            kept => format!("{near}it has that of {}", kept.join(", ")),
+        }))
     }
 
     /// How many bytes the state of the stages has, or of one of them.

@@ -132,6 +132,12 @@ impl StateStore {
         part: &Stored,
         earlier: impl FnOnce() -> Option<u64>,
     ) -> Result<Vec<u8>, Problem> {
+        let read = self.read_part(part)?;
+        read.map_err(|damage| or_earlier(damage, earlier()))
+    }
+
+    /// Reads a part of the state, or finds out how it is damaged.
+    pub(super) fn read_part(&self, part: &Stored) -> Result<Result<Vec<u8>, Problem>, Problem> {
         let range = part.at..part.at + part.bytes;
         let bytes = self.objects.get(&part.object, Some(range))?;
         let detail = match bytes {
@@ -139,11 +145,11 @@ impl StateStore {
             Some(bytes)
                 if checksum(&bytes) == part.checksum && bytes.len() as u64 == part.bytes =>
             {
-                return Ok(bytes);
+                return Ok(Ok(bytes));
             }
             Some(_) => "the checksum of a part of it is another",
         };
-        Err(or_earlier(damaged(&part.object, detail), earlier()))
+        Ok(Err(damaged(&part.object, detail)))
     }
 
     /// Lets the next run of the job go on from an earlier checkpoint, as that was kept: what lies behind

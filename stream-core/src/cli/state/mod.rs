@@ -1,5 +1,7 @@
-//! `state`: what a job has kept, where its next run starts, and what its pipeline keeps.
+//! `state`: what a job has kept, in short and row by row, where its next run starts, and what its
+//! pipeline keeps.
 
+mod export;
 mod lock;
 
 use std::process::ExitCode;
@@ -47,6 +49,17 @@ impl Job {
                     true => pretty(&self.checkpoint_json(manifest, damage))?,
                     false => self.checkpoint(manifest, damage),
                 })
+            }
+            StateCommand::Export { stage, from, place } => {
+                let store = self.store(place)?;
+                let look = store.look(false).map_err(Error::State)?;
+                let (manifest, _) = find(&look, *from).map_err(wrong)?;
+                if let (Some(object), None) = (&look.damaged, from) {
+                    teller.note(format!(
+                        "`{object}` may be a later checkpoint, and is damaged"
+                    ));
+                }
+                export::export(self, &store, manifest, stage, teller)
             }
             StateCommand::Rollback { number, place } => {
                 let store = self.store(place)?;
