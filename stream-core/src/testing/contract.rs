@@ -460,7 +460,11 @@ impl Crash {
 
 /// Writes the parts, each before a checkpoint, until the sink is left alone. Gives the checkpoints that
 /// were complete.
-pub(super) fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Vec<Commit> {
+pub(super) fn run_until<T: Clone>(
+    sink: &impl Sink<T>,
+    parts: &[&[T]],
+    crash: Crash,
+) -> Vec<Commit> {
     must(sink.recover(None), "recover");
     let mut writers = open(sink, 2);
     let mut complete = Vec::new();
@@ -500,7 +504,10 @@ pub(super) fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Cr
 }
 
 /// Recovers a sink that is never dropped.
-pub(super) fn must_recover<T, S: Sink<T>>(sink: S, last: Option<&Commit>) -> std::mem::ManuallyDrop<S> {
+pub(super) fn must_recover<T, S: Sink<T>>(
+    sink: S,
+    last: Option<&Commit>,
+) -> std::mem::ManuallyDrop<S> {
     must(sink.recover(last), "recover");
     std::mem::ManuallyDrop::new(sink)
 }

@@ -64,7 +64,9 @@ impl Written {
 
     /// Brings its content to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()?;
+        if !cfg!(test) {
+            self.file.sync_all()?; // unit tests lose the power in their journal alone
+        }
         #[cfg(test)]
         journal::note(|| journal::Call::Sync(journal::name(&self.created)));
         Ok(())
@@ -104,7 +106,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Brings the names in a folder to the disk, where the system can.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
+    if cfg!(unix) && !cfg!(test) {
         File::open(folder)?.sync_all()?;
     }
     #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use crate::io::sink::Commit;
 
 /// A call that has returned. Names are those in the folder; what is written and synced is known by the
 /// name that it was created under.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Call {
     Create(String),
     Write(String, Vec<u8>),
@@ -18,6 +19,26 @@ pub(crate) enum Call {
     SyncFolder,
     /// From here on this is the last checkpoint that is complete.
     Complete(Option<Commit>),
+    /// It is committed, too.
+    Committed,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::Create(name) => write!(f, "create {name}"),
+            Call::Write(name, bytes) => write!(f, "write {} bytes to {name}", bytes.len()),
+            Call::Sync(name) => write!(f, "sync {name}"),
+            Call::Rename(from, to) => write!(f, "rename {from} to {to}"),
+            Call::Remove(name) => write!(f, "remove {name}"),
+            Call::SyncFolder => f.write_str("sync the folder"),
+            Call::Committed => f.write_str("it is committed"),
+            Call::Complete(None) => f.write_str("no checkpoint is complete"),
+            Call::Complete(Some(commit)) => {
+                write!(f, "checkpoint {} is complete", commit.checkpoint)
+            }
+        }
+    }
 }
 
 thread_local! {
@@ -56,9 +77,19 @@ pub(crate) type Folder = BTreeMap<String, Vec<u8>>;
 /// A change of names.
 #[derive(Debug)]
 enum Change {
-    Link { name: String, file: String },
-    Move { from: String, to: String, file: String },
-    Unlink { name: String, file: String },
+    Link {
+        name: String,
+        file: String,
+    },
+    Move {
+        from: String,
+        to: String,
+        file: String,
+    },
+    Unlink {
+        name: String,
+        file: String,
+    },
 }
 
 /// The content of a file: it is only appended to.
@@ -136,7 +167,7 @@ impl Disk {
                 self.synced.clone_from(&self.names);
                 self.changes.clear();
             }
-            Call::Complete(_) => {}
+            Call::Complete(_) | Call::Committed => {}
         }
     }
 
@@ -161,7 +192,9 @@ impl Disk {
                     let (head, rest) = bytes.split_at(*synced);
                     [head, &tail(rest)].concat()
                 };
-                let folder = names.iter().map(|(name, file)| (name.clone(), content(file)));
+                let folder = names
+                    .iter()
+                    .map(|(name, file)| (name.clone(), content(file)));
                 left.insert(folder.collect());
             }
         }
