@@ -55,11 +55,13 @@ impl Sink<u64> for Noted {
 
 /// So many that some of what a checkpoint holds is written before it, and some behind it.
 fn records() -> Vec<u64> {
-    (0..3_000).map(|number| number * 1_000_000_007).collect()
+    (0..1_800)
+        .map(|number| number * 1_000_000_000_000_007)
+        .collect()
 }
 
 fn parts() -> Vec<Vec<u64>> {
-    records().chunks(1_000).map(<[u64]>::to_vec).collect()
+    records().chunks(600).map(<[u64]>::to_vec).collect()
 }
 
 /// What is still to be written behind a checkpoint.
@@ -233,10 +235,11 @@ fn go_back(folder: &Path, name: &str, back_to: &Commit) {
     let empty = Commit::new(number, prepare(&mut writers, number));
     must(sink.commit(&empty), "commit");
     write(&mut writers, &rest(Some(&empty)));
-    for number in [2 * EMPTY, 3 * EMPTY] {
-        let commit = Commit::new(number, prepare(&mut writers, number));
-        must(sink.commit(&commit.last()), "commit");
-    }
+    let number = 2 * EMPTY + parts().len() as u64;
+    let all = Commit::new(number, prepare(&mut writers, number));
+    must(sink.commit(&all), "commit");
+    let empty = Commit::new(number + 1, prepare(&mut writers, number + 1));
+    must(sink.commit(&empty.last()), "commit");
 }
 
 #[test]
