@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{parts, sorted, until, until_read, within};
 use stream_core::io::{self, MemoryLog, Rows};
-use stream_core::ops::{Change, Entry};
+use stream_core::ops::{Change, Entry, Windowed};
 use stream_core::run::{Guarantee, Handle, Outcome, Restarts, StateStore};
 use stream_core::time::{Clock, EventTime, Lateness, Size};
 use stream_core::{Error, Job, Mode, Problem};
@@ -606,11 +606,11 @@ fn a_store_that_cannot_be_written_ends_the_job_and_the_next_run_goes_on() {
 
             let (job, _) = counts(&log, &store);
             let handle = job.start(Mode::PerRecord).unwrap();
+            log.append(0, 100..150).unwrap();
+            until_read(&handle, "in", 50);
             let aside = folder.path().join("aside");
             fs::rename(place.join(part), &aside).unwrap();
             fs::write(place.join(part), "").unwrap();
-            log.append(0, 100..150).unwrap();
-            until_read(&handle, "in", 50);
             handle.stop();
             let told = handle.wait().unwrap_err().to_string();
             let place_told = place.display().to_string();
@@ -650,7 +650,7 @@ fn store_files(place: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 fn a_clock_that_is_set_back_disturbs_nothing() {
     within("a clock that is set back", || {
         let windows = |log: &MemoryLog<u64>, store: &StateStore, clock: &Clock| {
-            let (sink, rows) = io::collect();
+            let (sink, rows) = io::collect::<Windowed<u8, u64>>();
             let job = Job::new("windows", |graph| {
                 let numbers = graph.input::<u64>("in");
                 let (timed, late) =
