@@ -4,6 +4,8 @@
 //! of power there may leave, puts that into another folder, and goes on from the checkpoint that was the last
 //! complete one.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::catch_unwind;
