@@ -37,6 +37,7 @@ impl Written {
     }
 
     /// The same file once more: both write where the other one has stopped.
+    #[inline]
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(Written {
             file: self.file.try_clone()?,
@@ -63,6 +64,7 @@ impl Written {
     }
 
     /// Brings its content to the disk.
+    #[inline]
     pub(super) fn sync(&self) -> io::Result<()> {
         if !cfg!(test) {
             self.file.sync_all()?; // unit tests lose the power in their journal alone
@@ -74,6 +76,7 @@ impl Written {
 }
 
 impl Write for Written {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         #[cfg(test)]
