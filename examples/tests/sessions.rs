@@ -306,3 +306,109 @@ fn end(mut child: Child) -> (Option<i32>, String) {
         .unwrap();
     (child.wait().unwrap().code(), told)
 }
+
+/// Runs the program where no file may grow beyond so many KiB: a full disk that needs no rights to be made.
+#[cfg(unix)]
+fn on_a_small_disk(kib: u32, arguments: &[&str]) -> Output {
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", 2 * kib);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &limited, env!("CARGO_BIN_EXE_sessions")]);
+    shell.args(arguments).output().unwrap()
+}
+
+/// The files that a folder shows, by their paths.
+#[cfg(unix)]
+fn shown(folder: &std::path::Path) -> BTreeMap<std::path::PathBuf, String> {
+    let paths = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    paths
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .filter(|(path, _)| {
+            !path
+                .file_name()
+                .unwrap()
+                .as_encoded_bytes()
+                .starts_with(b".")
+        })
+        .collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_ends_the_job_and_the_next_run_does_what_is_left() {
+    let rows = |files: &BTreeMap<_, String>| {
+        let mut rows: Vec<_> = files
+            .values()
+            .flat_map(|text| text.lines())
+            .map(str::to_owned)
+            .collect();
+        rows.sort();
+        rows
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.jsonl").display().to_string();
+    assert!(
+        output(&["--quiet", "--output", &format!("sessions={whole}")])
+            .status
+            .success()
+    );
+    let expected = rows(&shown(folder.path()));
+    let mut failed = BTreeSet::new();
+    for kib in [1, 4, 16, 64, 150] {
+        for out in ["out.jsonl", ""] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = format!("{}/{out}", folder.path().display());
+            let state = format!("{}/state", folder.path().display());
+            let out = format!("sessions={path}");
+            let go_on = [
+                "--quiet",
+                "--state",
+                &state,
+                "--output",
+                &out,
+                "--mode",
+                "micro-batch=5ms",
+            ];
+            let first = [&go_on[..], &["--checkpoint-interval", "20ms"]].concat();
+            let full = on_a_small_disk(kib, &first);
+            let told = String::from_utf8(full.stderr).unwrap();
+            let committed = shown(folder.path());
+            if !full.status.success() {
+                let (what, place) = match told.contains("error: sink `sessions`") {
+                    true => ("sink", &path),
+                    false => ("store", &state),
+                };
+                failed.insert(what);
+                assert!(told.contains(&**place), "{told}");
+                assert!(told.contains("hint: ") && told.contains("room"), "{told}");
+                assert_eq!(full.status.code(), Some(1), "{told}");
+            }
+            let next = output(&[&go_on[..], &["--workers", "2"]].concat());
+            assert!(
+                next.status.success(),
+                "{}",
+                String::from_utf8_lossy(&next.stderr)
+            );
+            let all = shown(folder.path());
+            for (path, text) in committed {
+                assert_eq!(all.get(&path), Some(&text), "{} was harmed", path.display());
+            }
+            assert!(rows(&all) == expected, "{kib} KiB, {out}: other rows");
+        }
+    }
+    assert_eq!(failed, BTreeSet::from(["sink", "store"]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_behind_stdout_is_told_with_the_remedy() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let told = program(&["--quiet"]).stdout(full).output().unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    let told = String::from_utf8(told.stderr).unwrap();
+    let expected =
+        "cannot write `stdout`\n  No space left on device (os error 28)\n  hint: make room there";
+    assert!(told.contains(expected), "{told}");
+}

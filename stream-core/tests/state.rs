@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use common::{parts, sorted, until, until_read, within};
 use stream_core::io::{self, MemoryLog, Rows};
-use stream_core::ops::{Change, Entry};
+use stream_core::ops::{Change, Entry, Windowed};
 use stream_core::run::{Guarantee, Handle, Outcome, Restarts, StateStore};
+use stream_core::time::{Clock, EventTime, Lateness, Size};
 use stream_core::{Error, Job, Mode, Problem};
 
 fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
@@ -587,5 +588,114 @@ fn a_state_in_the_first_format_can_be_gone_on_from() {
         assert_eq!(report.counts.read["in"], 100);
         let expected: Vec<_> = (0..10).map(|key| Entry { key, value: 20 }).collect();
         assert_eq!(sorted(rows.take()), expected);
+    });
+}
+
+/// A file in the place of a folder lets nobody write there, not even who may write everywhere.
+#[test]
+fn a_store_that_cannot_be_written_ends_the_job_and_the_next_run_goes_on() {
+    within("a store that cannot be written", || {
+        for part in ["log", "state"] {
+            let folder = tempfile::tempdir().unwrap();
+            let place = folder.path().join("state");
+            let store = StateStore::folder(&place).unwrap();
+            let log = log(2, 0..100);
+            let (job, first) = counts(&log, &store);
+            stop_at(job.start(Mode::PerRecord).unwrap(), 100);
+            let kept = store_files(&place);
+
+            let (job, _) = counts(&log, &store);
+            let handle = job.start(Mode::PerRecord).unwrap();
+            log.append(0, 100..150).unwrap();
+            until_read(&handle, "in", 50);
+            let aside = folder.path().join("aside");
+            fs::rename(place.join(part), &aside).unwrap();
+            fs::write(place.join(part), "").unwrap();
+            handle.stop();
+            let told = handle.wait().unwrap_err().to_string();
+            let place_told = place.display().to_string();
+            for expected in [part, &place_told, "may write there", "the last checkpoint"] {
+                assert!(told.contains(expected), "{expected} in {told}");
+            }
+            fs::remove_file(place.join(part)).unwrap();
+            fs::rename(&aside, place.join(part)).unwrap();
+            for (path, bytes) in kept {
+                assert!(
+                    fs::read(&path).unwrap() == bytes,
+                    "{} was harmed",
+                    path.display()
+                );
+            }
+
+            log.close();
+            let (job, last) = counts(&log, &store);
+            job.workers(2).run(Mode::PerRecord).unwrap();
+            let rows = [first.take(), last.take()].concat();
+            let expected = (0..10).map(|key| Entry { key, value: 15 });
+            assert_eq!(sorted(rows), expected.collect::<Vec<_>>());
+        }
+    });
+}
+
+/// All objects of a store, with their bytes.
+fn store_files(place: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let folders = ["log", "state"].map(|part| objects(&place.join(part)));
+    let paths = folders.into_iter().flatten();
+    paths
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_clock_that_is_set_back_disturbs_nothing() {
+    within("a clock that is set back", || {
+        let windows = |log: &MemoryLog<u64>, store: &StateStore, clock: &Clock| {
+            let (sink, rows) = io::collect::<Windowed<u8, u64>>();
+            let job = Job::new("windows", |graph| {
+                let numbers = graph.input::<u64>("in");
+                let (timed, late) =
+                    numbers.event_time(|n| EventTime::secs(*n as i64), Lateness::secs(5));
+                graph.output(
+                    "out",
+                    timed.key_by(|_| 0_u8).tumbling(Size::secs(10)).count(),
+                );
+                graph.output("late", late);
+            });
+            let job = job
+                .source("in", log.clone())
+                .sink("out", sink)
+                .sink::<u64>("late", io::discard());
+            let job = job.state(store.clone()).clock(clock.clone());
+            (job.checkpoint_interval(Duration::from_secs(1)), rows)
+        };
+        let (log, store, clock) = (log(2, 0..0), StateStore::memory(), Clock::by_hand());
+        let (job, first) = windows(&log, &store, &clock);
+        let handle = job.start(Mode::PerRecord).unwrap();
+        for hour in 0..5 {
+            for partition in 0..2 {
+                log.append(partition, hour * 100..(hour + 1) * 100).unwrap();
+            }
+            until_read(&handle, "in", (hour + 1) * 200);
+            clock.set_back(Duration::from_secs(3 * 3_600));
+            until("another checkpoint", || {
+                clock.advance(Duration::from_secs(1));
+                first.to_vec().len() as u64 >= hour * 10 + 9
+            });
+        }
+        handle.stop();
+        handle.wait().unwrap();
+        clock.set_back(Duration::from_secs(24 * 3_600));
+        log.close();
+        let (job, last) = windows(&log, &store, &clock);
+        let handle = job.workers(2).start(Mode::PerRecord).unwrap();
+        let from = handle.started_from().unwrap().to_owned();
+        assert!(
+            from.contains("checkpoint") && !from.contains(" -"),
+            "{from}"
+        );
+        handle.wait().unwrap();
+        let rows = [first.take(), last.take()].concat();
+        assert_eq!(rows.len(), 50);
+        assert!(rows.iter().all(|window| window.value == 20), "{rows:?}");
     });
 }

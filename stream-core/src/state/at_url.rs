@@ -1,9 +1,10 @@
 //! Objects in a folder or a cloud, by URL.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{self, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -96,7 +97,7 @@ impl AtUrl {
     pub(super) fn folder(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
         let cannot = || Problem::new(format!("state cannot be kept in `{shown}`"));
-        fs::create_dir_all(path).map_err(|error| {
+        create_folder(path).map_err(|error| {
             cannot().because(error).hint(
                 "give the user that runs the job the right to write there, or name another folder",
             )
@@ -152,7 +153,9 @@ impl AtUrl {
     fn failed(&self, what: &str, name: &str, error: &object_store::Error) -> Problem {
         let problem = Problem::new(format!("`{name}` cannot be {what} in {}", self.url));
         match &self.cloud {
-            None => problem.detail(told(error)),
+            None => problem
+                .detail(told(error))
+                .hint("see that there is room and that the user that runs the job may write there; the next run goes on from the last checkpoint"),
             Some(cloud) => {
                 let text = cloud.hide(&told(error));
                 let hint = cloud.hint(&text);
@@ -202,6 +205,21 @@ fn told(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     told
+}
+
+/// Creates a folder, and those that it is in. Their names are on the disk when this returns.
+fn create_folder(path: &Path) -> io::Result<()> {
+    let path = path::absolute(path)?;
+    let there = path.ancestors().position(Path::exists).unwrap_or(0);
+    fs::create_dir_all(&path)?;
+    if cfg!(unix) {
+        // What was there may have been made by a run that was killed, so one more is synced, if it can be.
+        for (up, folder) in path.ancestors().take(there + 2).enumerate() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.or_else(|error| if up > there { Ok(()) } else { Err(error) })?;
+        }
+    }
+    Ok(())
 }
 
 impl Objects for AtUrl {

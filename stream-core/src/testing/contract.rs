@@ -427,7 +427,7 @@ fn goes_back<T, S, P>(
 }
 
 /// Writes what is left, and commits it as the last checkpoint.
-fn write_rest<T: Clone>(sink: &impl Sink<T>, slots: usize, checkpoint: u64, rest: &[T]) {
+pub(super) fn write_rest<T: Clone>(sink: &impl Sink<T>, slots: usize, checkpoint: u64, rest: &[T]) {
     let mut writers = open(sink, slots);
     write(&mut writers, rest);
     let commit = Commit::new(checkpoint, prepare(&mut writers, checkpoint)).last();
@@ -437,7 +437,7 @@ fn write_rest<T: Clone>(sink: &impl Sink<T>, slots: usize, checkpoint: u64, rest
 
 /// When a sink is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crash {
+pub(super) enum Crash {
     /// After what belongs to a checkpoint was written.
     Written(u64),
     /// After the first writer has prepared it.
@@ -450,7 +450,7 @@ enum Crash {
 }
 
 impl Crash {
-    fn all(checkpoints: usize) -> impl Iterator<Item = Crash> {
+    pub(super) fn all(checkpoints: usize) -> impl Iterator<Item = Crash> {
         use Crash::*;
         let steps = [Written, HalfPrepared, Prepared, Complete, Committed];
         let all = (1..=checkpoints as u64).map(move |number| steps.map(|step| step(number)));
@@ -460,7 +460,11 @@ impl Crash {
 
 /// Writes the parts, each before a checkpoint, until the sink is left alone. Gives the checkpoints that
 /// were complete.
-fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Vec<Commit> {
+pub(super) fn run_until<T: Clone>(
+    sink: &impl Sink<T>,
+    parts: &[&[T]],
+    crash: Crash,
+) -> Vec<Commit> {
     must(sink.recover(None), "recover");
     let mut writers = open(sink, 2);
     let mut complete = Vec::new();
@@ -500,19 +504,22 @@ fn run_until<T: Clone>(sink: &impl Sink<T>, parts: &[&[T]], crash: Crash) -> Vec
 }
 
 /// Recovers a sink that is never dropped.
-fn must_recover<T, S: Sink<T>>(sink: S, last: Option<&Commit>) -> std::mem::ManuallyDrop<S> {
+pub(super) fn must_recover<T, S: Sink<T>>(
+    sink: S,
+    last: Option<&Commit>,
+) -> std::mem::ManuallyDrop<S> {
     must(sink.recover(last), "recover");
     std::mem::ManuallyDrop::new(sink)
 }
 
 /// Opens all writers.
-fn open<T>(sink: &impl Sink<T>, slots: usize) -> Vec<Box<dyn Writer<T>>> {
+pub(super) fn open<T>(sink: &impl Sink<T>, slots: usize) -> Vec<Box<dyn Writer<T>>> {
     let open = |index| must(sink.open(Slot::new(index, slots)), "open");
     (0..slots).map(open).collect()
 }
 
 /// Spreads the records over the writers, with empty writes and flushes between.
-fn write<T: Clone>(writers: &mut [Box<dyn Writer<T>>], records: &[T]) {
+pub(super) fn write<T: Clone>(writers: &mut [Box<dyn Writer<T>>], records: &[T]) {
     let count = writers.len();
     for (number, records) in records.chunks(3).enumerate() {
         let writer = &mut writers[number % count];
@@ -528,7 +535,7 @@ fn write<T: Clone>(writers: &mut [Box<dyn Writer<T>>], records: &[T]) {
 }
 
 /// Prepares a checkpoint, and does what is staged.
-fn prepare<T>(writers: &mut [Box<dyn Writer<T>>], checkpoint: u64) -> Vec<Vec<u8>> {
+pub(super) fn prepare<T>(writers: &mut [Box<dyn Writer<T>>], checkpoint: u64) -> Vec<Vec<u8>> {
     let prepare = |writer: &mut Box<dyn Writer<T>>| must(writer.prepare(checkpoint), "prepare");
     let staged: Vec<_> = writers.iter_mut().map(prepare).collect();
     staged
@@ -537,7 +544,7 @@ fn prepare<T>(writers: &mut [Box<dyn Writer<T>>], checkpoint: u64) -> Vec<Vec<u8
         .collect()
 }
 
-fn must<V>(result: Result<V, crate::Problem>, step: &str) -> V {
+pub(super) fn must<V>(result: Result<V, crate::Problem>, step: &str) -> V {
     result.unwrap_or_else(|problem| panic!("{step}: {problem}"))
 }
 

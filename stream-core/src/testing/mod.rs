@@ -4,6 +4,8 @@ pub mod contract;
 mod faults;
 mod modes;
 mod ports;
+#[cfg(all(test, feature = "files"))]
+mod power;
 mod recovery;
 
 #[doc(hidden)]

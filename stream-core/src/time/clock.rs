@@ -22,8 +22,14 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Machine { start: Instant },
-    Hand { micros: Arc<AtomicU64> },
+    Machine {
+        start: Instant,
+    },
+    Hand {
+        micros: Arc<AtomicU64>,
+        /// How far the wall clock was set back.
+        back: Arc<AtomicU64>,
+    },
 }
 
 impl Clock {
@@ -40,6 +46,7 @@ impl Clock {
     pub fn by_hand() -> Self {
         Clock(Kind::Hand {
             micros: Arc::default(),
+            back: Arc::default(),
         })
     }
 
@@ -47,14 +54,22 @@ impl Clock {
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
             Kind::Machine { start } => start.elapsed(),
-            Kind::Hand { micros } => Duration::from_micros(micros.load(Ordering::Relaxed)),
+            Kind::Hand { micros, .. } => Duration::from_micros(micros.load(Ordering::Relaxed)),
         }
     }
 
     /// Moves a clock that is driven by hand; the machine's clock is left alone.
     pub fn advance(&self, by: Duration) {
-        if let Kind::Hand { micros } = &self.0 {
+        if let Kind::Hand { micros, .. } = &self.0 {
             micros.fetch_add(by.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the wall clock of a clock that is driven by hand back, as a machine's is that had gone wrong;
+    /// [`elapsed`](Clock::elapsed) only ever grows.
+    pub fn set_back(&self, by: Duration) {
+        if let Kind::Hand { back, .. } = &self.0 {
+            back.fetch_add(by.as_micros() as u64, Ordering::Relaxed);
         }
     }
 
@@ -64,7 +79,8 @@ impl Clock {
             Kind::Machine { .. } => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
-            Kind::Hand { .. } => Duration::from_secs(4_102_444_800) + self.elapsed(),
+            Kind::Hand { back, .. } => (Duration::from_secs(4_102_444_800) + self.elapsed())
+                .saturating_sub(Duration::from_micros(back.load(Ordering::Relaxed))),
         };
         EventTime::micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
     }

@@ -480,6 +480,19 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_of_a_clock_that_was_set_back_since_has_no_age() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _log) = kept(folder.path());
+        let look = store.look(true).unwrap();
+        let (mut manifest, _) = find(&look, None)
+            .map(|(last, why)| (last.clone(), why))
+            .unwrap();
+        let later = Timestamp::now() + jiff::SignedDuration::from_hours(5);
+        manifest.at = later.to_string();
+        assert_eq!(age(&manifest), "0 s");
+    }
+
+    #[test]
     fn a_checkpoint_is_told_with_stages_positions_and_objects() {
         let folder = tempfile::tempdir().unwrap();
         let (store, log) = kept(folder.path());

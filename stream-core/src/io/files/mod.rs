@@ -21,6 +21,7 @@ mod absent;
 mod content;
 mod csv;
 mod decode;
+pub(crate) mod disk;
 mod fields;
 mod input;
 mod json_lines;

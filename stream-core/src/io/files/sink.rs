@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::disk;
 use super::staged::{cannot_create, folder_of, remove_hidden};
 use super::target::{Complete, Part, Uncommitted, Whole, folder, is_folder};
 use crate::error::Problem;
@@ -116,6 +117,7 @@ impl<F: OutputFormat> FileSink<F> {
                 missing.push(complete);
             }
         }
+        disk::sync_folder(folder).map_err(failed)?; // also what a run that was killed has named
         Ok(missing)
     }
 
@@ -219,10 +221,10 @@ fn remove_behind(folder: &Path, checkpoint: Option<u64>) -> Result<(), Problem> 
             }
         };
         if is_behind {
-            fs::remove_file(folder.join(name)).map_err(failed)?;
+            disk::remove(&folder.join(name)).map_err(failed)?;
         }
     }
-    Ok(())
+    disk::sync_folder(folder).map_err(failed) // what came back later would be taken for committed
 }
 
 /// What a file in a folder of parts is.
@@ -338,7 +340,7 @@ impl<T: FileRow<F> + 'static, F: OutputFormat> Sink<T> for FileSink<F> {
             run.whole = None;
         }
         if let Some((before, _)) = run.begin.take_if(|(before, _)| *before != self.path) {
-            fs::remove_file(before).unwrap_or_default(); // hidden, so it harms nobody
+            disk::remove(&before).unwrap_or_default(); // hidden, so it harms nobody
         }
         Ok(())
     }

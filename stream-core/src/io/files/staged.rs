@@ -1,6 +1,6 @@
 //! Files under hidden names, until they are whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::disk::{self, Written};
 use crate::error::Problem;
 
 /// Compresses as a file's name says.
 pub(super) enum Packer {
-    Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
-    Zstd(zstd::stream::write::Encoder<'static, BufWriter<File>>),
+    Plain(BufWriter<Written>),
+    Gzip(GzEncoder<BufWriter<Written>>),
+    Zstd(zstd::stream::write::Encoder<'static, BufWriter<Written>>),
 }
 
 impl Packer {
     /// Writes to a file from where it stands, for it to be given a name.
-    pub(super) fn new(file: File, name: &Path) -> io::Result<Self> {
+    pub(super) fn new(file: Written, name: &Path) -> io::Result<Self> {
         let file = BufWriter::new(file);
         Ok(match name.extension().and_then(|end| end.to_str()) {
             Some("gz") => Packer::Gzip(GzEncoder::new(file, Compression::default())),
@@ -30,7 +31,7 @@ impl Packer {
     }
 
     /// Writes what is left. What is written behind it later can be read as one with it.
-    pub(super) fn finish(self) -> io::Result<File> {
+    pub(super) fn finish(self) -> io::Result<Written> {
         let file = match self {
             Packer::Plain(file) => file,
             Packer::Gzip(packer) => packer.finish()?,
@@ -63,7 +64,7 @@ pub(super) struct Hidden {
 
 impl Hidden {
     /// Creates one beside the file that it is to be.
-    pub(super) fn create(name: &Path, keeps_state: bool) -> io::Result<(Self, File)> {
+    pub(super) fn create(name: &Path, keeps_state: bool) -> io::Result<(Self, Written)> {
         let (path, file) = create_hidden(name, keeps_state)?;
         let is_kept = false;
         Ok((Hidden { path, is_kept }, file))
@@ -82,18 +83,9 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         if !self.is_kept {
-            fs::remove_file(&self.path).unwrap_or_default(); // hidden, so it harms nobody
+            disk::remove(&self.path).unwrap_or_default(); // hidden, so it harms nobody
         }
     }
-}
-
-/// Gives a complete file its name, in place of a file that had it before.
-pub(super) fn publish(hidden: &Path, name: &Path) -> io::Result<()> {
-    fs::rename(hidden, name)?;
-    if cfg!(unix) {
-        File::open(folder_of(name))?.sync_all()?; // the name survives as well
-    }
-    Ok(())
 }
 
 /// Creates a hidden file beside the one that is to be: `.name.tmp-where-process-number`. Where says
@@ -104,7 +96,7 @@ pub(super) fn publish(hidden: &Path, name: &Path) -> io::Result<()> {
 /// it is looked through when the sink recovers, and some of it is needed. That another is still there is
 /// known where the system tells of its processes; elsewhere, and of other machines that share the
 /// folder, leftovers stay.
-fn create_hidden(path: &Path, keeps_state: bool) -> io::Result<(PathBuf, File)> {
+fn create_hidden(path: &Path, keeps_state: bool) -> io::Result<(PathBuf, Written)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().display().to_string();
     let (place, process) = (place_of_processes(), process::id());
@@ -115,7 +107,7 @@ fn create_hidden(path: &Path, keeps_state: bool) -> io::Result<(PathBuf, File)> 
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let hidden = path.with_file_name(format!(".{name}.tmp-{place}-{process}-{number}"));
-        match File::create_new(&hidden) {
+        match Written::create(&hidden) {
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && number < LEFTOVERS_MAX => {}
             created => return created.map(|file| (hidden, file)),
@@ -149,7 +141,7 @@ pub(super) fn remove_hidden(path: &Path, but: Option<&Path>) -> io::Result<()> {
             .to_str()
             .is_some_and(|name| name.starts_with(&begin));
         if is_hidden && Some(entry.path().as_path()) != but {
-            fs::remove_file(entry.path())?;
+            disk::remove(&entry.path())?;
         }
     }
     Ok(())
@@ -167,7 +159,7 @@ fn remove_leftovers(path: &Path, begin: &str) {
         let process = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let has_gone = |process: u32| !Path::new(&format!("/proc/{process}")).exists();
         if process.is_some_and(has_gone) {
-            fs::remove_file(entry.path()).unwrap_or_default();
+            disk::remove(&entry.path()).unwrap_or_default();
         }
     }
 }

@@ -7,15 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::staged::{Hidden, Packer, folder_of, publish};
+use super::disk::{self, Written};
+use super::staged::{Hidden, Packer, folder_of};
 use crate::codec;
 use crate::error::Problem;
 use crate::io::lock;
@@ -42,7 +43,7 @@ impl Complete {
 
     /// Gives the file its name in a folder. Tells whether it was still to be done.
     pub(super) fn publish(&self, folder: &Path) -> io::Result<bool> {
-        match publish(&folder.join(&self.hidden), &folder.join(&self.name)) {
+        match disk::rename(&folder.join(&self.hidden), &folder.join(&self.name)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -102,16 +103,22 @@ impl Uncommitted {
 
     pub(super) fn remove(&self) {
         for path in mem::take(&mut *lock(&self.0)) {
-            fs::remove_file(path).unwrap_or_default(); // hidden, so it harms nobody
+            disk::remove(&path).unwrap_or_default(); // hidden, so it harms nobody
         }
     }
 }
 
-/// What is staged of a file that is complete: once the disk has it.
-fn staged(file: File, complete: Complete) -> Staged {
+/// What is staged of a hidden file that is complete: once the disk has its content and its name.
+fn staged(file: Written, hidden: &Path, complete: Complete) -> Staged {
+    let folder = folder_of(hidden).to_owned();
     Staged::by(move || {
-        let lost = |error| Problem::new("a file cannot be brought to the disk").because(error);
-        file.sync_all().map_err(lost)?;
+        let lost = |error| {
+            Problem::new("a file cannot be brought to the disk")
+                .detail(format!("`{}`: {error}", folder.display()))
+                .hint("look whether the disk is full or damaged; the next run goes on from the last checkpoint")
+        };
+        file.sync().map_err(lost)?;
+        disk::sync_folder(&folder).map_err(lost)?;
         codec::encode(&complete)
     })
 }
@@ -221,9 +228,9 @@ impl Target for Part {
         let complete = Complete {
             hidden: name_of(hidden.path()),
             name: self.name(checkpoint),
-            bytes: file.metadata()?.len(),
+            bytes: file.bytes()?,
         };
-        Ok(staged(file, complete))
+        Ok(staged(file, hidden.path(), complete))
     }
 }
 
@@ -232,7 +239,7 @@ pub(super) struct Whole {
     path: PathBuf,
     hidden: Hidden,
     /// Kept open from one checkpoint to the next.
-    file: File,
+    file: Written,
     packer: Option<Packer>,
     header: Header,
     /// By slot: the last checkpoint that it has prepared.
@@ -257,7 +264,7 @@ impl Whole {
         }
         let mut header = Header::default();
         if let Some((other, bytes)) = begin {
-            io::copy(&mut File::open(other)?.take(*bytes), &mut file)?;
+            file.append(other, *bytes)?;
             header.is_written = *bytes > 0;
         }
         Ok(Whole {
@@ -295,13 +302,13 @@ impl Whole {
         if let Some(packer) = self.packer.take() {
             packer.finish()?;
         }
-        let bytes = self.file.seek(SeekFrom::End(0))?;
+        let bytes = self.file.bytes()?;
         let complete = Complete {
             hidden: name_of(self.hidden.path()),
             name: name_of(&self.path),
             bytes,
         };
-        let staged = staged(self.file.try_clone()?, complete);
+        let staged = staged(self.file.try_clone()?, self.hidden.path(), complete);
         self.sealed = checkpoint;
         let later = self.behind.split_off(&(checkpoint + 1));
         for rows in mem::replace(&mut self.behind, later).into_values() {

@@ -198,7 +198,7 @@ pub(super) fn cannot_write(name: &str, error: io::Error) -> Problem {
         io::ErrorKind::BrokenPipe => {
             Problem::closed(format!("whoever read `{name}` has closed it")).because(error)
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             Problem::new(format!("cannot write `{name}`"))
                 .because(error)
                 .hint("make room there, or write elsewhere")
