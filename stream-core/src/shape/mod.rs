@@ -16,6 +16,7 @@
 
 #[cfg(feature = "files")]
 mod columns;
+mod error;
 mod form;
 #[cfg(feature = "files")]
 mod optional;
@@ -236,6 +237,37 @@ mod tests {
                 _ => Err(D::Error::custom("not odd")),
             }
         }
+    }
+
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "it is only traced")]
+    struct Aliased {
+        #[serde(alias = "a", alias = "z")]
+        x: u64,
+        y: Option<Box<Aliased>>,
+        #[serde(rename = "mail", alias = "e_mail")]
+        text: String,
+        kind: AliasedKind,
+    }
+
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "it is only traced")]
+    enum AliasedKind {
+        Small,
+        Large {
+            #[serde(alias = "b")]
+            size: i8,
+            #[serde(alias = "c")]
+            unit: Option<u8>,
+        },
+        Other(u8),
+    }
+
+    #[test]
+    fn aliases_are_no_fields() {
+        let kind = "enum {Small, Large {size: i8, unit: Option<u8>}, Other(u8)}";
+        let told = format!("{{x: u64, y: Option<^2>, mail: String, kind: {kind}}}");
+        assert_eq!(text::<Aliased>(), told);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::any::type_name;
 
-use serde::de::value::Error;
+use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
 
+use super::error::Error;
 use super::form::{Form, Type, Variant};
 use super::tracer::Tracer;
 
@@ -64,9 +65,25 @@ impl At<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
+        let fields = (type_name::<V::Value>(), names.as_ptr());
+        if let Some(name) = self.tracer.asks_of(fields, names) {
+            let twice = Twice {
+                tracer: self.tracer,
+                name,
+                left: 2,
+            };
+            let own = visitor
+                .visit_map(twice)
+                .err()
+                .and_then(|error| error.doubled);
+            return Err(self.tracer.answered(fields, own));
+        }
         let many = names.len();
         let (made, forms) = self.tracer.elements(many, |all| visitor.visit_seq(all))?;
-        *self.form = Form::Fields(names.iter().copied().zip(forms).collect());
+        *self.form = match self.tracer.own_names(fields, names, forms.len())? {
+            Some(own) => Form::Fields(own.into_iter().zip(forms).collect()),
+            None => Form::Tuple(forms),
+        };
         Ok(made)
     }
 }
@@ -331,6 +348,34 @@ impl<'de> MapAccess<'de> for Elements<'_> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.left / 2)
+    }
+}
+
+/// A field that is there twice.
+struct Twice<'a> {
+    tracer: &'a mut Tracer,
+    name: &'static str,
+    left: u8,
+}
+
+impl<'de> MapAccess<'de> for Twice<'_> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(StrDeserializer::new(self.name)).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        self.tracer.with_sample(type_name::<S::Value>(), |tracer| {
+            seed.deserialize(tracer.at(&mut Form::Unknown))
+        })
     }
 }
 

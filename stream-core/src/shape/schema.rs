@@ -10,8 +10,7 @@
 //!   tuple of one as one around its part, and an array of no elements as `null`.
 //!
 //! Names are taken as they stand in the text. One that holds its brackets or commas (by
-//! `#[serde(rename = "a, b")]`) cannot be told from them. Where fields have aliases, a shape counts
-//! those as names, too, so that later fields stand under the names of earlier ones.
+//! `#[serde(rename = "a, b")]`) cannot be told from them.
 
 use serde::Serialize;
 

@@ -3,9 +3,9 @@
 use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Error as _};
 
+use super::error::Error;
 use super::form::{Form, Type, Types, Variant, text};
 use super::place::{At, TEXTS};
 
@@ -32,9 +32,15 @@ pub(super) struct Tracer {
     /// The greatest depth since a variant was begun.
     pub(super) deepest: usize,
     steps: usize,
-    /// Whether the run has failed for a sample, and another one is to be tried.
+    /// Whether the run has failed for a sample or a question, and another one is to be tried.
     is_refused: bool,
+    /// Of fields that have more names than there are of them: to which field each belongs, as far as that
+    /// has been asked.
+    names: BTreeMap<Fields, Vec<Option<&'static str>>>,
 }
+
+/// The names of the fields of a type, or of a variant of it.
+pub(super) type Fields = (&'static str, *const &'static str);
 
 impl Tracer {
     pub(super) fn trace<T: DeserializeOwned>(&mut self) -> Option<String> {
@@ -85,6 +91,41 @@ impl Tracer {
             self.is_refused = true;
         }
         made
+    }
+
+    /// The next of the names that it is still to be asked to which field it belongs.
+    pub(super) fn asks_of(&self, fields: Fields, names: &[&'static str]) -> Option<&'static str> {
+        let asked = self.names.get(&fields)?;
+        names.get(asked.len()).copied()
+    }
+
+    /// Notes to which field that name belongs, if the question was not refused. Another run is to follow.
+    pub(super) fn answered(&mut self, fields: Fields, own: Option<&'static str>) -> Error {
+        if !std::mem::replace(&mut self.is_refused, true) {
+            self.names.entry(fields).or_default().push(own);
+        }
+        Error::custom("it was only asked")
+    }
+
+    /// The own names of so many fields, which may have aliases beside them; none where that cannot be told.
+    /// Where it is not known yet, the run ends and it will be asked.
+    pub(super) fn own_names(
+        &mut self,
+        fields: Fields,
+        names: &[&'static str],
+        many: usize,
+    ) -> Result<Option<Vec<&'static str>>, Error> {
+        if names.len() == many {
+            return Ok(Some(names.to_vec()));
+        }
+        let asked = self.names.entry(fields).or_default();
+        if asked.len() < names.len() {
+            self.is_refused = true;
+            return Err(Error::custom("it is to be asked"));
+        }
+        let mut own: Vec<_> = asked.iter().copied().flatten().collect();
+        own.dedup();
+        Ok((own.len() == many).then_some(own))
     }
 
     /// Makes a value one level deeper.
