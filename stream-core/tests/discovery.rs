@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use common::{MODES, until, until_read, within};
 use stream_core::io::{
-    self, Boundedness, Discovery, MemoryLog, Opening, Position, Reader, Source, SourceInfo,
+    self, Boundedness, Discovery, MemoryLog, Opening, Position, Reader, Revised, Revision, Source,
+    SourceExt, SourceInfo,
 };
 use stream_core::ops::{Change, Windowed};
 use stream_core::prelude::*;
@@ -138,12 +139,12 @@ fn expected(numbers: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
 }
 
 /// A job whose changes are written as they come.
-fn counting(topic: &Topic, sink: io::Collect<Change<u64, u64>>) -> Job {
+fn counting(source: impl Source<u64>, sink: io::Collect<Change<u64, u64>>) -> Job {
     let job = Job::new("by_ten", |graph| {
         let numbers = graph.input::<u64>("numbers");
         graph.output("counts", numbers.key_by(|n| n % 10).count().changes());
     });
-    job.source("numbers", topic.clone()).sink("counts", sink)
+    job.source("numbers", source).sink("counts", sink)
 }
 
 /// What the last change of each key says.
@@ -162,7 +163,7 @@ fn partitions_that_appear_are_read_like_those_that_were_there() {
         for there in [0, 1, 4] {
             let topic = Topic::of(7, there);
             let (sink, changes) = io::collect();
-            let job = counting(&topic, sink);
+            let job = counting(topic.clone(), sink);
             let handle = job.workers(workers).start(mode).unwrap();
             for shown in there.max(1)..=7 {
                 for partition in 0..shown {
@@ -242,7 +243,7 @@ fn what_has_appeared_is_gone_on_with_on_other_workers() {
         let (topic, store) = (Topic::of(6, 1), StateStore::memory());
         let start = |workers| {
             let (sink, changes) = io::collect();
-            let job = counting(&topic, sink);
+            let job = counting(topic.clone(), sink);
             let job = job.state(store.clone()).workers(workers);
             let job = job.checkpoint_interval(Duration::from_millis(2));
             (job.start(mode).unwrap(), changes)
@@ -289,7 +290,7 @@ fn a_look_that_fails_or_panics_fails_the_job() {
         within("it fails", move || {
             let topic = Topic::of(1, 1);
             topic.0.fails.store(fails, Ordering::Release);
-            let job = counting(&topic, io::collect().0);
+            let job = counting(topic.clone(), io::collect().0);
             let error = job.run(Mode::PerRecord).unwrap_err();
             assert!(
                 error.to_string().contains(told) || format!("{error:?}").contains(told),
@@ -341,6 +342,92 @@ fn a_record_behind_the_watermark_in_a_lane_that_appears_is_overtaken_and_counted
         // for the window [90, 100), which is open still.
         assert_eq!(rest, ends);
         assert_eq!(report.counts.overtaken, 1);
+    });
+}
+
+/// A topic that is read by a connection, one a run. Clones count together.
+#[derive(Clone)]
+struct Server {
+    topic: Topic,
+    /// How many connections there have been, and how many there are.
+    made: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+/// What all partitions of a run share.
+struct Connection(Server);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Source<u64> for Server {
+    fn info(&self) -> SourceInfo {
+        self.topic.info()
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        Err(Problem::new("nobody is connected"))
+    }
+
+    fn open(&self, _: usize, _: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
+        Err(Problem::new("nobody is connected"))
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Source<u64>> {
+        (*revision == Revision::Connected).then(|| {
+            self.made.fetch_add(1, Ordering::AcqRel);
+            self.open.fetch_add(1, Ordering::AcqRel);
+            Ok(Arc::new(Connection(self.clone())) as _)
+        })
+    }
+}
+
+impl Source<u64> for Connection {
+    fn info(&self) -> SourceInfo {
+        self.0.topic.info()
+    }
+
+    fn partitions(&self) -> Result<Vec<String>, Problem> {
+        self.0.topic.partitions()
+    }
+
+    fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
+        self.0.topic.open(partition, opening)
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.0.topic.discovery()
+    }
+}
+
+#[test]
+fn a_run_has_one_connection_for_all_partitions_and_closes_it() {
+    everywhere(|mode, workers| {
+        let server = Server {
+            topic: Topic::of(3, 1),
+            made: Arc::default(),
+            open: Arc::default(),
+        };
+        let topic = &server.topic;
+        for run in 1..=2 {
+            let (sink, changes) = io::collect();
+            let source = server.clone().skip_bad_records();
+            let job = counting(source, sink);
+            let handle = job.workers(workers).start(mode).unwrap();
+            assert_eq!(server.open.load(Ordering::Acquire), 1);
+            topic.append(0, 0..5);
+            topic.append(2, 0..5);
+            topic.show(3);
+            until_read(&handle, "numbers", run * 10);
+            handle.stopper().drain();
+            handle.wait().unwrap();
+            assert_eq!(last(changes.take())[&4], 2 * run);
+            assert_eq!(server.open.load(Ordering::Acquire), 0);
+            assert_eq!(server.made.load(Ordering::Acquire), run as usize);
+        }
     });
 }
 
