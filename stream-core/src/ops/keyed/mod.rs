@@ -19,7 +19,8 @@
 //! 3. **Emission.** What a table withholds leaves when its run closes, or when every lane has
 //!    ended. A capability that is held for it follows the frontier, and so pins no old slice. What
 //!    leaves at one moment, a close or a watermark that completes a million windows, leaves piece by
-//!    piece, a budget an activation, so that it is never in memory as a whole.
+//!    piece, a budget an activation, so that it is never in memory as a whole. Records have such a budget, too:
+//!    a worker that was held up would else fold all that has come meanwhile in one go.
 //! 4. **Lanes.** The operator is a lane of its own for those behind it. It announces it in the
 //!    first epoch, as a source does, so that no watermark there leaves without it.
 //! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written as it is there: piece by

@@ -24,8 +24,13 @@ use crate::state::{SHARDS, owner};
 use crate::time::EventTime;
 use crate::time::epoch::Align;
 
-/// How many records are emitted, or folded that have waited, before others have their turn.
-const BUDGET: usize = 16 * super::FULL;
+/// How many records are emitted, folded that have waited, or folded as they come, before others have their turn. In
+/// tests there are few, so that many wait.
+const BUDGET: usize = if cfg!(all(test, debug_assertions)) {
+    16
+} else {
+    2 * super::FULL
+};
 /// How many records are folded at once while the state is being saved, for what they are about to change
 /// is written before. Larger batches are folded in parts; in tests small ones are, too.
 const PART: usize = if cfg!(all(test, debug_assertions)) {
@@ -139,6 +144,9 @@ pub(super) struct Operator {
     saves: Saves,
     /// How many rows may still be written in this activation before records change them.
     budget: usize,
+    /// How many records may still be folded in this activation as they come: a worker that was held up finds
+    /// many before it.
+    room: usize,
     abort: Abort,
 }
 
@@ -189,6 +197,7 @@ impl Operator {
             saving: None,
             saves: local.saves.clone(),
             budget: 0,
+            room: 0,
             abort: local.abort.clone(),
         };
         if let Err(problem) = operator.restore(&local.checkpoints, local.index, local.peers) {
@@ -245,6 +254,7 @@ impl Operator {
         // Behind records that still wait for the same run, these wait, too: order is kept.
         let is_open = run == self.run && !self.holds_back() && !self.waiting.contains_key(&run);
         if is_open && self.affords(input.count()) {
+            self.room = self.room.saturating_sub(input.count());
             self.fold(input);
             if self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(capability.delayed(&epoch, 0));
@@ -263,7 +273,10 @@ impl Operator {
 
     /// Whether so many records may be folded now: while the state is being saved it is dear.
     fn affords(&self, records: usize) -> bool {
-        !self.is_saving() || records <= PART && self.budget > 0
+        match self.is_saving() {
+            true => records <= PART && self.budget > 0,
+            false => self.room > 0,
+        }
     }
 
     /// Whether rows are being emitted that no record may change meanwhile.
@@ -290,6 +303,7 @@ impl Operator {
             self.save_piece(boundary);
         }
         self.budget = SAVING_BUDGET;
+        self.room = BUDGET;
         let mut budget = BUDGET;
         while let Some(records) = self.step(frontier, out) {
             if records >= budget || self.is_saving() && self.budget == 0 {
