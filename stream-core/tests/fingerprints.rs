@@ -54,7 +54,7 @@ fn started<T: Output + 'static>(
     let error = run.map(|_| ()).err();
     error.map_or(Ok(()), |error| {
         let (what, detail, hint) = parts(&error);
-        assert_eq!(what, "the snapshot does not fit the job");
+        assert_eq!(what, "the state does not fit the job");
         assert!(hint.unwrap().contains("change that back"));
         Err(detail.unwrap())
     })

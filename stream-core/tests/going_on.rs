@@ -82,7 +82,7 @@ fn state_of_a_stage_that_is_gone_is_not_lost_without_a_word() {
     let job = job.source("numbers", log).sink::<u64>("all", io::discard());
     let error = job.start_from(state).run(Mode::PerRecord).unwrap_err();
     let (what, detail, hint) = parts(&error);
-    assert_eq!(what, "the snapshot does not fit the job");
+    assert_eq!(what, "the state does not fit the job");
     assert!(
         detail
             .unwrap()
@@ -187,7 +187,7 @@ fn a_lane_that_goes_another_way_is_told() {
         .sink::<u64>("late", io::discard());
     let error = job.start_from(state).run(Mode::Batch).unwrap_err();
     let (what, detail, hint) = parts(&error);
-    assert_eq!(what, "the snapshot does not fit the job");
+    assert_eq!(what, "the state does not fit the job");
     let told = "it has event times of a lane that does not reach `lateness/event_time` any more";
     assert_eq!(detail.unwrap(), told);
     assert!(hint.unwrap().contains("the unions on its way"));

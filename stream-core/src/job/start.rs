@@ -43,9 +43,9 @@ pub(super) fn prepare(
 }
 
 fn misfit(detail: String) -> Problem {
-    Problem::new("the snapshot does not fit the job")
+    Problem::new("the state does not fit the job")
         .detail(detail)
-        .hint("start from a snapshot of the same pipeline and input, or from none")
+        .hint("start from the state of the same pipeline and input, or afresh")
 }
 
 /// Gives the state of stages that were renamed to their new names.

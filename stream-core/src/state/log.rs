@@ -20,7 +20,7 @@ pub(super) fn entry_name(number: u64) -> String {
 }
 
 pub(super) fn now() -> String {
-    Timestamp::now().to_string()
+    Timestamp::now().strftime("%FT%T%.3fZ").to_string()
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -246,6 +246,15 @@ impl Log {
     pub(super) fn generation(&self) -> u64 {
         let generations = self.entries.values().flatten().map(Entry::generation);
         generations.max().unwrap_or(0)
+    }
+
+    /// The run that has opened it last.
+    pub(super) fn holder(&self) -> Option<&Opened> {
+        let entries = self.entries.values().rev().flatten();
+        entries.into_iter().find_map(|entry| match entry {
+            Entry::Opened(opened) => Some(opened),
+            _ => None,
+        })
     }
 
     pub(super) fn job(&self) -> Option<&str> {

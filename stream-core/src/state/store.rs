@@ -459,12 +459,24 @@ impl Session {
         if !is_next.map_err(Error::State)? {
             return Err(Error::TakenOver(
                 Problem::new("another run of the job has taken over its state")
-                    .detail(format!("this one is generation {}", self.generation))
+                    .detail(self.taken_over())
                     .hint("let one run of the job have it"),
             ));
         }
         self.next += 1;
         Ok(())
+    }
+
+    /// Which run has the state now.
+    fn taken_over(&self) -> String {
+        let log = self.store.log();
+        let holder = log.as_ref().ok().and_then(|log| log.holder());
+        let holder = holder.filter(|holder| holder.generation > self.generation);
+        let now = holder.map_or_else(String::new, |holder| {
+            let Opened { generation, at, .. } = holder;
+            format!("; generation {generation} has had it since {at}")
+        });
+        format!("this one is generation {}{now}", self.generation)
     }
 
     /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
