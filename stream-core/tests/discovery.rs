@@ -545,6 +545,78 @@ mod watched {
     }
 
     #[test]
+    fn a_file_that_was_away_for_a_run_is_not_read_again() {
+        within("away for a run", || {
+            let folder = tempfile::tempdir().unwrap();
+            let (input, away) = (folder.path().join("in"), folder.path().join("away"));
+            fs::create_dir(&input).unwrap();
+            put(&input, "a.csv", 0..3);
+            let store = StateStore::memory();
+            // It is there, away, away once more, and back; another file shows when it would have been read.
+            let mut all = Vec::new();
+            for run in 0..4 {
+                match run {
+                    1 => fs::rename(input.join("a.csv"), &away).unwrap(),
+                    3 => fs::rename(&away, input.join("a.csv")).unwrap(),
+                    _ => {}
+                }
+                put(&input, &format!("b{run}.csv"), run * 10..run * 10 + 2);
+                let (sink, rows) = io::collect();
+                let job = singles::job().lines(watched(&input)).numbers(sink);
+                let handle = job.state(store.clone()).start(Mode::PerRecord).unwrap();
+                until_read(&handle, "lines", if run == 0 { 5 } else { 2 });
+                handle.stop();
+                handle.wait().unwrap();
+                all.extend(rows.take());
+            }
+            let expected = [0, 0, 1, 1, 2, 10, 11, 20, 21, 30, 31];
+            assert_eq!(common::sorted(all), expected);
+        });
+    }
+
+    #[test]
+    fn a_job_does_not_watch_what_it_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        fs::create_dir(&out).unwrap();
+        for path in [out.clone(), out.join("*.csv")] {
+            let sink = files::to_csv(format!("{}/", out.display()));
+            let job = singles::job().lines(watched(&path)).numbers(sink);
+            let error = job.run(Mode::PerRecord).unwrap_err();
+            assert!(
+                matches!(error, Error::Plan(_)),
+                "{}: {error}",
+                path.display()
+            );
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_no_text_is_told() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsStr::from_bytes(b"a\xFF.csv");
+        fs::write(folder.path().join(name), "1\n").unwrap();
+        let told = watched(folder.path()).partitions().unwrap_err().to_string();
+        assert!(
+            told.contains("no UTF-8") && told.contains("rename it"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn nothing_to_read_yet_and_a_limit_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = singles::job()
+            .lines(watched(folder.path()))
+            .numbers(io::discard());
+        let told = job.limit(1).run(Mode::PerRecord).unwrap_err().to_string();
+        assert!(told.contains("does not look for more"), "{told}");
+    }
+
+    #[test]
     fn what_cannot_be_watched_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), "one.csv", 0..1);

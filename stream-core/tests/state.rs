@@ -129,6 +129,18 @@ fn a_run_that_was_thought_dead_commits_nothing_more() {
 }
 
 #[test]
+fn what_is_no_entry_of_the_log_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = StateStore::folder(folder.path()).unwrap();
+    let log = log(1, 0..20);
+    stop_at(job(&log, &store).0.start(Mode::PerRecord).unwrap(), 20);
+    fs::write(folder.path().join("log/notes.txt"), "of mine").unwrap();
+    log.close();
+    job(&log, &store).0.run(Mode::PerRecord).unwrap();
+    assert!(folder.path().join("log/notes.txt").exists());
+}
+
+#[test]
 fn a_run_that_is_refused_ends_no_other() {
     within("a refused run", || {
         let (log, store) = (log(1, 0..20), StateStore::memory());

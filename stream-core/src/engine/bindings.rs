@@ -165,7 +165,13 @@ impl BoundSource {
         let discovery = looks_for_more.then(|| (self.discovery)(self)).flatten();
         let discovered = |discovery| (discovery, Discovered::new(&self.partitions));
         self.discovered = discovery.map(discovered);
-        if self.partitions.is_empty() && self.discovered.is_none() {
+        let may_appear = (self.discovery)(self).is_some();
+        if self.partitions.is_empty() && may_appear && !looks_for_more {
+            return Err(Problem::new("the source has nothing to read yet")
+                .detail("a job with a limit reads what is there, and does not look for more")
+                .hint("leave out the limit, or start it when there is something"));
+        }
+        if self.partitions.is_empty() && !may_appear {
             return Err(Problem::new("the source has no partitions")
                 .hint("a source without records is one partition that ends at once"));
         }

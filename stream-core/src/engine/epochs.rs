@@ -3,7 +3,8 @@
 //! Every source of every worker sends in the current epoch. Whoever finds a reason to cut moves it
 //! on; the others *follow*: they lower their capabilities to the new epoch, idle ones too, so that
 //! the frontier never waits for a source that has nothing to say. An epoch without records is
-//! never cut, so an idle job does nothing, and a slow one does not pile up empty epochs.
+//! cut only for a boundary, or for partitions that appear: so an idle job does nothing, and a slow one does
+//! not pile up empty epochs.
 //!
 //! A slice is *in flight* from its cut until a worker's frontier has passed it. Sources read only
 //! while the slices in flight are few and small: that is all the back-pressure there is, and all
@@ -288,7 +289,7 @@ impl Epochs {
         }
     }
 
-    /// Moves the epoch on, if any records were sent in it.
+    /// Moves the epoch on; what was sent in it is in flight.
     fn cut(&self, tally: &mut Tally, next: u64) {
         let current = self.current();
         if tally.slice.records > 0 {

@@ -209,8 +209,8 @@ pub trait Discovery: Send + Sync {
     /// How long to wait between two looks.
     fn interval(&self) -> Duration;
 
-    /// Names the partitions that there are, or only those that are new; a name that is known already is not
-    /// looked at. Their numbers go on from those that there were at the start, in the order in which
+    /// Names the partitions that there are, or only those that are new; a name that is known already, or is
+    /// named twice, is not looked at, and takes no number. Their numbers go on from those that there were at the start, in the order in which
     /// they are named; [`open`](Source::open) is called with them. It is called on a thread that is
     /// no worker, and the end of the job waits for it.
     ///

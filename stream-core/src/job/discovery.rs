@@ -2,10 +2,14 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::worker::Team;
 use crate::engine::guard;
 use crate::error::{Error, Problem};
+
+/// How long is waited at least between two looks.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// The threads of a job. They end when it is dropped, which waits for them.
 #[derive(Default)]
@@ -58,8 +62,13 @@ fn look(team: &Team, port: &str, is_over: &Receiver<()>) -> Result<(), Error> {
     let Some((discovery, discovered)) = shared.bindings.source(port).discovered() else {
         return Ok(());
     };
-    while is_over.recv_timeout(discovery.interval()) == Err(RecvTimeoutError::Timeout) {
-        let found = discovery.look().map_err(|problem| Error::Source {
+    let interval = discovery.interval().max(INTERVAL_MIN);
+    while is_over.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        let found = discovery.look();
+        if shared.epochs.stop().is_some() || shared.abort.is_draining() {
+            break; // nothing begins any more
+        }
+        let found = found.map_err(|problem| Error::Source {
             port: port.to_owned(),
             problem,
         })?;

@@ -92,6 +92,7 @@ fn conclude_with(
 /// Commits what was left at the end of a job that keeps no state.
 fn complete(team: &Team, mut left: Left) -> Result<Snapshot, Error> {
     left.finish()?;
+    team.shared.checkpoints.carry_over(&mut left.snapshot);
     left.snapshot.fingerprints = team.plan.spec.fingerprints();
     commit(team, &left.snapshot)?;
     Ok(left.snapshot)

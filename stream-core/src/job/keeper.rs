@@ -206,6 +206,7 @@ impl Keeping {
     ) -> Result<Snapshot, Error> {
         let begun = self.team.shared.clock.elapsed();
         left.finish()?;
+        self.team.shared.checkpoints.carry_over(&mut left.snapshot);
         left.snapshot.fingerprints = self.team.plan.spec.fingerprints();
         left.add_the_rest(&self.parts);
         self.session

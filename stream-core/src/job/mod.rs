@@ -589,14 +589,8 @@ impl Job {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
         for (port, source) in &mut self.bindings.sources {
-            let found = source.connect();
-            let found = found.and_then(|()| source.find_partitions(self.limit.is_none()));
-            found.map_err(|problem| Error::Source {
-                port: port.clone(),
-                problem,
-            })?;
+            source.connect().map_err(in_source(port))?;
         }
-        self.bindings.check_sources().map_err(Error::Plan)?;
         let session = self.find_start(&plan.spec)?;
         let stored = session.as_ref().map(Session::reader);
         let new = session.as_ref().map_or_else(String::new, |session| {
@@ -675,6 +669,7 @@ impl Job {
     /// so that a run which is refused ends no other.
     fn find_start(&mut self, spec: &GraphSpec) -> Result<Option<Session>, Error> {
         let Some(store) = self.state.clone() else {
+            self.find_partitions()?;
             start::prepare(&mut self.start, spec, &self.bindings, None).map_err(Error::Plan)?;
             return Ok(None);
         };
@@ -687,9 +682,17 @@ impl Job {
             };
             let mut session = store.open(&wish).map_err(Error::State)?;
             self.start = session.start().map_err(Error::State)?;
+            // A run that is at work may have found partitions that it has read from since.
+            self.find_partitions()?;
             let stored = session.reader();
-            start::prepare(&mut self.start, spec, &self.bindings, Some(&stored))
-                .map_err(Error::Plan)?;
+            let prepared = start::prepare(&mut self.start, spec, &self.bindings, Some(&stored));
+            if let Err(problem) = prepared {
+                // What that run has removed meanwhile is not damaged.
+                if session.is_behind().map_err(Error::State)? {
+                    continue;
+                }
+                return Err(Error::Plan(problem));
+            }
             if let Some(finished) = session.finished() {
                 start::check_nothing_new(finished, &self.start, &self.bindings)
                     .map_err(Error::Plan)?;
@@ -704,6 +707,16 @@ impl Job {
                 .detail("other runs add to its log all the time")
                 .hint("let one run of the job have it"),
         ))
+    }
+
+    fn find_partitions(&mut self) -> Result<(), Error> {
+        let looks_for_more = self.limit.is_none();
+        for (port, source) in &mut self.bindings.sources {
+            source
+                .find_partitions(looks_for_more)
+                .map_err(in_source(port))?;
+        }
+        self.bindings.check_sources().map_err(Error::Plan)
     }
 
     fn plan(&self) -> Result<Plan, Error> {
@@ -832,6 +845,15 @@ impl Job {
         let problem = Problem::new(format!("port `{port}` has two {what}s"))
             .hint(format!("bind one {what} to each port"));
         self.mistake.get_or_insert(problem);
+    }
+}
+
+/// What is wrong with the source of a port.
+fn in_source(port: &str) -> impl Fn(Problem) -> Error {
+    let port = port.to_owned();
+    move |problem| Error::Source {
+        port: port.clone(),
+        problem,
     }
 }
 

@@ -293,6 +293,15 @@ impl Checkpoints {
         self.0.last.store(boundary, Ordering::Release);
     }
 
+    /// Adds the partitions that the job has read before and has no more, so that they are not read once more should
+    /// they come back.
+    pub(crate) fn carry_over(&self, snapshot: &mut Snapshot) {
+        for (partition, end) in &self.start().partitions {
+            let known = snapshot.partitions.entry(partition.clone());
+            known.or_insert_with(|| end.clone());
+        }
+    }
+
     /// The end of all input, where every sink is committed and no operator has anything to leave.
     pub(crate) fn end(&self) -> Boundary {
         self.gathering().boundary(FOREVER, true, self.start())

@@ -19,6 +19,11 @@ pub(super) fn entry_name(number: u64) -> String {
     format!("log/{number:012}")
 }
 
+/// The number of an entry, where it is one.
+pub(super) fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("log/")?.parse().ok()
+}
+
 pub(super) fn now() -> String {
     Timestamp::now().strftime("%FT%T%.3fZ").to_string()
 }

@@ -14,6 +14,7 @@
 //! thought dead finds the next number taken, and stops. The entry of a checkpoint is its commit: what
 //! it names was written before, and what no entry names was never part of anything.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 #[cfg(feature = "state")]
 use std::path::Path;
@@ -25,7 +26,7 @@ use super::SHARDS;
 #[cfg(feature = "state")]
 use super::at_url::AtUrl;
 use super::checkpoint::{Bytes, Parts, ReadStored, Snapshot, Stored};
-use super::log::{Course, Dropped, Entry, Log, Opened, Written, entry_name, now};
+use super::log::{Course, Dropped, Entry, Log, Opened, Written, entry_name, now, number_of};
 use super::manifest::{Hex, Kept, Manifest, Read};
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged, or_earlier};
@@ -297,8 +298,7 @@ impl StateStore {
     /// numbers are free again: a process that slept so long finds checkpoints of others behind its own.
     /// One that was overtaken since finds that they opened the log first, and so have read its entry.
     fn was_next(&self, number: u64) -> Result<bool, Problem> {
-        let last = self.objects.list("log")?.pop();
-        if last.is_none_or(|last| last <= entry_name(number)) {
+        if self.last_entry()? <= number {
             return Ok(true);
         }
         let next = entry_name(number + 1);
@@ -311,6 +311,13 @@ impl StateStore {
         ))
     }
 
+    /// The number of the last entry; 0 where there is none.
+    fn last_entry(&self) -> Result<u64, Problem> {
+        let names = self.objects.list("log")?;
+        let numbers = names.iter().filter_map(|name| number_of(name));
+        Ok(numbers.max().unwrap_or(0))
+    }
+
     /// Reads the whole log. What is damaged stands for itself: it matters only if it is needed.
     pub(super) fn log(&self) -> Result<Log, Problem> {
         let mut log = Log {
@@ -318,10 +325,9 @@ impl StateStore {
             last: 0,
         };
         for name in self.objects.list("log")? {
-            let number = name
-                .strip_prefix("log/")
-                .and_then(|number| number.parse().ok());
-            let Some(number) = number else { continue };
+            let Some(number) = number_of(&name) else {
+                continue;
+            };
             let Some(object) = self.objects.get(&name, None)? else {
                 continue; // removed meanwhile
             };
@@ -429,6 +435,11 @@ impl Session {
             snapshot.fingerprints.remove(stage);
         }
         Ok(snapshot)
+    }
+
+    /// Whether others have added to the log since it was opened.
+    pub(crate) fn is_behind(&self) -> Result<bool, Problem> {
+        Ok(self.store.last_entry()? >= self.next)
     }
 
     /// Keeps earlier runs from adding anything. Tells whether it could: not if one has added to the log since it
@@ -578,8 +589,10 @@ impl Session {
         Ok(parts)
     }
 
-    /// Removes the checkpoints that are no longer kept, then what no other one needs. A run that
-    /// was thought dead can harm nobody: it removes only what is older than itself.
+    /// Removes the checkpoints that are no longer kept, then what no other one needs; nothing once another run has
+    /// added to the log, for it may have gone back to one of them.
+    ///
+    /// Entries go the last one first: so the number behind one that is free again has no old entry.
     pub(crate) fn clean_up(&mut self) -> Result<(), Problem> {
         let more = self
             .course
@@ -599,8 +612,13 @@ impl Session {
         let kept = self.course.checkpoints.split_off(&first_kept);
         let removed = std::mem::replace(&mut self.course.checkpoints, kept);
         let names = self.store.objects.list("log")?;
-        let is_old = |name: &String| *name < entry_name(first_kept);
-        let old: Vec<_> = names.into_iter().filter(is_old).collect();
+        let mut numbers: Vec<_> = names.iter().filter_map(|name| number_of(name)).collect();
+        if numbers.iter().any(|number| *number >= self.next) {
+            return Ok(());
+        }
+        numbers.retain(|number| *number < first_kept);
+        numbers.sort_unstable_by_key(|number| Reverse(*number));
+        let old: Vec<_> = numbers.into_iter().map(entry_name).collect();
         self.store.objects.delete(&old)?;
         let needed = self.needed();
         let unneeded = removed.values().flat_map(Manifest::objects);

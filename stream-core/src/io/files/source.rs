@@ -116,10 +116,6 @@ impl<T, F> FileSource<T, F> {
         self
     }
 
-    fn name(&self, file: &InputFile) -> String {
-        name_in(&self.path, file)
-    }
-
     /// Refuses to watch what cannot be watched.
     fn check_watch(&self) -> Result<(), Problem> {
         let shown = self.path.display();
@@ -139,10 +135,30 @@ impl<T, F> FileSource<T, F> {
     }
 }
 
-/// A file of a source that is watched, as a partition: its name in the folder, or its path.
-fn name_in(path: &Path, file: &InputFile) -> String {
-    let short = file.path.strip_prefix(path).unwrap_or(&file.path);
-    short.display().to_string()
+/// The files of a source that is watched, as partitions: their names in the folder, or their paths.
+fn names_in(path: &Path, files: &[InputFile]) -> Result<Vec<String>, Problem> {
+    let name = |file: &InputFile| {
+        let short = file.path.strip_prefix(path).unwrap_or(&file.path);
+        let name = short.to_str().map(str::to_owned);
+        name.ok_or_else(|| {
+            Problem::new(format!("the file `{}` cannot be read", file.shown))
+                .detail("its name is no UTF-8, and what has been read is known by names")
+                .hint("rename it")
+        })
+    };
+    files.iter().map(name).collect()
+}
+
+/// The folder of all files that a pattern can match, where it is one.
+fn fixed_parent(pattern: &Path) -> Option<&Path> {
+    let parent = pattern.parent()?;
+    let is_fixed = !parent
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .any(|byte| b"*?[".contains(byte));
+    let here = parent.as_os_str().is_empty();
+    is_fixed.then(|| if here { Path::new(".") } else { parent })
 }
 
 /// Looks for files that have appeared.
@@ -165,7 +181,7 @@ impl Discovery for Watching {
             .into_iter()
             .filter(|file| !known.contains(&file.path))
             .collect();
-        let names = new.iter().map(|file| name_in(&self.path, file)).collect();
+        let names = names_in(&self.path, &new)?;
         found.extend(new);
         Ok(names)
     }
@@ -237,7 +253,7 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         if self.watch.is_some() {
             self.check_watch()?;
             let files = list(&self.path)?;
-            let names = files.iter().map(|file| self.name(file)).collect();
+            let names = names_in(&self.path, &files)?;
             *lock(&self.found) = files;
             return Ok(names);
         }
@@ -288,10 +304,15 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         self.watch.map(|interval| Arc::new(watching(interval)) as _)
     }
 
-    /// The files that were found, and the folder, whose later files the next run would read.
+    /// The files that were found, and the folder, whose later files the next run would read; that of a pattern where
+    /// files may appear.
     fn reads(&self) -> Vec<Place> {
         let files = lock(&self.found).clone();
-        let folder = self.path.is_dir().then(|| Place::folder(&self.path));
+        let folder = match self.watch {
+            Some(_) if !self.path.is_dir() => fixed_parent(&self.path),
+            _ => self.path.is_dir().then_some(self.path.as_path()),
+        };
+        let folder = folder.map(Place::folder);
         let files = files.iter().map(|file| Place::file(&file.path));
         files.chain(folder).collect()
     }

@@ -13,7 +13,7 @@ use crate::io::BadRecords;
 use crate::io::place::Place;
 use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
-    Chunk, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
+    Chunk, Discovery, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
 };
 use crate::time::Clock;
 
@@ -66,6 +66,14 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.source.discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        self.source.covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -13,7 +13,9 @@ use crate::io::BadRecords;
 use crate::io::lock;
 use crate::io::place::Place;
 use crate::io::revise::{Revised, Revision};
-use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
+use crate::io::source::{
+    Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
+};
 use crate::time::{Clock, EventTime};
 
 /// A source at the pace of its records; made by
@@ -86,6 +88,14 @@ where
 
     fn reads(&self) -> Vec<Place> {
         self.source.reads()
+    }
+
+    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
+        self.source.discovery()
+    }
+
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        self.source.covered(checkpoint, positions);
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
