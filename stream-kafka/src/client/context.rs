@@ -1,0 +1,129 @@
+//! What a client tells of itself while it runs: its log, its errors.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::explain;
+
+/// How long the same kind of line is kept back after one was told.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// How many kinds of lines are told apart.
+const KINDS_MAX: usize = 64;
+
+/// Hears what a client tells. Clones are the same listener.
+#[derive(Clone, Default)]
+pub(crate) struct Context(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    /// The error that was told last, with when that was.
+    error: Option<(Instant, String)>,
+    /// When an error was told last that does not pass by itself.
+    hopeless: Option<Instant>,
+    /// By kind of line: when one was told last, and how many were kept back since.
+    kinds: Vec<(String, Instant, u64)>,
+}
+
+impl Context {
+    /// The error that the client has told last, if it did since then.
+    pub(crate) fn error_since(&self, time: Instant) -> Option<String> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, error) = heard.error.as_ref()?;
+        (*told >= time).then(|| error.clone())
+    }
+
+    /// The error that was told last.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.error.as_ref().map(|(_, error)| error.clone())
+    }
+
+    /// Whether an error that lasts was told since then.
+    pub(crate) fn is_hopeless_since(&self, time: Instant) -> bool {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.hopeless.is_some_and(|told| told >= time)
+    }
+
+    fn note_error(&self, error: &str, lasts: bool) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        heard.error = Some((now, error.to_owned()));
+        if lasts {
+            heard.hopeless = Some(now);
+        }
+    }
+
+    /// Whether a line of this kind is to be told now, and how many were kept back before it.
+    fn admit(&self, kind: &str, now: Instant) -> Option<u64> {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, told, kept)) = heard.kinds.iter_mut().find(|(known, ..)| known == kind) {
+            if now.duration_since(*told) < QUIET {
+                *kept += 1;
+                return None;
+            }
+            *told = now;
+            return Some(std::mem::take(kept));
+        }
+        if heard.kinds.len() < KINDS_MAX {
+            heard.kinds.push((kind.to_owned(), now, 0));
+        }
+        Some(0)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+impl ClientContext for Context {
+    /// Tells warnings and errors on standard error, each kind once in a while; an error that a client
+    /// cannot get over comes to the job as its own.
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        if level as i32 > RDKafkaLogLevel::Warning as i32 || kind == "CONFWARN" {
+            return;
+        }
+        if let Some(kept) = self.admit(kind, Instant::now()) {
+            let kept = match kept {
+                0 => String::new(),
+                kept => format!(" ({kept} more like this before)"),
+            };
+            eprintln!("kafka: {line}{kept}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            // The first says nothing of an error, the second only that others have been told.
+            Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => {}
+            code => self.note_error(reason, code.is_some_and(explain::is_lasting)),
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_line_is_told_once_in_a_while() {
+        let context = Context::default();
+        let start = Instant::now();
+        assert_eq!(context.admit("FAIL", start), Some(0));
+        assert_eq!(context.admit("FAIL", start + QUIET / 2), None);
+        assert_eq!(context.admit("FAIL", start + QUIET / 2), None);
+        assert_eq!(context.admit("TIMEOUT", start + QUIET / 2), Some(0));
+        assert_eq!(context.admit("FAIL", start + QUIET), Some(2));
+    }
+}

@@ -1,0 +1,92 @@
+//! Calls of the client library that its safe layer does not have: the other module with unsafe code.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+
+/// What tells a topic from one of the same name that was made later. Brokers before 2.8 give all topics
+/// the same.
+pub(crate) type TopicId = (i64, i64);
+
+/// Says of which term of its leader the record before each offset was, so that the broker can tell
+/// whether its log still holds that.
+pub(crate) fn set_leader_epoch(list: &TopicPartitionList, index: usize, epoch: i32) {
+    assert!(index < list.count(), "an element of the list");
+    // SAFETY: the list is alive, and has an element of that number.
+    unsafe {
+        let element = (*list.ptr()).elems.add(index);
+        sys::rd_kafka_topic_partition_set_leader_epoch(element, epoch);
+    }
+}
+
+/// Asks the brokers for the ids of topics: for each its id, or why there is none.
+pub(crate) fn topic_ids<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<Vec<Result<TopicId, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    let names: Result<Vec<CString>, _> = topics.iter().map(|topic| CString::new(*topic)).collect();
+    let names = names.map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    // SAFETY: what is made here is given back here, in the reverse order, and the result is only read
+    // before its event is given back. The names live until then.
+    unsafe {
+        let client = client.native_ptr();
+        let queue = sys::rd_kafka_queue_new(client);
+        let options = sys::rd_kafka_AdminOptions_new(client, kind);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        let collection =
+            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_DescribeTopics(client, collection, options, queue);
+        let event = sys::rd_kafka_queue_poll(queue, millis);
+        let answer = read_ids(event);
+        if !event.is_null() {
+            sys::rd_kafka_event_destroy(event);
+        }
+        sys::rd_kafka_TopicCollection_destroy(collection);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_queue_destroy(queue);
+        answer
+    }
+}
+
+/// # Safety
+/// The event is alive, or null.
+unsafe fn read_ids(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<Vec<Result<TopicId, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    if event.is_null() {
+        return Err(RDKafkaErrorCode::OperationTimedOut);
+    }
+    // SAFETY: the event is alive; what its accessors give lives as long, and is not kept.
+    unsafe {
+        let error = RDKafkaErrorCode::from(sys::rd_kafka_event_error(event));
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        if error != RDKafkaErrorCode::NoError || result.is_null() {
+            return Err(error);
+        }
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let ids = (0..count).map(|index| {
+            let topic = *topics.add(index);
+            let error = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(topic));
+            match RDKafkaErrorCode::from(error) {
+                RDKafkaErrorCode::NoError => {
+                    let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+                    let high = sys::rd_kafka_Uuid_most_significant_bits(id);
+                    Ok((high, sys::rd_kafka_Uuid_least_significant_bits(id)))
+                }
+                code => Err(code),
+            }
+        });
+        Ok(ids.collect())
+    }
+}
