@@ -222,7 +222,8 @@ impl Watch {
         Watch(Arc::new(wish))
     }
 
-    pub(crate) fn wish(&self) -> Wish {
+    /// How the job stands now.
+    pub fn wish(&self) -> Wish {
         (self.0)()
     }
 }

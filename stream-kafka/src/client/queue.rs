@@ -56,10 +56,17 @@ pub(crate) enum Event<'a> {
 }
 
 /// An error of one partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: RDKafkaErrorCode,
     pub(crate) text: String,
+}
+
+impl Failure {
+    pub(crate) fn of(code: RDKafkaErrorCode) -> Self {
+        let text = code.to_string();
+        Failure { code, text }
+    }
 }
 
 /// A message that still lies in the buffer that it was fetched with.

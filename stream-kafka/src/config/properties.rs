@@ -14,7 +14,6 @@ use super::Secret;
 pub(crate) enum Role {
     Consumer,
     Producer,
-    Admin,
 }
 
 /// Properties by name, in the order of their names.
@@ -273,12 +272,12 @@ mod tests {
         assert!(many.resolve(Role::Consumer).is_ok());
         assert!(
             Properties::of("sasl.jaas.config", "x".into())
-                .resolve(Role::Admin)
+                .resolve(Role::Consumer)
                 .is_err()
         );
         assert!(
             Properties::of("log_cb", "x".into())
-                .resolve(Role::Admin)
+                .resolve(Role::Consumer)
                 .is_err()
         );
     }

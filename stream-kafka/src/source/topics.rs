@@ -5,7 +5,7 @@ use std::fmt;
 use glob::Pattern;
 use stream_core::Problem;
 
-use crate::client::Topic;
+use crate::client::{Topic, unknown_topic};
 
 /// Topics, by their names or by patterns of names, all partitions of them or some.
 ///
@@ -101,14 +101,11 @@ fn is_pattern(name: &str) -> bool {
 }
 
 fn unknown(name: &str, all: &[Topic]) -> Problem {
-    let problem = Problem::new(format!("there is no topic `{name}`"));
     let is_near = |topic: &&Topic| topic.name.eq_ignore_ascii_case(name);
+    let problem = unknown_topic(name, "make it");
     match all.iter().find(is_near) {
         Some(near) => problem.hint(format!("there is `{}`", near.name)),
-        None => problem.hint(
-            "check its name and the cluster, or make it: \
-             `dev/kafka topics --create --topic NAME --partitions 4`",
-        ),
+        None => problem,
     }
 }
 

@@ -1,0 +1,325 @@
+//! A producer that counts what it has sent and what was acknowledged.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use stream_core::Problem;
+
+use super::batch::Batch;
+use super::context::Context;
+use super::explain;
+use super::queue::Failure;
+use super::send::{Scratch, TopicHandle, send};
+use super::topics::{self, NewTopic};
+
+/// How long one request may take.
+const REQUEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a producer waits for acknowledgements between two looks.
+const POLL: Duration = Duration::from_millis(1);
+
+/// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
+const LEAVE_WAIT: Duration = Duration::from_secs(2);
+
+/// Writes to one topic.
+pub(crate) struct Producer {
+    /// There until it is dropped. The topic goes before the client.
+    topic: Option<TopicHandle>,
+    client: Option<BaseProducer<Tally>>,
+    tally: Tally,
+    name: String,
+}
+
+/// Counts, by the mark that records are sent with, those that are not yet acknowledged. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Tally {
+    counts: Arc<Mutex<Counts>>,
+    context: Context,
+}
+
+#[derive(Default)]
+struct Counts {
+    open: BTreeMap<usize, usize>,
+    failed: Option<Failure>,
+}
+
+impl Tally {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, mark: usize, records: usize) {
+        *self.counts().open.entry(mark).or_default() += records;
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tally")
+    }
+}
+
+impl ClientContext for Tally {
+    fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        self.context.log(level, kind, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Tally {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
+        let mut counts = self.counts();
+        if let Some(open) = counts.open.get_mut(&mark) {
+            *open -= 1;
+            if *open == 0 {
+                counts.open.remove(&mark);
+            }
+        }
+        if let Err((error, message)) = result
+            && counts.failed.is_none()
+        {
+            let code = error
+                .rdkafka_error_code()
+                .unwrap_or(RDKafkaErrorCode::Unknown);
+            let text = format!("{code}, for a record of partition {}", message.partition());
+            counts.failed = Some(Failure { code, text });
+        }
+    }
+}
+
+impl Producer {
+    /// Makes a producer for a topic that is there, or is made now. Waits so long for brokers that do not
+    /// answer.
+    pub(crate) fn new(
+        config: &ClientConfig,
+        topic: &str,
+        create: Option<NewTopic>,
+        wait: Duration,
+    ) -> Result<Self, Problem> {
+        let tally = Tally::default();
+        let failed = || Problem::new(format!("cannot set up a producer for the topic `{topic}`"));
+        let client: BaseProducer<Tally> = config
+            .create_with_context(tally.clone())
+            .map_err(|error| explain::because_error(failed(), &error, None))?;
+        find_topic(config, &client, &tally.context, topic, create, wait)?;
+        let handle = TopicHandle::new(client.client(), topic)?;
+        Ok(Producer {
+            topic: Some(handle),
+            client: Some(client),
+            tally,
+            name: topic.to_owned(),
+        })
+    }
+
+    fn client(&self) -> &BaseProducer<Tally> {
+        self.client.as_ref().expect("there until it is dropped")
+    }
+
+    /// Sends a batch, under a mark; waits where too much is under way, as long as `goes_on`.
+    pub(crate) fn send(
+        &self,
+        batch: &Batch,
+        mark: usize,
+        scratch: &mut Scratch,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<(), Failure> {
+        let topic = self.topic.as_ref().expect("there until it is dropped");
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.tally.count(mark, batch.len());
+        let mut next = 0;
+        while next < batch.len() {
+            let (sent, error) = send(self.client().client(), topic, batch, next, mark, scratch);
+            next += sent;
+            match error {
+                None => {}
+                Some(RDKafkaErrorCode::QueueFull) if goes_on() => {
+                    self.client().poll(POLL);
+                    self.check()?;
+                }
+                Some(code) => return Err(Failure::of(code)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears what was acknowledged, without waiting.
+    pub(crate) fn hear(&self) -> Result<(), Failure> {
+        self.client().poll(Duration::ZERO);
+        self.check()
+    }
+
+    /// Waits until everything that was sent under a mark or one before it is acknowledged. The client
+    /// itself gives up on a record after `message.timeout.ms`.
+    pub(crate) fn wait(&self, mark: usize) -> Result<(), Failure> {
+        loop {
+            self.check()?;
+            let first_open = self.tally.counts().open.keys().next().copied();
+            if first_open.is_none_or(|open| open > mark) {
+                return Ok(());
+            }
+            self.client().poll(POLL);
+        }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        self.tally.counts().failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Tells a failure as help.
+    pub(crate) fn explain(&self, failure: &Failure) -> Problem {
+        let problem = Problem::new(format!("cannot write to the topic `{}`", self.name));
+        explain::because(problem, &failure.text)
+    }
+
+    pub(crate) fn init_transactions(&self, wait: Duration) -> Result<(), KafkaError> {
+        let started = Instant::now();
+        loop {
+            match self
+                .client()
+                .init_transactions(wait.saturating_sub(started.elapsed()))
+            {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && started.elapsed() < wait => {}
+                done => return done,
+            }
+        }
+    }
+
+    pub(crate) fn begin_transaction(&self) -> Result<(), KafkaError> {
+        self.client().begin_transaction()
+    }
+
+    /// Adds to the transaction that a group is at this place.
+    pub(crate) fn send_marker(
+        &self,
+        group: &Group,
+        marker: u64,
+        wait: Duration,
+    ) -> Result<(), KafkaError> {
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        offsets.add_partition_offset(&self.name, MARKER_PARTITION, offset(marker))?;
+        let metadata = group.0.group_metadata();
+        let metadata = metadata.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownGroup))?;
+        self.client()
+            .send_offsets_to_transaction(&offsets, &metadata, wait)
+    }
+
+    pub(crate) fn commit_transaction(&self, wait: Duration) -> Result<(), KafkaError> {
+        self.client().commit_transaction(wait)
+    }
+
+    /// The error that the client has told last, if it did since then.
+    pub(crate) fn error_since(&self, time: Instant) -> Option<String> {
+        self.tally.context.error_since(time)
+    }
+}
+
+impl Drop for Producer {
+    /// Leaves on a thread of its own, which may hang where brokers are gone. What is not acknowledged by
+    /// now does not count.
+    fn drop(&mut self) {
+        let (topic, client) = (self.topic.take(), self.client.take());
+        let (left, leaves) = mpsc::channel();
+        let leaving = thread::Builder::new()
+            .name("kafka-leave".to_owned())
+            .spawn(move || {
+                drop(topic);
+                drop(client);
+                left.send(()).unwrap_or_default(); // else nobody waits any more
+            });
+        if leaving.is_ok() {
+            let _in_time = leaves.recv_timeout(LEAVE_WAIT);
+        }
+    }
+}
+
+/// Makes sure that the topic is there.
+fn find_topic(
+    config: &ClientConfig,
+    client: &BaseProducer<Tally>,
+    context: &Context,
+    topic: &str,
+    create: Option<NewTopic>,
+    wait: Duration,
+) -> Result<(), Problem> {
+    let failed = || Problem::new(format!("cannot write to the topic `{topic}`"));
+    let started = Instant::now();
+    let mut is_made = false;
+    loop {
+        let left = wait.saturating_sub(started.elapsed());
+        let found = client
+            .client()
+            .fetch_metadata(Some(topic), left.min(REQUEST_WAIT));
+        client.poll(Duration::ZERO); // what has gone wrong is heard here
+        let is_late = started.elapsed() >= wait;
+        let code = match &found {
+            Ok(metadata) => metadata.topics().first().and_then(MetadataTopic::error),
+            Err(error) if is_late || context.is_hopeless_since(started) => {
+                let told = context.error_since(started);
+                return Err(explain::because_error(failed(), error, told));
+            }
+            Err(_) => continue,
+        };
+        match (code.map(RDKafkaErrorCode::from), create) {
+            (None, _) => return Ok(()),
+            (Some(RDKafkaErrorCode::UnknownTopicOrPartition), Some(new)) if !is_made => {
+                topics::make(config, topic, new)?;
+                is_made = true;
+            }
+            (Some(RDKafkaErrorCode::UnknownTopicOrPartition), None) => {
+                return Err(topics::unknown(topic, "say `.create_topic(…)` on the sink"));
+            }
+            (Some(code), _) if is_late => {
+                return Err(explain::because(failed(), &code.to_string()));
+            }
+            _ => thread::sleep(POLL),
+        }
+    }
+}
+
+/// Which partition of the sink's topic the group names for its marker.
+const MARKER_PARTITION: i32 = 0;
+
+fn offset(marker: u64) -> Offset {
+    Offset::Offset(i64::try_from(marker).unwrap_or(i64::MAX))
+}
+
+/// The consumer group under which a sink keeps its marker; nobody joins it.
+pub(crate) struct Group(BaseConsumer<Context>);
+
+impl Group {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
+        config.create_with_context(Context::default()).map(Group)
+    }
+
+    /// The marker that was committed last, if one is known.
+    pub(crate) fn marker(&self, topic: &str, wait: Duration) -> Result<Option<u64>, KafkaError> {
+        let mut asked = TopicPartitionList::with_capacity(1);
+        asked.add_partition(topic, MARKER_PARTITION);
+        let known = self.0.committed_offsets(asked, wait)?;
+        let known = known.find_partition(topic, MARKER_PARTITION);
+        Ok(match known.map(|element| element.offset()) {
+            Some(Offset::Offset(offset)) => u64::try_from(offset).ok(),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! Writing topics: [`sink`].
+//!
+//! ```text
+//! at least once   worker: encode ──► its producer ──► broker          prepare: all acknowledged
+//! exactly once    worker: encode ──► staged with the checkpoint       commit: one transaction of all slots,
+//!                                                                     the checkpoint's number in it
+//! ```
+
+mod commit;
+mod format;
+mod writer;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use stream_core::Problem;
+use stream_core::io::{Commit, Sink, SinkInfo, Slot, Writer};
+
+use self::commit::Committer;
+pub use self::format::{Encode, NoFormat, OutgoingRecord};
+use self::writer::{Sending, Staging};
+use crate::Cluster;
+use crate::client::{NewTopic, Producer};
+use crate::config::{Profile, Role};
+
+/// How many bytes a producer keeps at most that are not yet acknowledged.
+const SENDING_KBYTES: &str = "32768";
+
+/// How long an open transaction may block readers, unless told.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Writes a topic of the cluster that the environment names; how records look there is said by a format
+/// behind it.
+///
+/// ```no_run
+/// use stream_kafka as kafka;
+///
+/// # #[derive(serde::Serialize)] struct Session { user: u64 }
+/// let sessions = kafka::sink("sessions").json::<Session>().key(|session| session.user.to_string());
+/// ```
+pub fn sink(topic: impl Into<String>) -> KafkaSink<(), NoFormat> {
+    KafkaSink {
+        settings: Settings {
+            cluster: Cluster::from_env(),
+            topic: topic.into(),
+            transactions: None,
+            timeout: TRANSACTION_TIMEOUT,
+            create: None,
+        },
+        format: NoFormat,
+        committer: Arc::default(),
+        rows: PhantomData,
+    }
+}
+
+/// A sink that writes a Kafka topic, made by [`sink`].
+///
+/// *At least once*, unless told otherwise: records leave as soon as they are made, and a checkpoint counts
+/// when the brokers have acknowledged all of them; those behind the last checkpoint come again after a
+/// crash. [`exactly_once`](KafkaSink::exactly_once) writes by transactions.
+pub struct KafkaSink<T, E> {
+    settings: Settings,
+    format: E,
+    /// What commits, once there is something to.
+    committer: Arc<Mutex<Option<Committer>>>,
+    rows: PhantomData<fn(T)>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    cluster: Cluster,
+    topic: String,
+    /// Under which id, where it writes by transactions.
+    transactions: Option<String>,
+    timeout: Duration,
+    create: Option<NewTopic>,
+}
+
+impl<T, E> KafkaSink<T, E> {
+    /// Writes to this cluster.
+    #[must_use]
+    pub fn at(mut self, cluster: &Cluster) -> Self {
+        self.settings.cluster = cluster.clone();
+        self
+    }
+
+    /// Writes each record exactly once, by transactions: what a checkpoint covers is written in one
+    /// transaction when that is complete, together with the checkpoint's number. So a reader that asks
+    /// for what is committed (`isolation.level=read_committed`) sees it then, and never twice.
+    ///
+    /// The id tells this sink from all others of the cluster, and must be the same in the next run. It
+    /// is the producer's `transactional.id`, and the consumer group under which the number is kept. The
+    /// job must [keep its state](stream_core::Job::state).
+    #[must_use]
+    pub fn exactly_once(mut self, id: impl Into<String>) -> Self {
+        self.settings.transactions = Some(id.into());
+        self
+    }
+
+    /// After what time the broker gives up a transaction, and so the longest that one of a job that was
+    /// killed blocks readers; 60 s unless told.
+    #[must_use]
+    pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Makes the topic at the start where it is missing, with so many partitions, each on so many brokers.
+    #[must_use]
+    pub fn create_topic(mut self, partitions: u32, replicas: u16) -> Self {
+        self.settings.create = Some(NewTopic {
+            partitions,
+            replicas,
+        });
+        self
+    }
+
+    fn with_format<U, F>(self, format: impl FnOnce(E) -> F) -> KafkaSink<U, F> {
+        KafkaSink {
+            settings: self.settings,
+            format: format(self.format),
+            committer: Arc::default(),
+            rows: PhantomData,
+        }
+    }
+
+    /// Works with what commits, which is made if there is none.
+    fn with_committer<R>(
+        &self,
+        id: &str,
+        work: impl FnOnce(&mut Committer) -> Result<R, Problem>,
+    ) -> Result<R, Problem> {
+        let mut committer = self
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let committer = match &mut *committer {
+            Some(committer) => committer,
+            none => none.insert(Committer::new(&self.settings, id)?),
+        };
+        work(committer)
+    }
+}
+
+impl Settings {
+    /// Makes a producer, once the topic is there.
+    fn producer(&self, needed: &[(&str, String)]) -> Result<Producer, Problem> {
+        let config = self.producer_config(needed)?;
+        Producer::new(
+            &config,
+            &self.topic,
+            self.create,
+            self.cluster.start_wait_max(),
+        )
+    }
+
+    /// The settings of a producer; `needed` comes to those that every producer needs.
+    fn producer_config(&self, needed: &[(&str, String)]) -> Result<ClientConfig, Problem> {
+        let profile = self.cluster.chosen_profile().unwrap_or(Profile::LowLatency);
+        let mut preferred = profile.producer();
+        preferred.extend([
+            ("client.id", "stream".to_owned()),
+            ("partitioner", "murmur2_random".to_owned()),
+            ("queue.buffering.max.kbytes", SENDING_KBYTES.to_owned()),
+            ("queue.buffering.max.messages", "200000".to_owned()),
+            ("reconnect.backoff.max.ms", "1000".to_owned()),
+            ("socket.nagle.disable", "true".to_owned()),
+            ("log.connection.close", "false".to_owned()),
+        ]);
+        let mut all = vec![
+            ("enable.idempotence", "true".to_owned()),
+            ("acks", "all".to_owned()),
+            ("delivery.report.only.error", "false".to_owned()),
+        ];
+        all.extend(needed.iter().cloned());
+        self.cluster.client_config(Role::Producer, &preferred, &all)
+    }
+}
+
+impl<T, E> fmt::Debug for KafkaSink<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
+}
+
+impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
+    fn info(&self) -> SinkInfo {
+        let Settings {
+            cluster,
+            topic,
+            transactions,
+            ..
+        } = &self.settings;
+        SinkInfo {
+            kind: "kafka",
+            detail: format!("{topic} at {}", cluster.bootstrap()),
+            atomic: transactions.is_some(),
+        }
+    }
+
+    fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {
+        let Some(id) = &self.settings.transactions else {
+            return Ok(());
+        };
+        self.with_committer(id, |committer| committer.recover(last))
+    }
+
+    fn open(&self, _: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
+        if self.settings.transactions.is_none() {
+            let sending = Sending::new(&self.settings, self.format.clone())?;
+            return Ok(Box::new(sending));
+        }
+        let committer = self
+            .committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if committer.is_none() {
+            let what = format!(
+                "the topic `{}` cannot be written exactly once",
+                self.settings.topic
+            );
+            return Err(Problem::new(what)
+                .detail("the job keeps no state, so nobody knows after a crash what was written")
+                .hint(
+                    "keep its state (`.state(…)`, `--state FOLDER`), or leave out `.exactly_once(…)`",
+                ));
+        }
+        Ok(Box::new(Staging::new(self.format.clone())))
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), Problem> {
+        match &self.settings.transactions {
+            Some(id) => self.with_committer(id, |committer| committer.commit(commit)),
+            None => Ok(()),
+        }
+    }
+}
