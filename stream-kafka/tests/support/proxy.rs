@@ -1,0 +1,182 @@
+//! A proxy in front of a broker, which lets the network between a client and it fail.
+//!
+//! It passes bytes on and knows nothing of Kafka. As brokers tell clients where to connect, a proxy
+//! has an effect only in front of one that advertises the proxy's address: `Cluster::behind_proxy`.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+const CHUNK_BYTES_MAX: u64 = 64 << 10;
+/// How often a hanging connection looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A proxy that listens until it is dropped.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    target: Mutex<String>,
+    /// The two ends of every open connection.
+    connections: Mutex<HashMap<u64, [TcpStream; 2]>>,
+    ended: AtomicBool,
+    refuses: AtomicBool,
+    hangs: AtomicBool,
+    delay_ms: AtomicU64,
+    /// Zero is no limit.
+    bytes_per_second: AtomicU64,
+}
+
+impl Proxy {
+    /// Listens at a free port, in front of an address.
+    pub(crate) fn start(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let proxy = Self {
+            address,
+            state: Arc::clone(&state),
+        };
+        proxy.forward_to(target);
+        thread::spawn(move || state.accept(&listener));
+        proxy
+    }
+
+    /// Connects later clients to another address.
+    pub(crate) fn forward_to(&self, target: &str) {
+        target.clone_into(&mut self.state.target.lock().unwrap());
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the connections that are open now. Clients may connect again.
+    pub(crate) fn drop_connections(&self) {
+        for ends in self.state.connections.lock().unwrap().values() {
+            close(ends);
+        }
+    }
+
+    /// Closes new connections as soon as they are made, or no longer.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.state.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// Leaves all connections open and silent, as a network does that loses everything, or no longer.
+    /// New ones are accepted, and are silent too. What was sent in the meantime arrives afterwards.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.state.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// Holds back what arrives, in both directions: each piece of at most 64 KiB waits so long.
+    pub(crate) fn delay(&self, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap();
+        self.state.delay_ms.store(delay_ms, Ordering::Relaxed);
+    }
+
+    /// Limits each direction of each connection. Zero is no limit.
+    pub(crate) fn throttle(&self, bytes_per_second: u64) {
+        self.state
+            .bytes_per_second
+            .store(bytes_per_second, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::Relaxed);
+        self.drop_connections();
+        // Wakes the thread that accepts, so that it sees the end.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl State {
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
+        for (id, client) in (0..).zip(listener.incoming()) {
+            if self.ended.load(Ordering::Relaxed) {
+                return;
+            }
+            let Ok(client) = client else { continue };
+            if !self.refuses.load(Ordering::Relaxed) {
+                self.connect(id, client);
+            }
+        }
+    }
+
+    /// Connects a client to the target. One that cannot be connected is closed.
+    fn connect(self: &Arc<Self>, id: u64, client: TcpStream) {
+        let target = self.target.lock().unwrap().clone();
+        let Ok(server) = TcpStream::connect(target) else {
+            return;
+        };
+        let copies = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+        self.connections.lock().unwrap().insert(id, copies);
+        let (other_client, other_server) =
+            (client.try_clone().unwrap(), server.try_clone().unwrap());
+        for (from, to) in [(client, server), (other_server, other_client)] {
+            let state = Arc::clone(self);
+            thread::spawn(move || {
+                state.pass_on(from, to);
+                if let Some(ends) = state.connections.lock().unwrap().remove(&id) {
+                    close(&ends);
+                }
+            });
+        }
+    }
+
+    /// Passes on what arrives, until either end closes.
+    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut chunk = vec![0; usize::try_from(CHUNK_BYTES_MAX).unwrap()];
+        loop {
+            let size = piece(self.bytes_per_second.load(Ordering::Relaxed));
+            let Ok(read @ 1..) = from.read(&mut chunk[..size]) else {
+                return;
+            };
+            thread::sleep(Duration::from_millis(self.delay_ms.load(Ordering::Relaxed)));
+            thread::sleep(self.throttled(read));
+            while self.hangs.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
+                thread::sleep(LOOK);
+            }
+            if to.write_all(&chunk[..read]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// How long so many bytes take.
+    fn throttled(&self, bytes: usize) -> Duration {
+        let bytes_per_second = self.bytes_per_second.load(Ordering::Relaxed);
+        let bytes = u64::try_from(bytes).unwrap();
+        Duration::from_millis(
+            (bytes * 1_000)
+                .checked_div(bytes_per_second)
+                .unwrap_or_default(),
+        )
+    }
+}
+
+/// How much is passed on at once: ten pieces a second, so that a slow connection does not stand still.
+fn piece(bytes_per_second: u64) -> usize {
+    let bytes = match bytes_per_second {
+        0 => CHUNK_BYTES_MAX,
+        limit => (limit / 10).clamp(1, CHUNK_BYTES_MAX),
+    };
+    usize::try_from(bytes).unwrap()
+}
+
+/// Closes both ends, for all copies of them. An end may have been closed by its peer.
+fn close(ends: &[TcpStream; 2]) {
+    for end in ends {
+        let _ = end.shutdown(Shutdown::Both);
+    }
+}
