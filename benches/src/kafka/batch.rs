@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::{self as sys, rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR};
 
-use super::client::PARTITIONS;
+use super::client::{ANSWER_MAX, PARTITIONS};
 
 /// How many records a batch has at most; more are no faster.
 const BATCH: usize = 256;
@@ -30,6 +30,8 @@ pub(super) struct Batches {
 impl Batches {
     pub(super) fn new(config: &ClientConfig, topic: &str) -> KafkaResult<Self> {
         let consumer: BaseConsumer = config.create()?;
+        // Else the assignment may wait for half a second until the client looks for the leaders again.
+        consumer.fetch_metadata(Some(topic), ANSWER_MAX)?;
         let mut partitions = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
             partitions.add_partition_offset(topic, partition, Offset::Offset(0))?;

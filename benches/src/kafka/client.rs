@@ -17,8 +17,8 @@ use super::Mode;
 
 /// How many partitions each topic has.
 pub(super) const PARTITIONS: i32 = 4;
-/// How long the broker may take to make or remove a topic, or to take what was sent.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long the broker may take for an answer, to make or remove a topic, or to take what was sent.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Microseconds of the wall clock.
 pub(super) fn now_us() -> i64 {
@@ -48,20 +48,28 @@ pub(super) fn consumer(bootstrap: &str, mode: Mode) -> ClientConfig {
         .set("isolation.level", isolation)
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "100")
-        .set("fetch.queue.backoff.ms", "1");
+        .set("fetch.queue.backoff.ms", "1")
+        .set("fetch.error.backoff.ms", "10"); // where a topic is new, the first fetch may fail
     config
 }
 
-/// A producer that keeps the order. More than 5 requests in flight, the default, overrun the broker where
+/// A producer that keeps the order and knows where a topic is. More than 5 requests in flight, the default, overrun the broker where
 /// nothing lingers.
-pub(super) fn producer(bootstrap: &str, linger_ms: u32) -> Result<BaseProducer, KafkaError> {
-    config(bootstrap)
+pub(super) fn producer(
+    bootstrap: &str,
+    topic: &str,
+    linger_ms: u32,
+) -> Result<BaseProducer, KafkaError> {
+    let producer: BaseProducer = config(bootstrap)
         .set("partitioner", "murmur2_random")
         .set("enable.idempotence", "true")
         .set("max.in.flight.requests.per.connection", "5")
         .set("linger.ms", linger_ms.to_string())
         .set("queue.buffering.max.messages", "1000000")
-        .create()
+        .set("delivery.report.only.error", "true")
+        .create()?;
+    producer.client().fetch_metadata(Some(topic), ANSWER_MAX)?;
+    Ok(producer)
 }
 
 /// Sends a record; where the queue is full, waits until there is room.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::BaseProducer;
 
 use super::client::{self, now_us};
 use super::model::{Input, Plan};
@@ -15,6 +15,15 @@ use super::model::{Input, Plan};
 const RATE_TO_LINGER: u64 = 10_000;
 /// How long a pause is at least; what falls due meanwhile is sent together.
 const PAUSE_MIN: Duration = Duration::from_micros(100);
+
+/// How long records wait for others, to be sent together, at so many a second.
+pub(super) fn linger_ms(rate: Option<u64>) -> u32 {
+    match rate {
+        Some(rate) if rate < RATE_TO_LINGER => 0,
+        Some(_) => 1,
+        None => 20,
+    }
+}
 
 pub(super) struct Load {
     producer: BaseProducer,
@@ -29,15 +38,7 @@ impl Load {
         topic: &str,
         rate: Option<u64>,
     ) -> Result<Self, Box<dyn Error>> {
-        let linger_ms = match rate {
-            Some(rate) if rate < RATE_TO_LINGER => 0,
-            Some(_) => 1,
-            None => 20,
-        };
-        let producer = client::producer(bootstrap, linger_ms)?;
-        producer
-            .client()
-            .fetch_metadata(Some(topic), Duration::from_secs(10))?;
+        let producer = client::producer(bootstrap, topic, linger_ms(rate))?;
         Ok(Load {
             producer,
             topic: topic.to_owned(),
@@ -51,14 +52,14 @@ impl Load {
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let mut seq = seqs.start;
         while seq < seqs.end {
-            let now_us = now_us();
-            while seq < seqs.end && plan.due_us(seq) <= now_us {
+            let reached_us = now_us();
+            while seq < seqs.end && plan.due_us(seq) <= reached_us {
                 self.send_one(Input::new(seq, plan))?;
                 seq += 1;
             }
             self.producer.poll(Duration::ZERO);
             if seq < seqs.end {
-                let ahead_us = plan.due_us(seq) - client::now_us();
+                let ahead_us = plan.due_us(seq) - now_us();
                 thread::sleep(Duration::from_micros(ahead_us.max(0) as u64).max(PAUSE_MIN));
             }
         }

@@ -5,7 +5,9 @@
 //! What a program has to do: it is started with the variables `BOOTSTRAP`, `WORKLOAD` (`S`, `K` or `B`),
 //! `MODE` (`alo` for at least once, `eo` for exactly once), `RUN_ID` and `STATE_DIR`. It reads topic `in`
 //! from the beginning, 4 partitions, and writes topic `out`, 4 partitions too, until SIGTERM. The key is the
-//! number of the user in decimal, the value `{"user":…,"amount":…,"at":…,"seq":…,"due_us":…}`.
+//! number of the user in decimal, the value `{"user":…,"amount":…,"at":…,"seq":…,"due_us":…}`. `LINGER_MS` is
+//! what the load's own producer and the bare program wait for more records; others may heed it. What `--env`
+//! says comes last.
 //!
 //! - `S` drops records whose amount ends in 0 and adds `"cents"`, 100 times the amount, to the others.
 //! - `K` writes `{"user":…,"sum":…,"seq":…,"due_us":…}` for each, with the user's sum so far.
@@ -46,6 +48,7 @@ mod topic {
 
 /// What a program promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// At least once.
     Alo,

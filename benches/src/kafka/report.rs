@@ -39,6 +39,10 @@ impl Row {
             error,
         }
     }
+
+    fn value(&self, column: &Column) -> Option<f64> {
+        self.measured.as_ref().and_then(column.value)
+    }
 }
 
 impl fmt::Display for Row {
@@ -50,17 +54,16 @@ impl fmt::Display for Row {
             self.case,
             self.program
         )?;
-        match (&self.measured, &self.error) {
-            (_, Some(error)) => write!(to, "failed: {error}"),
-            (Some(measured), _) => {
+        match &self.error {
+            Some(error) => write!(to, "failed: {error}"),
+            None => {
                 let columns = LATENCY.iter().chain(&THROUGHPUT).chain(&BOTH);
-                let mut shown =
-                    columns.filter_map(|column| Some((column, (column.value)(measured)?)));
-                shown.try_for_each(|(column, value)| {
-                    write!(to, "{value:.0$} {1}; ", column.digits, column.head)
-                })
+                let shown = columns.filter_map(|column| {
+                    let value = self.value(column)?;
+                    Some(format!("{value:.0$} {1}", column.digits, column.head))
+                });
+                to.write_str(&shown.collect::<Vec<_>>().join(", "))
             }
-            (None, None) => Ok(()),
         }
     }
 }
@@ -68,13 +71,24 @@ impl fmt::Display for Row {
 /// What a column shows of a trial, if it is there.
 struct Column {
     head: &'static str,
+    width: usize,
     digits: usize,
     value: fn(&Measured) -> Option<f64>,
 }
 
-const fn column(head: &'static str, digits: usize, value: fn(&Measured) -> Option<f64>) -> Column {
+/// The narrowest column that has room for a range.
+const WIDE: usize = 22;
+const NARROW: usize = 11;
+
+const fn column(
+    head: &'static str,
+    width: usize,
+    digits: usize,
+    value: fn(&Measured) -> Option<f64>,
+) -> Column {
     Column {
         head,
+        width,
         digits,
         value,
     }
@@ -82,19 +96,19 @@ const fn column(head: &'static str, digits: usize, value: fn(&Measured) -> Optio
 
 /// The first one is what programs are compared by.
 const LATENCY: [Column; 4] = [
-    column("p50 ms", 2, |of| latencies(of).map(|of| of[0])),
-    column("p99 ms", 2, |of| latencies(of).map(|of| of[1])),
-    column("p99.9 ms", 1, |of| latencies(of).map(|of| of[2])),
-    column("max ms", 1, |of| latencies(of).map(|of| of[3])),
+    column("p50 ms", WIDE, 2, |of| latencies(of).map(|of| of[0])),
+    column("p99 ms", WIDE, 2, |of| latencies(of).map(|of| of[1])),
+    column("p99.9 ms", NARROW, 1, |of| latencies(of).map(|of| of[2])),
+    column("max ms", NARROW, 1, |of| latencies(of).map(|of| of[3])),
 ];
-const THROUGHPUT: [Column; 1] = [column("thousand/s", 0, |of| match of.outcome {
+const THROUGHPUT: [Column; 1] = [column("thousand/s", WIDE, 0, |of| match of.outcome {
     Outcome::Throughput { records_per_s, .. } => Some(records_per_s / 1e3),
     Outcome::Latency { .. } => None,
 })];
 const BOTH: [Column; 3] = [
-    column("cpu us/rec", 2, |of| of.cpu_us),
-    column("MB", 0, |of| of.memory_peak_mb),
-    column("first s", 2, |of| Some(of.first_output_s)),
+    column("cpu us/rec", WIDE, 2, |of| of.cpu_us),
+    column("MB", NARROW, 0, |of| of.memory_peak_mb),
+    column("first s", NARROW, 2, |of| Some(of.first_output_s)),
 ];
 
 fn latencies(of: &Measured) -> Option<[f64; 4]> {
@@ -110,68 +124,67 @@ fn latencies(of: &Measured) -> Option<[f64; 4]> {
     }
 }
 
-/// Prints a line for each case and program, in the order of their first trials: medians over the rounds,
-/// with ranges where there are several, and the median of the ratio to the bare program within a round.
+/// Prints what the trials of each kind have given.
 pub(super) fn print(rows: &[Row]) {
-    for columns in [&LATENCY[..], &THROUGHPUT[..]] {
-        let is_of = |row: &&Row| {
-            row.measured
-                .as_ref()
-                .is_some_and(|of| (columns[0].value)(of).is_some())
-        };
+    for own in [&LATENCY[..], &THROUGHPUT[..]] {
+        let is_of = |row: &&Row| row.value(&own[0]).is_some();
         let rows: Vec<_> = rows.iter().filter(is_of).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        print!("\n{:<26}{:<14}", "case", "program");
-        let columns: Vec<_> = columns.iter().chain(&BOTH).collect();
-        columns
-            .iter()
-            .for_each(|column| print!("{:>22}", column.head));
-        println!("{:>10}", "to bare");
-        let mut done = Vec::new();
-        for row in &rows {
-            let name = (&row.case, &row.program);
-            if done.contains(&name) {
-                continue;
-            }
-            done.push(name);
-            let is_same = |other: &&&Row| (&other.case, &other.program) == name;
-            let of: Vec<_> = rows.iter().filter(is_same).copied().collect();
-            print!("{:<26}{:<14}", row.case, row.program);
-            for column in &columns {
-                let values = of
-                    .iter()
-                    .flat_map(|row| row.measured.as_ref().and_then(column.value));
-                print!("{:>22}", summary(values.collect(), column.digits));
-            }
-            println!("{:>10}", ratio_to_bare(&rows, &of, columns[0].value));
+        if !rows.is_empty() {
+            print_table(&rows, &own.iter().chain(&BOTH).collect::<Vec<_>>());
         }
     }
 }
 
-/// The median, and the range where there are several.
-fn summary(values: Vec<f64>, digits: usize) -> String {
-    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    match values.len() {
-        0 => "-".to_owned(),
-        1 => format!("{lowest:.digits$}"),
-        _ => format!(
-            "{:.digits$} ({lowest:.digits$}-{highest:.digits$})",
-            median(values)
-        ),
+/// Prints a line for each case and program, in the order of their first trials: medians over the rounds,
+/// with ranges where there is room, and how the first column compares with the bare program.
+fn print_table(rows: &[&Row], columns: &[&Column]) {
+    print!("\n{:<24}{:<13}", "case", "program");
+    for column in columns {
+        print!("{:>1$}", column.head, column.width);
+    }
+    println!("{:>9}", "to bare");
+    let mut done = Vec::new();
+    for row in rows {
+        let name = (&row.case, &row.program);
+        if done.contains(&name) {
+            continue;
+        }
+        done.push(name);
+        let is_same = |other: &&&Row| (&other.case, &other.program) == name;
+        let of: Vec<_> = rows.iter().filter(is_same).copied().collect();
+        print!("{:<24}{:<13}", row.case, row.program);
+        for column in columns {
+            let values = of.iter().filter_map(|row| row.value(column)).collect();
+            print!("{:>1$}", column.summary(values), column.width);
+        }
+        println!("{:>9}", ratio_to_bare(rows, &of, columns[0]));
+    }
+}
+
+impl Column {
+    /// The median; and the range, where there is room for it and there are several values.
+    fn summary(&self, values: Vec<f64>) -> String {
+        let digits = self.digits;
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let is_range = values.len() > 1 && self.width >= WIDE;
+        match (values.is_empty(), median(values)) {
+            (true, _) => "-".to_owned(),
+            (_, median) if is_range => {
+                format!("{median:.digits$} ({lowest:.digits$}-{highest:.digits$})")
+            }
+            (_, median) => format!("{median:.digits$}"),
+        }
     }
 }
 
 /// The median over the rounds of the ratio to the bare program in the same round.
-fn ratio_to_bare(all: &[&Row], of: &[&Row], value: fn(&Measured) -> Option<f64>) -> String {
-    let value = |row: &Row| row.measured.as_ref().and_then(value);
+fn ratio_to_bare(all: &[&Row], of: &[&Row], column: &Column) -> String {
     let ratio = |row: &&Row| {
         let is_bare = |other: &&&Row| {
             (&other.case, other.round) == (&row.case, row.round) && other.program == BARE_NAME
         };
-        Some(value(row)? / value(all.iter().find(is_bare)?)?)
+        Some(row.value(column)? / all.iter().find(is_bare)?.value(column)?)
     };
     let ratios: Vec<_> = of.iter().filter_map(ratio).collect();
     match ratios.is_empty() {
@@ -259,10 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_the_median_and_the_range() {
-        assert_eq!(summary(vec![], 1), "-");
-        assert_eq!(summary(vec![2.0], 1), "2.0");
-        assert_eq!(summary(vec![4.0, 1.0, 2.0], 1), "2.0 (1.0-4.0)");
+    fn a_summary_is_the_median_and_where_there_is_room_the_range() {
+        let [wide, narrow] = [WIDE, NARROW].map(|width| column("", width, 1, |_| None));
+        assert_eq!(wide.summary(vec![]), "-");
+        assert_eq!(wide.summary(vec![2.0]), "2.0");
+        assert_eq!(wide.summary(vec![4.0, 1.0, 2.0]), "2.0 (1.0-4.0)");
+        assert_eq!(narrow.summary(vec![4.0, 1.0, 2.0]), "2.0");
     }
 
     #[test]
@@ -274,9 +289,9 @@ mod tests {
             row("bare", 1, 90.0),
         ];
         let all: Vec<_> = rows.iter().collect();
-        let value = THROUGHPUT[0].value;
-        assert_eq!(ratio_to_bare(&all, &[&rows[1], &rows[2]], value), "0.30");
-        assert_eq!(ratio_to_bare(&all[1..2], &all[1..2], value), "-");
+        let ratio = |all: &[&Row], of| ratio_to_bare(all, of, &THROUGHPUT[0]);
+        assert_eq!(ratio(&all, &all[1..3]), "0.30");
+        assert_eq!(ratio(&all[1..2], &all[1..2]), "-");
     }
 
     #[test]

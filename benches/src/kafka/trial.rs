@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::check::Checker;
 use super::client::{now_us, renew_topic};
-use super::load::Load;
+use super::load::{Load, linger_ms};
 use super::model::{Plan, Workload, outputs};
 use super::program::{Group, Program, Running, Usage, Variable};
 use super::receive::Receiver;
@@ -244,22 +244,22 @@ impl Stage {
         };
         let state = folder.path().join("state");
         fs::create_dir(&state)?;
-        let mut variables = options.variables.clone();
-        variables.extend(
-            [
-                ("BOOTSTRAP", bootstrap),
-                ("WORKLOAD", case.workload.name()),
-                ("MODE", case.mode.name()),
-                ("RUN_ID", &format!("run-{}", now_us())),
-                ("STATE_DIR", &state.to_string_lossy()),
-            ]
-            .map(|(name, value)| Variable(name.to_owned(), value.to_owned())),
-        );
+        let variables = [
+            ("BOOTSTRAP", bootstrap),
+            ("WORKLOAD", case.workload.name()),
+            ("MODE", case.mode.name()),
+            ("RUN_ID", &format!("run-{}", now_us())),
+            ("STATE_DIR", &state.to_string_lossy()),
+            ("LINGER_MS", &linger_ms(case.rate).to_string()),
+        ]
+        .map(|(name, value)| Variable(name.to_owned(), value.to_owned()));
+        let variables = [&variables[..], &options.variables].concat();
+        let mut begun_us = now_us();
         let mut receiver = Receiver::new(bootstrap, from, case.mode)?;
         if case.program.is_some() {
             receiver.drain()?; // so that it is connected
+            begun_us = now_us();
         }
-        let begun_us = now_us();
         let start = |program| Running::start(program, &variables, folder.path());
         let running = case.program.as_ref().map(start).transpose()?;
         Ok(Stage {
