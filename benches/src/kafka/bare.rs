@@ -35,7 +35,7 @@ pub(crate) fn run(options: &BareOptions) -> Result<(), Box<dyn Error>> {
     let config = client::consumer(&options.bootstrap, options.mode);
     let mut batches = Batches::new(&config, topic::IN)?;
     let mut writer = Writer {
-        producer: client::producer(&options.bootstrap, topic::OUT, options.linger_ms)?,
+        producer: client::producer(&options.bootstrap, topic::OUT, options.linger_ms, false)?,
         workload: options.workload,
         sums: vec![0; USERS as usize],
         text: Vec::with_capacity(256),

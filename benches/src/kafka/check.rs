@@ -183,9 +183,9 @@ mod tests {
 
     fn check(workload: Workload, records: &[String]) -> Result<(), Faults> {
         let mut checker = Checker::new(workload, plan(), RECORDS);
-        records
-            .iter()
-            .for_each(|record| drop(checker.take(record.as_bytes())));
+        for record in records {
+            checker.take(record.as_bytes());
+        }
         checker.finish()
     }
 

@@ -53,16 +53,18 @@ pub(super) fn consumer(bootstrap: &str, mode: Mode) -> ClientConfig {
     config
 }
 
-/// A producer that keeps the order and knows where a topic is. More than 5 requests in flight, the default, overrun the broker where
-/// nothing lingers.
+/// A producer that knows where a topic is. More than 5 requests in flight, the default, overrun the broker
+/// where nothing lingers. One that is idempotent keeps the order when it has to send again, too, but waits
+/// for half a second before its first record, by a timer of the client's.
 pub(super) fn producer(
     bootstrap: &str,
     topic: &str,
     linger_ms: u32,
+    is_idempotent: bool,
 ) -> Result<BaseProducer, KafkaError> {
     let producer: BaseProducer = config(bootstrap)
         .set("partitioner", "murmur2_random")
-        .set("enable.idempotence", "true")
+        .set("enable.idempotence", is_idempotent.to_string())
         .set("max.in.flight.requests.per.connection", "5")
         .set("linger.ms", linger_ms.to_string())
         .set("queue.buffering.max.messages", "1000000")

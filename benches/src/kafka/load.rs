@@ -38,7 +38,7 @@ impl Load {
         topic: &str,
         rate: Option<u64>,
     ) -> Result<Self, Box<dyn Error>> {
-        let producer = client::producer(bootstrap, topic, linger_ms(rate))?;
+        let producer = client::producer(bootstrap, topic, linger_ms(rate), true)?;
         Ok(Load {
             producer,
             topic: topic.to_owned(),

@@ -57,7 +57,7 @@ impl Input {
     }
 
     pub(super) fn is_dropped(&self) -> bool {
-        self.amount % 10 == 0
+        self.amount.is_multiple_of(10)
     }
 }
 

@@ -111,40 +111,35 @@ pub(super) fn run(
     if case.program.is_some() {
         renew_topic(bootstrap, topic::OUT)?;
     }
-    let measured = match case.rate {
-        Some(rate) => {
-            renew_topic(bootstrap, topic::IN)?;
-            let mut stage = Stage::new(options, bootstrap, case)?;
-            let measured = latency(&mut stage, options, bootstrap, rate);
-            stage.explain(measured)
-        }
-        None => {
-            let mut stage = Stage::new(options, bootstrap, case)?;
-            let measured = throughput(&mut stage, options, preloaded_us);
-            stage.explain(measured)
-        }
-    }?;
-    Ok(measured)
+    let Some(rate) = case.rate else {
+        let mut stage = Stage::new(options, bootstrap, case)?;
+        let measured = throughput(&mut stage, options, preloaded_us);
+        return stage.explain(measured);
+    };
+    renew_topic(bootstrap, topic::IN)?;
+    let mut load = Load::new(bootstrap, topic::IN, case.rate)?;
+    let plan = Plan {
+        first_us: now_us(),
+        steady_us: 0,
+        rate: case.rate,
+    };
+    load.send(plan, 0..1)?;
+    let mut stage = Stage::new(options, bootstrap, case)?;
+    let measured = latency(&mut stage, options, load, plan, rate);
+    stage.explain(measured)
 }
 
 fn latency(
     stage: &mut Stage,
     options: &Options,
-    bootstrap: &str,
+    mut load: Load,
+    mut plan: Plan,
     rate: u64,
 ) -> Result<Measured, Box<dyn Error>> {
     let counted_from = 1 + rate * options.warm_up;
     let records = counted_from + rate * options.seconds;
     let expected = outputs(stage.workload, records);
     stage.receiver.reserve(expected);
-
-    let mut load = Load::new(bootstrap, topic::IN, Some(rate))?;
-    let mut plan = Plan {
-        first_us: now_us(),
-        steady_us: 0,
-        rate: Some(rate),
-    };
-    load.send(plan, 0..1)?;
     stage.receive(1, START_MAX)?;
 
     plan.steady_us = now_us() + LEAD_US;
@@ -205,7 +200,7 @@ fn throughput(
 
     let mut last_us = 0;
     stage.check(Plan::at_once(preloaded_us), records, |_, at_us| {
-        last_us = at_us
+        last_us = at_us;
     })?;
     let seconds = (last_us - stage.begun_us) as f64 / 1e6;
     Ok(stage.measured(
