@@ -1,10 +1,11 @@
 //! Sends records at their planned times, whatever becomes of them (open loop), or all at once.
 
 use std::error::Error;
+use std::fs;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::producer::BaseProducer;
 
@@ -46,8 +47,10 @@ impl Load {
         })
     }
 
-    /// Sends these records, each when it is due, and waits until the broker has them.
-    pub(super) fn send(&mut self, plan: Plan, seqs: Range<u64>) -> Result<(), Box<dyn Error>> {
+    /// Sends these records, each when it is due, and waits until the broker has them. Gives the share of the
+    /// time in which it was kept from a core by others, which tells how busy the machine is.
+    pub(super) fn send(&mut self, plan: Plan, seqs: Range<u64>) -> Result<f64, Box<dyn Error>> {
+        let (begun, kept_before) = (Instant::now(), kept_from_core());
         // The kernel may else wake a sleeper 50 us late, to save power.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let mut seq = seqs.start;
@@ -63,7 +66,10 @@ impl Load {
                 thread::sleep(Duration::from_micros(ahead_us.max(0) as u64).max(PAUSE_MIN));
             }
         }
-        client::flush(&self.producer)
+        let kept = kept_from_core() - kept_before;
+        let share = kept.as_secs_f64() / begun.elapsed().as_secs_f64();
+        client::flush(&self.producer)?;
+        Ok(share)
     }
 
     fn send_one(&mut self, input: Input) -> Result<(), Box<dyn Error>> {
@@ -75,4 +81,11 @@ impl Load {
         let (key, payload) = self.text.split_at(key);
         Ok(client::send(&self.producer, &self.topic, key, payload)?)
     }
+}
+
+/// How long this thread has been ready to run without a core to run on; 0 where the kernel does not count it.
+fn kept_from_core() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let kept_ns = text.split_ascii_whitespace().nth(1).map(str::parse);
+    Duration::from_nanos(kept_ns.and_then(Result::ok).unwrap_or(0))
 }

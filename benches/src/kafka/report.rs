@@ -95,11 +95,12 @@ const fn column(
 }
 
 /// The first one is what programs are compared by.
-const LATENCY: [Column; 4] = [
+const LATENCY: [Column; 5] = [
     column("p50 ms", WIDE, 2, |of| latencies(of).map(|of| of[0])),
     column("p99 ms", WIDE, 2, |of| latencies(of).map(|of| of[1])),
     column("p99.9 ms", NARROW, 1, |of| latencies(of).map(|of| of[2])),
     column("max ms", NARROW, 1, |of| latencies(of).map(|of| of[3])),
+    column("delay %", NARROW, 1, |of| latencies(of).map(|of| of[4])),
 ];
 const THROUGHPUT: [Column; 1] = [column("thousand/s", WIDE, 0, |of| match of.outcome {
     Outcome::Throughput { records_per_s, .. } => Some(records_per_s / 1e3),
@@ -111,15 +112,16 @@ const BOTH: [Column; 3] = [
     column("first s", NARROW, 2, |of| Some(of.first_output_s)),
 ];
 
-fn latencies(of: &Measured) -> Option<[f64; 4]> {
+fn latencies(of: &Measured) -> Option<[f64; 5]> {
     match of.outcome {
         Outcome::Latency {
             p50_ms,
             p99_ms,
             p999_ms,
             max_ms,
+            load_delay,
             ..
-        } => Some([p50_ms, p99_ms, p999_ms, max_ms]),
+        } => Some([p50_ms, p99_ms, p999_ms, max_ms, load_delay * 100.0]),
         Outcome::Throughput { .. } => None,
     }
 }

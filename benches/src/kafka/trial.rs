@@ -94,6 +94,8 @@ pub(super) enum Outcome {
         p99_ms: f64,
         p999_ms: f64,
         max_ms: f64,
+        /// The share of the time in which the load was kept from a core by others.
+        load_delay: f64,
     },
     Throughput {
         seconds: f64,
@@ -159,7 +161,7 @@ fn latency(
         Ok((sent.join(), used.join()))
     })?;
     let is_panic = |_| "a thread of the driver has panicked";
-    sent.map_err(is_panic)??;
+    let load_delay = sent.map_err(is_panic)??;
     let cpu = used.map_err(is_panic)?;
     let memory_peak_bytes = stage.end()?;
 
@@ -179,6 +181,7 @@ fn latency(
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             max_ms: at(1.0),
+            load_delay,
         },
         cpu.as_secs_f64() * 1e6 / (records - counted_from) as f64,
         memory_peak_bytes,
