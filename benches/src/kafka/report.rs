@@ -77,7 +77,7 @@ struct Column {
 }
 
 /// The narrowest column that has room for a range.
-const WIDE: usize = 22;
+const WIDE: usize = 24;
 const NARROW: usize = 11;
 
 const fn column(
