@@ -1,14 +1,15 @@
-//! Five questions, each answered in one run. Against hand-written timely dataflow: what the
+//! Six questions, each answered in one run. Against hand-written timely dataflow: what the
 //! pipelines cost in throughput ([`overhead`]), and what they cost in latency ([`latency`]). Against
 //! a hand-written loop: what it costs to read files with them ([`files`]).
 //! Against themselves: how their cost grows with size ([`growth`]), and what it costs to keep their state
-//! ([`state`]).
+//! ([`state`]). And of any program between two topics of Kafka: its latency and its throughput ([`kafka`]).
 //!
 //! Every result is checked before its time counts. A timing never decides a test.
 
 mod by_hand;
 mod files;
 mod growth;
+mod kafka;
 mod latency;
 mod measure;
 mod overhead;
@@ -51,6 +52,11 @@ enum Question {
     /// One restore, in a process of its own.
     #[command(name = state::ROW, hide = true)]
     StateRow(state::RowOptions),
+    /// Kafka to Kafka: latency and throughput of programs, against a bare loop.
+    Kafka(kafka::Options),
+    /// The bare loop that programs are held against.
+    #[command(name = kafka::BARE, hide = true)]
+    KafkaBare(kafka::BareOptions),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
         Question::GrowthRow(options) => growth::run_row(&options),
         Question::State(options) => state::run(&options),
         Question::StateRow(options) => state::run_row(&options),
+        Question::Kafka(options) => kafka::run(&options),
+        Question::KafkaBare(options) => kafka::run_bare(&options),
     };
     match answer {
         Ok(()) => ExitCode::SUCCESS,
