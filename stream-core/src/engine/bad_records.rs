@@ -7,7 +7,7 @@ use super::local::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Slot, Writer};
 use crate::observe::{Counter, Examples};
-use crate::state::checkpoint::{Boundary, Participant};
+use crate::state::checkpoint::{Boundary, Participant, Prepared};
 
 /// What to do about the record that fails a job, where there is nothing better to say. It is no part
 /// of a dead letter, which is kept apart already.
@@ -64,7 +64,8 @@ impl Letters {
 
     fn prepare(&mut self, boundary: Boundary, sink: &str) -> Result<(), Problem> {
         let staged = self.writer.prepare(boundary.number)?;
-        self.participant.stage(boundary, sink, self.slot, staged);
+        let prepared = Prepared { staged, held: 0 };
+        self.participant.stage(boundary, sink, self.slot, prepared);
         Ok(())
     }
 }

@@ -212,6 +212,11 @@ impl Local {
             .unwrap_or(FOREVER)
     }
 
+    /// Whether sources may read.
+    pub(crate) fn may_read(&self) -> bool {
+        self.epochs.has_room() && !self.checkpoints.is_full()
+    }
+
     pub(crate) fn wake_sources(&self) {
         self.sources.borrow().iter().for_each(Activator::activate);
     }

@@ -255,6 +255,13 @@ pub trait Writer<T> {
         Ok(())
     }
 
+    /// How many bytes the writer keeps in memory, and will until the checkpoint that covers them is
+    /// complete. Where the writers of a job keep much, a checkpoint is made before its time, and until it
+    /// is complete nothing more is read.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// Brings what was written since the last checkpoint to where nothing but
     /// [`Sink::commit`] is missing. What is written afterwards belongs to the next one. A writer that
     /// writes nothing more is dropped after its last call.

@@ -175,13 +175,15 @@ impl Keeping {
             .map(|interval| shared.clock.elapsed() + interval);
         while !shared.abort.is_failed() {
             let now = shared.clock.elapsed();
-            if let (Some(interval), true) = (self.interval, due.is_some_and(|due| due <= now)) {
+            let is_time = due.is_some_and(|due| due <= now);
+            if let (Some(interval), true) = (self.interval, is_time || shared.checkpoints.is_due())
+            {
                 due = Some(now + interval);
                 if shared.checkpoints.under_way() < UNDER_WAY_MAX {
                     let ask = |boundary| shared.checkpoints.ask(boundary);
                     shared.epochs.cut_checkpoint(ask);
                     shared.abort.wake();
-                } else {
+                } else if is_time {
                     self.told.change(|told| told.report.left_out += 1);
                 }
             }
@@ -215,6 +217,10 @@ impl Keeping {
         self.parts = self.session.write(&left.snapshot, is_finished)?;
         end::commit(&self.team, &left.snapshot)?;
         self.tell_sources(&left.snapshot);
+        if left.held > 0 {
+            self.team.shared.checkpoints.release(left.held);
+            self.team.shared.abort.wake();
+        }
         // What is left over takes room, and nothing else: the next run removes it.
         let _ = self.session.clean_up();
         let now = self.team.shared.clock.elapsed();

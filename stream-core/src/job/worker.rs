@@ -129,7 +129,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
         let moved = Moved {
             epoch: team.shared.epochs.current(),
             acknowledged,
-            has_room: team.shared.epochs.has_room(),
+            has_room: local.may_read(),
             is_draining: team.shared.abort.is_draining(),
             have_all_ended: team.shared.epochs.have_all_ended(),
         };

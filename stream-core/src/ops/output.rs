@@ -24,7 +24,7 @@ use crate::graph::{
 };
 use crate::io::{self, Slot, Staged, Writer};
 use crate::observe::Counter;
-use crate::state::checkpoint::{Boundary, Participant};
+use crate::state::checkpoint::{Boundary, Participant, Prepared};
 use crate::state::record::Stamp;
 use crate::time::epoch::FOREVER;
 
@@ -119,6 +119,11 @@ pub(crate) trait End {
         Staged::nothing()
     }
 
+    /// How many bytes it keeps in memory until a checkpoint is complete.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// The last call.
     fn close(&mut self);
 }
@@ -136,6 +141,7 @@ impl Render for OutputStep {
             participant: local.checkpoints.join(),
             slot: local.index,
             port: self.port,
+            held: 0,
         };
         let aligned = Rc::new(RefCell::new(aligned));
         let closing = aligned.clone();
@@ -177,12 +183,21 @@ struct Aligned {
     participant: Participant,
     port: String,
     slot: usize,
+    /// How many bytes the writer has told to keep.
+    held: u64,
 }
 
 impl Aligned {
     fn take(&mut self, epoch: u64, segment: &mut Segment) {
         match self.participant.due(epoch) {
-            None => self.count.add(self.end.take(epoch, segment)),
+            None => {
+                self.count.add(self.end.take(epoch, segment));
+                let held = self.end.held();
+                if held != self.held {
+                    self.participant.hold(held.saturating_sub(self.held));
+                    self.held = held;
+                }
+            }
             Some(_) => self.waiting.push_back((epoch, std::mem::take(segment))),
         }
     }
@@ -200,6 +215,11 @@ impl Aligned {
 
     fn prepare(&mut self, boundary: Boundary) {
         let staged = self.end.prepare(boundary.number);
+        let held = std::mem::replace(&mut self.held, self.end.held());
+        let staged = Prepared {
+            staged,
+            held: held.saturating_sub(self.held),
+        };
         self.participant
             .stage(boundary, &self.port, self.slot, staged);
     }
@@ -284,6 +304,10 @@ impl<S: Stamp, T: 'static> End for PortWriter<S, T> {
             Ok(())
         });
         staged
+    }
+
+    fn held(&self) -> u64 {
+        self.writer.as_ref().map_or(0, |writer| writer.held())
     }
 
     fn close(&mut self) {

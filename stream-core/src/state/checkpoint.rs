@@ -145,8 +145,25 @@ struct Shared {
     /// The last boundary that was asked for; 0 while none was.
     last: AtomicU64,
     gathering: Mutex<Gathering>,
-    /// Notified when a checkpoint is whole, and when the job ends.
+    /// Notified when a checkpoint is whole or due, and when the job ends.
     changed: Condvar,
+    /// How many bytes sinks keep in memory until a checkpoint is complete.
+    held: AtomicU64,
+    /// How many of them no boundary covers yet.
+    unstaged: AtomicU64,
+}
+
+/// How many bytes sinks may keep in memory before nothing more is read.
+const HELD_MAX: u64 = 16 << 20;
+
+/// At how many bytes that no boundary covers a checkpoint is asked for.
+const UNSTAGED_ENOUGH: u64 = HELD_MAX / 2;
+
+/// What a slot of a sink has prepared.
+pub(crate) struct Prepared {
+    pub(crate) staged: Staged,
+    /// How many bytes it keeps in memory until the checkpoint is complete.
+    pub(crate) held: u64,
 }
 
 #[derive(Debug, Default)]
@@ -200,6 +217,8 @@ pub(crate) struct Left {
     pub(crate) snapshot: Snapshot,
     /// By sink and slot.
     staged: BTreeMap<(String, usize), Staged>,
+    /// How many bytes of that are kept in memory until the checkpoint is complete.
+    pub(crate) held: u64,
     /// The operators that have left only the shards that have changed since the checkpoint before.
     changes_of: BTreeSet<String>,
     participants: usize,
@@ -244,6 +263,8 @@ impl Checkpoints {
             last: AtomicU64::new(0),
             gathering: Mutex::default(),
             changed: Condvar::new(),
+            held: AtomicU64::new(0),
+            unstaged: AtomicU64::new(0),
         }))
     }
 
@@ -310,6 +331,21 @@ impl Checkpoints {
     /// Says that a worker has all its participants.
     pub(crate) fn rendered(&self) {
         self.gathering().rendered += 1;
+    }
+
+    /// Whether sinks keep so much in memory that nothing more may be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.held.load(Ordering::Acquire) >= HELD_MAX
+    }
+
+    /// Whether sinks keep so much that a checkpoint is due, for it lets them go.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.unstaged.load(Ordering::Acquire) >= UNSTAGED_ENOUGH
+    }
+
+    /// Says that sinks keep no more what a checkpoint has covered.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.0.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// How many checkpoints are under way.
@@ -418,11 +454,27 @@ impl Participant {
         });
     }
 
-    /// Leaves what a slot of a sink has staged.
-    pub(crate) fn stage(&self, boundary: Boundary, sink: &str, slot: usize, staged: Staged) {
+    /// Leaves what a slot of a sink has prepared.
+    pub(crate) fn stage(&self, boundary: Boundary, sink: &str, slot: usize, prepared: Prepared) {
+        let Prepared { staged, held } = prepared;
+        self.checkpoints
+            .0
+            .unstaged
+            .fetch_sub(held, Ordering::AcqRel);
         self.with(boundary, |left| {
             left.staged.insert((sink.to_owned(), slot), staged);
+            left.held += held;
         });
+    }
+
+    /// Says that a sink keeps more in memory, until a checkpoint of it is complete.
+    pub(crate) fn hold(&self, bytes: u64) {
+        let shared = &self.checkpoints.0;
+        shared.held.fetch_add(bytes, Ordering::AcqRel);
+        let before = shared.unstaged.fetch_add(bytes, Ordering::AcqRel);
+        if before < UNSTAGED_ENOUGH && before + bytes >= UNSTAGED_ENOUGH {
+            shared.changed.notify_all();
+        }
     }
 
     /// Whether the checkpoint before is at hand, so that what has not changed since need not be left.

@@ -27,7 +27,7 @@ pub(crate) struct Manifest {
     pub(crate) stages: BTreeMap<String, Fingerprint>,
     pub(crate) partitions: Vec<Read>,
     /// By sink: what its slots have staged.
-    pub(crate) staged: BTreeMap<String, Vec<Hex>>,
+    pub(crate) staged: BTreeMap<String, Vec<Slot>>,
     pub(crate) parts: Vec<Kept>,
 }
 
@@ -45,6 +45,16 @@ pub(crate) struct Kept {
     pub(crate) part: String,
     #[serde(flatten)]
     pub(crate) stored: Stored,
+}
+
+/// What a slot of a sink has staged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Slot {
+    /// A little.
+    Here(Hex),
+    /// Much.
+    Stored(Stored),
 }
 
 /// Bytes as text, two digits each.
@@ -104,8 +114,12 @@ impl Manifest {
         self.number
     }
 
-    /// The checkpoint that a job starts from. Its parts are read when they are asked for.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, Problem> {
+    /// The checkpoint that a job starts from. Its parts are read when they are asked for; what was staged
+    /// is read at once.
+    pub(crate) fn snapshot(
+        &self,
+        read: impl Fn(&Stored) -> Result<Vec<u8>, Problem>,
+    ) -> Result<Snapshot, Problem> {
         let mut snapshot = Snapshot {
             number: self.number,
             epoch: self.epoch,
@@ -121,8 +135,12 @@ impl Manifest {
             snapshot.partitions.insert(key, end);
         }
         for (sink, slots) in &self.staged {
-            let slots = slots.iter().map(|slot| slot.0.clone());
-            snapshot.staged.insert(sink.clone(), slots.collect());
+            let slots = slots.iter().map(|slot| match slot {
+                Slot::Here(bytes) => Ok(bytes.0.clone()),
+                Slot::Stored(stored) => read(stored),
+            });
+            let slots: Result<_, Problem> = slots.collect();
+            snapshot.staged.insert(sink.clone(), slots?);
         }
         snapshot.parts = self.parts()?;
         Ok(snapshot)
@@ -139,7 +157,16 @@ impl Manifest {
 
     /// The objects that it needs.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().map(|kept| kept.stored.object.as_str())
+        let parts = self.parts.iter().map(|kept| &kept.stored);
+        let staged = self
+            .staged
+            .values()
+            .flatten()
+            .filter_map(|slot| match slot {
+                Slot::Here(_) => None,
+                Slot::Stored(stored) => Some(stored),
+            });
+        parts.chain(staged).map(|stored| stored.object.as_str())
     }
 
     /// The stages that it has anything of.

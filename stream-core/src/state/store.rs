@@ -27,13 +27,15 @@ use super::SHARDS;
 use super::at_url::AtUrl;
 use super::checkpoint::{Bytes, Parts, ReadStored, Snapshot, Stored};
 use super::log::{Course, Dropped, Entry, Log, Opened, Written, entry_name, now, number_of};
-use super::manifest::{Hex, Kept, Manifest, Read};
+use super::manifest::{Hex, Kept, Manifest, Read, Slot};
 use super::objects::{Memory, Objects};
 use super::sealed::{self, Kind, checksum, damaged, or_earlier};
 use crate::error::{Error, Problem};
 
 /// How many bytes of state are written as one object.
 const OBJECT_BYTES: usize = 8 << 20;
+/// How many bytes a slot of a sink may have staged that stand in the entry itself.
+const STAGED_HERE_MAX: usize = 4 << 10;
 /// How many objects a checkpoint may need before some are put together.
 const OBJECTS_MAX: usize = 16;
 /// How many checkpoints are kept, if nothing else is said.
@@ -427,7 +429,10 @@ impl Session {
                 ..Snapshot::default()
             });
         };
-        let mut snapshot = self.course.expect(number)?.snapshot()?;
+        let mut snapshot = self
+            .course
+            .expect(number)?
+            .snapshot(|stored| self.store.read(stored, || None))?;
         snapshot.given = self.course.given;
         snapshot.goes_back = self.course.goes_back;
         for stage in &self.course.dropped {
@@ -493,7 +498,7 @@ impl Session {
     /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
     /// the places of its parts.
     pub(crate) fn write(&mut self, snapshot: &Snapshot, is_finished: bool) -> Result<Parts, Error> {
-        let parts = self.write_parts(snapshot).map_err(Error::State)?;
+        let (parts, staged) = self.write_parts(snapshot).map_err(Error::State)?;
         let partitions = snapshot
             .partitions
             .iter()
@@ -503,10 +508,6 @@ impl Session {
                 position: Hex(end.position.as_bytes().to_vec()),
                 ended: end.ended,
             });
-        let staged = snapshot.staged.iter().map(|(sink, slots)| {
-            let slots = slots.iter().map(|slot| Hex(slot.clone()));
-            (sink.clone(), slots.collect())
-        });
         let manifest = Manifest {
             number: snapshot.number,
             generation: self.generation,
@@ -517,7 +518,7 @@ impl Session {
             shards: SHARDS,
             stages: snapshot.fingerprints.clone(),
             partitions: partitions.collect(),
-            staged: staged.collect(),
+            staged,
             parts,
         };
         let (number, parts) = (manifest.number, manifest.parts().map_err(Error::State)?);
@@ -568,16 +569,20 @@ impl Session {
     }
 
     /// Writes what is not stored yet, several parts an object.
-    fn write_parts(&self, snapshot: &Snapshot) -> Result<Vec<Kept>, Problem> {
+    fn write_parts(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<(Vec<Kept>, BTreeMap<String, Vec<Slot>>), Problem> {
         let mut packed = Packed::default();
+        let name = |object| {
+            let (generation, number) = (self.generation, snapshot.number);
+            format!("state/{generation:06}-{number:08}-{object:04}")
+        };
         let mut parts = Vec::with_capacity(snapshot.parts.len());
         for ((stage, part), bytes) in &snapshot.parts {
             let stored = match bytes {
                 Bytes::Stored(stored) => stored.clone(),
-                Bytes::Here(bytes) => packed.add(bytes, |object| {
-                    let (generation, number) = (self.generation, snapshot.number);
-                    format!("state/{generation:06}-{number:08}-{object:04}")
-                }),
+                Bytes::Here(bytes) => packed.add(bytes, name),
             };
             parts.push(Kept {
                 stage: stage.clone(),
@@ -585,8 +590,16 @@ impl Session {
                 stored,
             });
         }
+        let staged = snapshot.staged.iter().map(|(sink, slots)| {
+            let slots = slots.iter().map(|bytes| match bytes.len() {
+                0..=STAGED_HERE_MAX => Slot::Here(Hex(bytes.clone())),
+                _ => Slot::Stored(packed.add(bytes, name)),
+            });
+            (sink.clone(), slots.collect())
+        });
+        let staged = staged.collect();
         self.store.objects.put(packed.finish())?;
-        Ok(parts)
+        Ok((parts, staged))
     }
 
     /// Removes the checkpoints that are no longer kept, then what no other one needs; nothing once another run has

@@ -88,6 +88,10 @@ impl<T, E: Encode<T>> Writer<T> for Staging<E> {
         encode(&mut self.format, records, &mut self.batch)
     }
 
+    fn held(&self) -> u64 {
+        self.batch.size() as u64
+    }
+
     fn prepare(&mut self, _checkpoint: u64) -> Result<Staged, Problem> {
         if self.batch.is_empty() {
             return Ok(Staged::nothing());

@@ -18,7 +18,7 @@ use crate::io::Position;
 use crate::job::Job;
 use crate::state::StateStore;
 use crate::state::look::{Item, Look};
-use crate::state::manifest::Manifest;
+use crate::state::manifest::{Manifest, Slot};
 use crate::time::epoch;
 
 /// What a damaged entry of the log has in place of a number.
@@ -157,7 +157,7 @@ impl Job {
         let mut columns = Columns::bare(3);
         for (sink, slots) in &manifest.staged {
             for (slot, staged) in slots.iter().enumerate() {
-                let staged = self.told_staged(sink, &staged.0);
+                let staged = self.told_staged(sink, staged);
                 columns.row([sink.clone(), format!("slot {slot}"), staged]);
             }
         }
@@ -187,7 +187,7 @@ impl Job {
             })
         });
         let sinks = manifest.staged.iter().map(|(sink, slots)| {
-            let slots = slots.iter().map(|slot| self.told_staged(sink, &slot.0));
+            let slots = slots.iter().map(|slot| self.told_staged(sink, slot));
             json!({ "sink": sink, "staged": slots.collect::<Vec<_>>() })
         });
         value["shards"] = manifest.shards.into();
@@ -219,7 +219,13 @@ impl Job {
     }
 
     /// What a sink has staged, as its kind has it; else how long it is.
-    fn told_staged(&self, port: &str, bytes: &[u8]) -> String {
+    fn told_staged(&self, port: &str, slot: &Slot) -> String {
+        let bytes = match slot {
+            Slot::Here(bytes) => &bytes.0,
+            Slot::Stored(stored) => {
+                return format!("{} bytes in `{}`", stored.bytes, stored.object);
+            }
+        };
         if bytes.is_empty() {
             return "nothing".to_owned();
         }

@@ -452,7 +452,7 @@ impl Input {
         let (mut records, mut bytes) = (0, 0);
         for _ in 0..TURN_CHUNKS {
             // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
-            let goes_on = local.epochs.stop().is_none() && local.epochs.has_room();
+            let goes_on = local.epochs.stop().is_none() && local.may_read();
             let is_full = records >= TURN_FULL * CHUNK_RECORDS || bytes >= TURN_FULL * CHUNK_BYTES;
             if !goes_on || is_full {
                 break;
@@ -465,7 +465,7 @@ impl Input {
         if self.open == 0 && self.discovering.is_none() {
             return self.follow_to_the_end(capability);
         }
-        if local.epochs.has_room() && !self.ready.is_empty() {
+        if local.may_read() && !self.ready.is_empty() {
             self.activator.activate();
         }
         // At every activation anew, for whoever wakes the sources forgets what they have asked for.
