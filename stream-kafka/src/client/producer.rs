@@ -263,7 +263,7 @@ fn find_topic(
 ) -> Result<(), Problem> {
     let failed = || Problem::new(format!("cannot write to the topic `{topic}`"));
     let started = Instant::now();
-    let mut is_made = false;
+    let (mut is_made, mut is_known) = (false, false);
     loop {
         let left = wait.saturating_sub(started.elapsed());
         let found = client
@@ -280,7 +280,11 @@ fn find_topic(
             Err(_) => continue,
         };
         match (code.map(RDKafkaErrorCode::from), create) {
-            (None, _) => return Ok(()),
+            (None, _) if is_known => return Ok(()),
+            // Once more: the first answer came over the connection of the bootstrap, which is given up
+            // when it comes. That of the broker itself makes the client ask for the id without which an
+            // idempotent producer sends nothing; it would else be asked for after half a second.
+            (None, _) => is_known = true,
             (Some(RDKafkaErrorCode::UnknownTopicOrPartition), Some(new)) if !is_made => {
                 topics::make(config, topic, new)?;
                 is_made = true;

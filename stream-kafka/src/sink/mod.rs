@@ -162,13 +162,9 @@ impl Settings {
         let profile = self.cluster.chosen_profile().unwrap_or(Profile::LowLatency);
         let mut preferred = profile.producer();
         preferred.extend([
-            ("client.id", "stream".to_owned()),
             ("partitioner", "murmur2_random".to_owned()),
             ("queue.buffering.max.kbytes", SENDING_KBYTES.to_owned()),
             ("queue.buffering.max.messages", "200000".to_owned()),
-            ("reconnect.backoff.max.ms", "1000".to_owned()),
-            ("socket.nagle.disable", "true".to_owned()),
-            ("log.connection.close", "false".to_owned()),
         ]);
         let mut all = vec![
             ("enable.idempotence", "true".to_owned()),

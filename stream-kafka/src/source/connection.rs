@@ -284,7 +284,6 @@ fn client_config(settings: &Settings, partitions: usize) -> Result<ClientConfig,
     let fetched = (settings.buffer_bytes / 2).clamp(FETCH_BYTES.0, FETCH_BYTES.1);
     let mut preferred = profile.consumer();
     preferred.extend([
-        ("client.id", NO_GROUP.to_owned()),
         // A partition that has as much waiting is not asked for more.
         ("queued.max.messages.kbytes", (waiting >> 10).to_string()),
         (
@@ -296,9 +295,6 @@ fn client_config(settings: &Settings, partitions: usize) -> Result<ClientConfig,
             "fetch.message.max.bytes",
             (waiting / 2).clamp(64 << 10, 1 << 20).to_string(),
         ),
-        ("reconnect.backoff.max.ms", "1000".to_owned()),
-        ("socket.nagle.disable", "true".to_owned()),
-        ("log.connection.close", "false".to_owned()),
     ]);
     let isolation = if settings.committed_only {
         "read_committed"
