@@ -70,6 +70,24 @@ impl Error {
         )
     }
 
+    /// Makes errors of the problems of a port's source.
+    pub(crate) fn in_source(port: &str) -> impl Fn(Problem) -> Error {
+        let port = port.to_owned();
+        move |problem| Error::Source {
+            port: port.clone(),
+            problem,
+        }
+    }
+
+    /// Makes errors of the problems of a port's sink.
+    pub(crate) fn in_sink(port: &str) -> impl Fn(Problem) -> Error {
+        let port = port.to_owned();
+        move |problem| Error::Sink {
+            port: port.clone(),
+            problem,
+        }
+    }
+
     /// Gives the problem's three parts, where this error has them.
     pub fn problem(&self) -> Option<&Problem> {
         match self {

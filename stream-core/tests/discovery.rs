@@ -377,7 +377,7 @@ impl Source<u64> for Server {
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<u64>> {
-        (*revision == Revision::Connected).then(|| {
+        matches!(revision, Revision::Connected { .. }).then(|| {
             self.made.fetch_add(1, Ordering::AcqRel);
             self.open.fetch_add(1, Ordering::AcqRel);
             Ok(Arc::new(Connection(self.clone())) as _)

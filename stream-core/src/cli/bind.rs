@@ -1,10 +1,11 @@
 //! What the command line changes about the sources and sinks that the program has bound: where
 //! they are, at what pace they give their records, whether they are kept in memory.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::line::{FeedLine, PaceLine};
+use super::line::PaceLine;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecords, Boundedness, Revision};
 use crate::job::Job;
@@ -33,9 +34,82 @@ impl FromStr for PortPath {
     }
 }
 
+/// `KIND.NAME=VALUE`, as `--property` takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Property {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Property {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text
+            .split_once('=')
+            .filter(|(name, _)| name.split('.').count() > 1 && !name.split('.').any(str::is_empty))
+            .ok_or("expected KIND.NAME=VALUE, like kafka.linger.ms=5")?;
+        Ok(Property {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// Writes `--kafka.linger.ms=5` as `--property=kafka.linger.ms=5`, which the parser knows: no flag of
+/// this program has a dot in its name.
+pub(super) fn spell_out_properties(words: &mut [OsString]) {
+    for word in words.iter_mut().skip(1) {
+        let text = word.to_str().and_then(|text| text.strip_prefix("--"));
+        if text == Some("") {
+            return; // what stands behind `--` is no flag
+        }
+        if let Some(text) = text
+            && text
+                .split('=')
+                .next()
+                .is_some_and(|name| name.contains('.'))
+        {
+            *word = format!("--property={text}").into();
+        }
+    }
+}
+
+/// Sets properties of the sources and sinks that know them.
+pub(super) fn set(job: &mut Job, properties: &[Property]) -> Result<(), Error> {
+    for Property { name, value } in properties {
+        let revision = Revision::Property {
+            name: name.clone(),
+            value: value.clone(),
+        };
+        let bindings = job.bindings_mut();
+        let mut is_known = false;
+        for (port, source) in &mut bindings.sources {
+            if let Some(revised) = source.revised(&revision) {
+                *source = revised.map_err(Error::in_source(port))?;
+                is_known = true;
+            }
+        }
+        for (port, sink) in &mut bindings.sinks {
+            if let Some(revised) = sink.revised(&revision) {
+                *sink = revised.map_err(Error::in_sink(port))?;
+                is_known = true;
+            }
+        }
+        if !is_known {
+            let kind = name.split('.').next().unwrap_or_default();
+            let what = format!("`--{name}=…`: no source or sink of the job takes it");
+            let detail = format!("none of them is a {kind}");
+            let problem = Problem::new(what).detail(detail);
+            return Err(Error::Plan(problem.hint("`explain` shows what is bound")));
+        }
+    }
+    Ok(())
+}
+
 /// Puts sources at other paths.
-pub(super) fn feed(job: &mut Job, line: &FeedLine) -> Result<(), Error> {
-    for PortPath { port, path } in &line.input {
+pub(super) fn feed(job: &mut Job, inputs: &[PortPath]) -> Result<(), Error> {
+    for PortPath { port, path } in inputs {
         let sources = &mut job.bindings_mut().sources;
         let names = || sources.keys().map(String::as_str).collect::<Vec<_>>();
         let Some(source) = sources.get(port) else {
@@ -44,10 +118,7 @@ pub(super) fn feed(job: &mut Job, line: &FeedLine) -> Result<(), Error> {
         let revised = source.revised(&Revision::Path(path.clone()));
         let revised = revised
             .unwrap_or_else(|| Err(no_path("input", port, source.info.kind)))
-            .map_err(|problem| Error::Source {
-                port: port.clone(),
-                problem,
-            })?;
+            .map_err(Error::in_source(port))?;
         sources.insert(port.clone(), revised);
     }
     Ok(())
@@ -64,10 +135,7 @@ pub(super) fn direct(job: &mut Job, outputs: &[PortPath]) -> Result<(), Error> {
         let revised = sink.revised(&Revision::Path(path.clone()));
         let revised = revised
             .unwrap_or_else(|| Err(no_path("output", port, sink.info().kind)))
-            .map_err(|problem| Error::Sink {
-                port: port.clone(),
-                problem,
-            })?;
+            .map_err(Error::in_sink(port))?;
         sinks.insert(port.clone(), revised);
     }
     Ok(())
@@ -110,10 +178,7 @@ pub(super) fn pace(job: &mut Job, line: &PaceLine) -> Result<(), Error> {
             continue;
         }
         if let Some(revised) = source.revised(&Revision::Replay(speed)) {
-            *source = revised.map_err(|problem| Error::Source {
-                port: port.clone(),
-                problem,
-            })?;
+            *source = revised.map_err(Error::in_source(port))?;
             replayed += 1;
         }
     }
@@ -151,10 +216,7 @@ pub(super) fn spool(job: &mut Job, records: u64) -> Result<(), Error> {
         let revised = source
             .revised(&first)
             .unwrap_or_else(no_spool)
-            .map_err(|problem| Error::Source {
-                port: port.clone(),
-                problem,
-            })?;
+            .map_err(Error::in_source(port))?;
         *source = revised;
     }
     Ok(())
@@ -192,7 +254,7 @@ mod tests {
         let sink = files::to_json_lines("nowhere/");
         let mut job = job(source, io::comparable(sink));
         let input = paths(&[&format!("in=file:{}", path("numbers.jsonl"))]);
-        feed(&mut job, &FeedLine { input }).unwrap();
+        feed(&mut job, &input).unwrap();
         direct(&mut job, &paths(&[&format!("out={}", path("copy.jsonl"))])).unwrap();
         job.run(Mode::Batch).unwrap();
         let copy = std::fs::read_to_string(path("copy.jsonl")).unwrap();
@@ -235,7 +297,7 @@ mod tests {
         let mut job = job(io::vec(vec![1]), io::discard());
         let input = paths(&["in=a.csv"]);
         assert_eq!(
-            told(feed(&mut job, &FeedLine { input })),
+            told(feed(&mut job, &input)),
             "source `in`: `--input in=…` cannot put what is bound to `in` elsewhere: a vec that the \
              program makes has no path to be replaced (hint: bind it as `io::at(path, |path| …)`, \
              with a function that makes it of a path)"

@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::bind::PortPath;
+use super::bind::{PortPath, Property};
 use super::compare::parse_modes;
 use crate::engine::{Mode, Wait};
 #[cfg(feature = "state")]
@@ -372,6 +372,9 @@ pub(super) struct FeedLine {
     /// Read an input from another path, in the format that it has
     #[arg(long, value_name = "PORT=PATH")]
     pub(super) input: Vec<PortPath>,
+    /// Set a property of a connector, like kafka.linger.ms=5; `--kafka.linger.ms=5` is the same
+    #[arg(long, value_name = "KIND.NAME=VALUE")]
+    pub(super) property: Vec<Property>,
 }
 
 /// How fast the records come.

@@ -125,8 +125,9 @@ impl Job {
         if let Some(share) = line.max_bad {
             job = job.max_bad(share);
         }
-        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
+        bind::feed(&mut job, &line.feed.input).map_err(Failure::Line)?;
         bind::direct(&mut job, &line.output).map_err(Failure::Line)?;
+        bind::set(&mut job, &line.feed.property).map_err(Failure::Line)?;
         bind::pace(&mut job, &line.pace).map_err(Failure::Line)?;
         #[cfg(feature = "state")]
         {
@@ -177,7 +178,8 @@ impl Job {
             rates: line.rate.0.clone(),
         };
         let mut job = self.with_work(&line.work);
-        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
+        bind::feed(&mut job, &line.feed.input).map_err(Failure::Line)?;
+        bind::set(&mut job, &line.feed.property).map_err(Failure::Line)?;
         let mut progress = teller.progress();
         if let Some(records) = line.spool {
             progress.tell("keeping the records of inputs that give them only once");
@@ -200,7 +202,8 @@ impl Job {
         let inspection =
             Arc::new(inspection.map_err(|problem| Failure::Line(Error::Plan(problem)))?);
         let mut job = self.with_work(&line.work);
-        bind::feed(&mut job, &line.feed).map_err(Failure::Line)?;
+        bind::feed(&mut job, &line.feed.input).map_err(Failure::Line)?;
+        bind::set(&mut job, &line.feed.property).map_err(Failure::Line)?;
         bind::pace(&mut job, &line.pace).map_err(Failure::Line)?;
         let job = job.tapped(inspection)?;
         let ignored = Ignored::find();

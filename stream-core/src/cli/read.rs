@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::WRONG_LINE;
 use super::config::{self, Config, Early};
 use super::help;
 use super::line::{Command, Level, Line, RunLine, pipeline_in_help, refuse_misplaced};
 use super::tell::Teller;
+use super::{WRONG_LINE, bind};
 use crate::error::Error;
 use crate::job::Job;
 
@@ -25,7 +25,8 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads the words, of which the first is the program. What is wrong with them, or what they
     /// ask clap for, is printed; the exit code is what is left to do.
-    pub(super) fn of(job: &Job, words: Vec<OsString>) -> Result<Self, ExitCode> {
+    pub(super) fn of(job: &Job, mut words: Vec<OsString>) -> Result<Self, ExitCode> {
+        bind::spell_out_properties(&mut words);
         let early = Early::look(&words);
         let pipeline = help::pipeline(job, job.outline());
         let mut command = pipeline_in_help(Line::command(), &pipeline)

@@ -144,8 +144,8 @@ impl BoundSource {
     }
 
     /// The same source as one run has it.
-    pub(crate) fn connect(&mut self) -> Result<(), Problem> {
-        if let Some(connected) = self.revised(&Revision::Connected) {
+    pub(crate) fn connect(&mut self, record_by_record: bool) -> Result<(), Problem> {
+        if let Some(connected) = self.revised(&Revision::Connected { record_by_record }) {
             *self = connected?;
         }
         Ok(())
@@ -277,11 +277,15 @@ impl BoundSink {
         (self.info)(self)
     }
 
+    /// The same sink as one run has it.
+    pub(crate) fn connect(&mut self, record_by_record: bool) -> Result<(), Problem> {
+        if let Some(connected) = self.revised(&Revision::Connected { record_by_record }) {
+            *self = connected?;
+        }
+        Ok(())
+    }
+
     /// Another form of the sink, where it has that.
-    #[cfg_attr(
-        not(feature = "cli"),
-        allow(dead_code, reason = "only commands revise")
-    )]
     pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
         (self.revise)(self, revision)
     }

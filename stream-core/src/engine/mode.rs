@@ -59,6 +59,11 @@ pub enum Wait {
 }
 
 impl Mode {
+    /// Whether records go through as they come, or wait for others.
+    pub(crate) fn goes_record_by_record(self) -> bool {
+        matches!(self, Mode::PerRecord | Mode::PerRecordStrict)
+    }
+
     /// Micro-batches of one interval.
     pub fn micro_batch(interval: Duration) -> Mode {
         Mode::MicroBatch(BatchCut {

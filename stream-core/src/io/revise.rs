@@ -31,10 +31,20 @@ pub enum Revision {
     /// Event time that goes by so many times as fast. Sources made by
     /// [`replay`](super::SourceExt::replay) know it.
     Replay(f64),
-    /// The source as one run of a job has it, with the connection that its partitions share. Asked before
-    /// anything else; what it gives is dropped when the run is over. A source without such a
-    /// connection has no other form.
-    Connected,
+    /// The source or the sink as one run of a job has it, with the connection that its partitions or
+    /// writers share. Asked before anything else; what it gives is dropped when the run is over.
+    /// Without such a connection there is no other form.
+    Connected {
+        /// Whether the job's mode goes record by record: then none is to wait for others.
+        record_by_record: bool,
+    },
+    /// The same with a property of its connector: `--kafka.linger.ms=5` is the property `kafka.linger.ms`.
+    Property {
+        /// The kind of the connector, and the name that it knows.
+        name: String,
+        /// What it is set to.
+        value: String,
+    },
     /// The first records of each partition, in memory. Sources made by [`spoolable`] know it.
     Spool {
         /// How many of each partition at most.

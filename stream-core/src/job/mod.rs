@@ -588,8 +588,15 @@ impl Job {
     fn begin(mut self, mode: Mode) -> Result<Running, Error> {
         let plan = Arc::new(self.plan()?);
         self.check(&plan.spec, mode)?;
+        let record_by_record = mode.goes_record_by_record();
         for (port, source) in &mut self.bindings.sources {
-            source.connect().map_err(in_source(port))?;
+            source
+                .connect(record_by_record)
+                .map_err(Error::in_source(port))?;
+        }
+        for (port, sink) in &mut self.bindings.sinks {
+            sink.connect(record_by_record)
+                .map_err(Error::in_sink(port))?;
         }
         let session = self.find_start(&plan.spec)?;
         let stored = session.as_ref().map(Session::reader);
@@ -714,7 +721,7 @@ impl Job {
         for (port, source) in &mut self.bindings.sources {
             source
                 .find_partitions(looks_for_more)
-                .map_err(in_source(port))?;
+                .map_err(Error::in_source(port))?;
         }
         self.bindings.check_sources().map_err(Error::Plan)
     }
@@ -845,15 +852,6 @@ impl Job {
         let problem = Problem::new(format!("port `{port}` has two {what}s"))
             .hint(format!("bind one {what} to each port"));
         self.mistake.get_or_insert(problem);
-    }
-}
-
-/// What is wrong with the source of a port.
-fn in_source(port: &str) -> impl Fn(Problem) -> Error {
-    let port = port.to_owned();
-    move |problem| Error::Source {
-        port: port.clone(),
-        problem,
     }
 }
 

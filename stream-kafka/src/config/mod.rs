@@ -197,8 +197,23 @@ impl Cluster {
         self.start_wait
     }
 
-    pub(crate) fn chosen_profile(&self) -> Option<Profile> {
-        self.profile
+    pub(crate) fn profile_or_default(&self) -> Profile {
+        self.profile.unwrap_or(Profile::LowLatency)
+    }
+
+    /// The same with the profile that suits a mode, where none was chosen.
+    pub(crate) fn for_mode(&self, record_by_record: bool) -> Self {
+        let suits = match record_by_record {
+            true => Profile::LowLatency,
+            false => Profile::HighThroughput,
+        };
+        self.clone().profile(self.profile.unwrap_or(suits))
+    }
+
+    /// The same with a property as the command line names it, `kafka.linger.ms`; `None` where it is
+    /// another connector's.
+    pub(crate) fn revised(&self, name: &str, value: &str) -> Option<Self> {
+        Some(self.clone().property(name.strip_prefix("kafka.")?, value))
     }
 
     /// The brokers, for people.

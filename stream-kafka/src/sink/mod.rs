@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use stream_core::Problem;
-use stream_core::io::{Commit, Sink, SinkInfo, Slot, Writer};
+use stream_core::io::{Commit, Revised, Revision, Sink, SinkInfo, Slot, Writer};
 
 use self::commit::Committer;
 pub use self::format::{Encode, NoFormat, OutgoingRecord};
 use self::writer::{Sending, Staging};
-use crate::Cluster;
 use crate::client::{NewTopic, Producer};
-use crate::config::{Profile, Role};
+use crate::config::Role;
+use crate::{Cluster, KafkaOr, line};
 
 /// How many bytes a producer keeps at most that are not yet acknowledged.
 const SENDING_KBYTES: &str = "32768";
@@ -70,11 +70,11 @@ pub struct KafkaSink<T, E> {
 }
 
 #[derive(Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     cluster: Cluster,
-    topic: String,
+    pub(crate) topic: String,
     /// Under which id, where it writes by transactions.
-    transactions: Option<String>,
+    pub(crate) transactions: Option<String>,
     timeout: Duration,
     create: Option<NewTopic>,
 }
@@ -118,6 +118,13 @@ impl<T, E> KafkaSink<T, E> {
         self
     }
 
+    /// Writes to another sink where the command line names a place that is none of Kafka:
+    /// `--output sessions=today.jsonl`. Where it names one, `--output sessions=kafka:sessions`, or none,
+    /// this one is written.
+    pub fn or<S>(self, other: S) -> KafkaOr<Self, S> {
+        KafkaOr::new(self, other)
+    }
+
     fn with_format<U, F>(self, format: impl FnOnce(E) -> F) -> KafkaSink<U, F> {
         KafkaSink {
             settings: self.settings,
@@ -159,7 +166,7 @@ impl Settings {
 
     /// The settings of a producer; `needed` comes to those that every producer needs.
     fn producer_config(&self, needed: &[(&str, String)]) -> Result<ClientConfig, Problem> {
-        let profile = self.cluster.chosen_profile().unwrap_or(Profile::LowLatency);
+        let profile = self.cluster.profile_or_default();
         let mut preferred = profile.producer();
         preferred.extend([
             ("partitioner", "murmur2_random".to_owned()),
@@ -225,6 +232,31 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
                 ));
         }
         Ok(Box::new(Staging::new(self.format.clone())))
+    }
+
+    fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
+        let mut settings = self.settings.clone();
+        let revised = match revision {
+            Revision::Connected { record_by_record } => {
+                settings.cluster = settings.cluster.for_mode(*record_by_record);
+                Ok(())
+            }
+            Revision::Path(path) => line::sink_at(path, &mut settings)?,
+            Revision::Property { name, value } => {
+                settings.cluster = settings.cluster.revised(name, value)?;
+                Ok(())
+            }
+            _ => return None,
+        };
+        let sink = |()| {
+            Arc::new(KafkaSink {
+                settings,
+                format: self.format.clone(),
+                committer: Arc::default(),
+                rows: PhantomData,
+            }) as _
+        };
+        Some(revised.map(sink))
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), Problem> {

@@ -13,7 +13,7 @@ use super::lost::Log;
 use super::position::At;
 use super::range::Wanted;
 use crate::client::{Client, PartitionQueue, Place, Topic, TopicId};
-use crate::config::{Profile, Role};
+use crate::config::Role;
 
 /// How many partitions a client is made for before it is known how many there are.
 const PARTITIONS_GUESSED: usize = 4;
@@ -276,10 +276,7 @@ fn connect(settings: &Settings, partitions: usize) -> Result<Client, Problem> {
 }
 
 fn client_config(settings: &Settings, partitions: usize) -> Result<ClientConfig, Problem> {
-    let profile = settings
-        .cluster
-        .chosen_profile()
-        .unwrap_or(Profile::LowLatency);
+    let profile = settings.cluster.profile_or_default();
     let waiting = (settings.buffer_bytes / partitions.max(1)).max(WAITING_BYTES_MIN);
     let fetched = (settings.buffer_bytes / 2).clamp(FETCH_BYTES.0, FETCH_BYTES.1);
     let mut preferred = profile.consumer();

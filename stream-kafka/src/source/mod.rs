@@ -32,7 +32,7 @@ pub use self::range::{End, Start};
 use self::reader::PartitionReader;
 pub use self::topics::Topics;
 use self::watch::Watching;
-use crate::Cluster;
+use crate::{Cluster, KafkaOr, line};
 
 /// How often topics are looked at, unless told.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -83,12 +83,12 @@ pub struct KafkaSource<F> {
 
 /// What is to be read, and how.
 #[derive(Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     cluster: Cluster,
-    topics: Topics,
-    start: Start,
-    end: End,
-    group: Option<String>,
+    pub(crate) topics: Topics,
+    pub(crate) start: Start,
+    pub(crate) end: End,
+    pub(crate) group: Option<String>,
     lost: LostRecords,
     committed_only: bool,
     watch: Option<Duration>,
@@ -161,6 +161,22 @@ impl<F> KafkaSource<F> {
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.settings.buffer_bytes = bytes;
         self
+    }
+
+    /// Reads another source where the command line names a place that is none of Kafka:
+    /// `--input clicks=today.csv`. Where it names one, `--input clicks=kafka:clicks`, or none, this one is
+    /// read.
+    ///
+    /// ```no_run
+    /// use stream_core::io::{at, files};
+    /// use stream_kafka as kafka;
+    ///
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] struct Click { user: u64 }
+    /// let clicks = kafka::source("clicks").json::<Click>();
+    /// let clicks = clicks.or(at("clicks.csv", |path| files::csv::<Click>(path)));
+    /// ```
+    pub fn or<S>(self, other: S) -> KafkaOr<Self, S> {
+        KafkaOr::new(self, other)
     }
 
     fn with_format<G>(self, format: G) -> KafkaSource<G> {
@@ -238,11 +254,28 @@ impl<F: Decode> Source<F::Record> for KafkaSource<F> {
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<F::Record>> {
-        match revision {
-            Revision::Connected => {
-                Some(Ok(Arc::new(self.clone().with_format(self.format.clone()))))
+        let mut settings = self.settings.clone();
+        let revised = match revision {
+            Revision::Connected { record_by_record } => {
+                settings.cluster = settings.cluster.for_mode(*record_by_record);
+                Ok(())
             }
-            _ => None,
-        }
+            Revision::Path(path) => line::source_at(path, &mut settings)?,
+            Revision::Property { name, value } => {
+                settings.cluster = settings.cluster.revised(name, value)?;
+                Ok(())
+            }
+            _ => return None,
+        };
+        let format = self.format.clone();
+        let source = |()| {
+            let run = Arc::default();
+            Arc::new(KafkaSource {
+                settings,
+                format,
+                run,
+            }) as _
+        };
+        Some(revised.map(source))
     }
 }
