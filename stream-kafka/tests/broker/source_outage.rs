@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use stream_core::io;
+use stream_core::io::{self, Position};
 use stream_core::prelude::*;
 use stream_kafka as kafka;
 use stream_kafka::End;
 
-use super::source_support::{copy, failure, records, sorted, source, stop, texts, until_read};
+use super::source_support::{
+    copy, failure, read_partition, records, sorted, source, stop, texts, until_read,
+};
 use crate::support::{Cluster, Proxy};
 
 #[test]
@@ -60,6 +62,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing_but_time() {
     topic.produce(&records(0, 200..300));
     topic.produce(&records(1, 300..400));
     until_read(&handle, 400);
+    a_cut_that_was_written_over_is_told(&kafka, topic.name());
     // One that hangs for a while is no other.
     kafka.pause(1);
     std::thread::sleep(Duration::from_secs(1));
@@ -68,6 +71,20 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing_but_time() {
     until_read(&handle, 500);
     stop(handle);
     assert_eq!(sorted(rows.take()), texts(0..500));
+}
+
+/// A reader that has read more of the first term of the leader than its log has, goes on when the log
+/// is longer than that by another term.
+fn a_cut_that_was_written_over_is_told(kafka: &Cluster, topic: &str) {
+    let input = source(kafka, topic).text();
+    let from = |offset: i64| Position::of(&(offset, Some(0), None::<(i64, i64)>, 0_i64)).unwrap();
+    let told = read_partition(&input, 0, from(150), 1).unwrap_err();
+    let told = told.to_string();
+    assert!(
+        told.contains("was cut") && told.contains("start afresh"),
+        "{told}"
+    );
+    assert_eq!(read_partition(&input, 0, from(100), 100).unwrap().0, 100);
 }
 
 #[test]

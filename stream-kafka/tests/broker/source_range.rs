@@ -21,14 +21,14 @@ fn reading_begins_where_it_is_told() {
     };
     let topic = kafka.topic("starts", 2);
     let sent: Vec<_> = (0..6)
-        .map(|n| Record::new(n % 2, n.to_string()).at(1_000 * i64::from(n)))
+        .map(|n| Record::new(n % 2, n.to_string()).at(1_000 * i64::from(n + 1)))
         .collect();
     topic.produce(&sent);
     topic.delete_records(0, 1); // that is 0
     let from = |start| all(text(kafka, topic.name()).start(start));
     assert_eq!(from(Start::Earliest), texts(1..6));
-    assert_eq!(from(Start::At(EventTime::millis(2_001))), texts(3..6));
-    assert_eq!(from(Start::At(EventTime::millis(3_000))), texts(3..6));
+    assert_eq!(from(Start::At(EventTime::millis(3_001))), texts(3..6));
+    assert_eq!(from(Start::At(EventTime::millis(4_000))), texts(3..6));
     assert_eq!(from(Start::At(EventTime::secs(-5))), texts(1..6));
     assert_eq!(from(Start::At(EventTime::secs(9))), texts([]));
     let only_one = Start::offsets([(topic.name(), 1, 2)]);
@@ -43,14 +43,14 @@ fn reading_ends_where_it_is_told() {
     };
     let topic = kafka.topic("ends", 2);
     let sent: Vec<_> = (0..6)
-        .map(|n| Record::new(n % 2, n.to_string()).at(1_000 * i64::from(n)))
+        .map(|n| Record::new(n % 2, n.to_string()).at(1_000 * i64::from(n + 1)))
         .collect();
     topic.produce(&sent);
     let to = |end| all(source(kafka, topic.name()).text().until(end));
     assert_eq!(to(End::Latest), texts(0..6));
-    assert_eq!(to(End::At(EventTime::secs(3))), texts(0..3));
+    assert_eq!(to(End::At(EventTime::secs(4))), texts(0..3));
     assert_eq!(to(End::At(EventTime::secs(9))), texts(0..6));
-    assert_eq!(to(End::At(EventTime::secs(0))), texts([]));
+    assert_eq!(to(End::At(EventTime::secs(1))), texts([]));
     let offsets = End::offsets([(topic.name(), 0, 1), (topic.name(), 1, 0)]);
     assert_eq!(to(offsets), ["0"]);
     let one = End::offsets([(topic.name(), 0, 2)]);
