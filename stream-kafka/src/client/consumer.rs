@@ -204,6 +204,18 @@ impl Client {
     ) -> Result<PartitionQueue, Problem> {
         let consumer = self.consumer();
         let queue = PartitionQueue::open(consumer.clone(), &place.topic, place.partition, waker)?;
+        self.begin(place, offset, leader_epoch)?;
+        Ok(queue)
+    }
+
+    /// Goes on reading a partition at another offset, into the same queue. A seek would not do: the
+    /// client library refuses it for a partition that it has given up.
+    pub(crate) fn reassign(&self, place: &Place, offset: i64) -> Result<(), Problem> {
+        self.unassign(place);
+        self.begin(place, offset, None)
+    }
+
+    fn begin(&self, place: &Place, offset: i64, leader_epoch: Option<i32>) -> Result<(), Problem> {
         let failed = |error: KafkaError| {
             let what = format!("read `{}/{}`", place.topic, place.partition);
             self.failed(&what, &error.to_string())
@@ -214,20 +226,7 @@ impl Client {
         if let Some(epoch) = leader_epoch {
             raw::set_leader_epoch(&list, 0, epoch);
         }
-        consumer.incremental_assign(&list).map_err(failed)?;
-        Ok(queue)
-    }
-
-    /// Goes on reading a partition at another offset.
-    pub(crate) fn seek(&self, place: &Place, offset: i64) -> Result<(), Problem> {
-        let consumer = self.consumer();
-        let sought = consumer.seek(
-            &place.topic,
-            place.partition,
-            Offset::Offset(offset),
-            REQUEST_WAIT,
-        );
-        sought.map_err(|error| self.failed("go to another offset", &error.to_string()))
+        self.consumer().incremental_assign(&list).map_err(failed)
     }
 
     /// Reads a partition no more.

@@ -11,7 +11,7 @@ use stream_core::io::{Position, Waker};
 use super::Settings;
 use super::lost::Log;
 use super::position::At;
-use super::range::Wanted;
+use super::range::{End, Wanted};
 use crate::client::{Client, PartitionQueue, Place, Topic, TopicId};
 use crate::config::Role;
 
@@ -26,6 +26,10 @@ const WAITING_BYTES_MIN: usize = 256 << 10;
 
 /// How many bytes one answer of a broker may have, at least and at most.
 const FETCH_BYTES: (usize, usize) = (1 << 20, 50 << 20);
+
+/// How long a look for changes waits for brokers; the next one comes anyway, and the end of a job waits
+/// for the last.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// The group that a client names where nobody has named one; it never joins it.
 const NO_GROUP: &str = "stream";
@@ -69,6 +73,12 @@ impl Connection {
             parts: Mutex::default(),
         };
         let parts = connection.describe(&topics, |place| settings.start.of(place))?;
+        if parts.is_empty() && settings.end != End::Never {
+            let what = format!("no topic matches `{}`", settings.topics);
+            return Err(Problem::new(what).hint(
+                "a source with an end does not wait for one: check the pattern and the cluster",
+            ));
+        }
         *connection.parts() = parts;
         Ok(connection)
     }
@@ -158,8 +168,9 @@ impl Connection {
             .assign(&part.place, from.offset, from.leader_epoch, waker)
     }
 
-    pub(super) fn seek(&self, part: &Part, offset: i64) -> Result<(), Problem> {
-        self.client.seek(&part.place, offset)
+    /// Goes on reading a partition at another offset, after an error of it.
+    pub(super) fn read_on(&self, part: &Part, offset: i64) -> Result<(), Problem> {
+        self.client.reassign(&part.place, offset)
     }
 
     pub(super) fn stop_reading(&self, part: &Part) {
@@ -177,45 +188,41 @@ impl Connection {
         })
     }
 
-    /// Looks for what has changed, and gives the names of the partitions that have come.
+    /// Looks for what has changed since the partitions were found.
     pub(super) fn look(&self) -> Result<Look, Problem> {
-        let topics = ask(&self.client, &self.settings, Duration::ZERO)?;
-        let chosen = self.settings.topics.choose(&topics)?;
+        let topics = ask(&self.client, &self.settings, LOOK_WAIT)?;
         let known = self.parts().clone();
-        let names: Vec<&str> = chosen.iter().map(|topic| topic.name.as_str()).collect();
-        let ids = if names.is_empty() {
-            Vec::new()
-        } else {
-            self.client.topic_ids(&names)?
+        let is_there = |part: &&Part| topics.iter().any(|topic| topic.name == *part.place.topic);
+        let (there, gone): (Vec<&Part>, Vec<&Part>) = known.iter().partition(is_there);
+        let mut look = Look {
+            gone: names(gone).iter().map(|name| (*name).to_owned()).collect(),
+            made_anew: self.made_anew(&there)?,
+            added: Vec::new(),
         };
-        let mut look = Look::default();
-        for (name, id) in names.iter().zip(&ids) {
-            let mut before = known.iter().filter(|part| *part.place.topic == **name);
-            if let (
-                Some(Part {
-                    topic_id: Some(before),
-                    ..
-                }),
-                Some(now),
-            ) = (before.next(), id)
-                && before != now
-            {
-                look.made_anew.push((*name).to_owned());
-            }
-        }
-        let is_gone = |part: &&Part| !names.contains(&&*part.place.topic);
-        look.gone = known
-            .iter()
-            .filter(is_gone)
-            .map(|part| part.place.topic.to_string())
-            .collect();
-        look.gone.dedup();
-        if self.settings.topics.may_grow() {
+        // What cannot be chosen any more is told by what has become of it.
+        if look.gone.is_empty() && look.made_anew.is_empty() && self.settings.topics.may_grow() {
+            let chosen = self.settings.topics.choose(&topics)?;
             look.added = self.describe(&new_partitions(&chosen, &known), |_| {
                 Wanted::Ask(Offset::Beginning)
             })?;
         }
         Ok(look)
+    }
+
+    /// The topics whose names are now those of others.
+    fn made_anew(&self, parts: &[&Part]) -> Result<Vec<String>, Problem> {
+        let names = names(parts.iter().copied());
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = self.client.topic_ids(&names)?;
+        let is_another = |(name, id): &(&str, Option<TopicId>)| {
+            let part = parts.iter().find(|part| *part.place.topic == **name);
+            let before = part.and_then(|part| part.topic_id);
+            before.is_some() && id.is_some() && before != *id
+        };
+        let another = names.into_iter().zip(ids).filter(is_another);
+        Ok(another.map(|(name, _)| name.to_owned()).collect())
     }
 
     /// Takes partitions in, and gives their names.
@@ -234,7 +241,7 @@ impl Connection {
         let offsets = positions.iter().filter_map(|(name, position)| {
             let part = parts.iter().find(|part| part.name() == *name)?;
             let at: At = position.read().ok()?;
-            Some((part.place.clone(), at.offset))
+            Some((part.place.clone(), at.end()))
         });
         let offsets: Vec<_> = offsets.collect();
         drop(parts);
@@ -248,6 +255,17 @@ pub(super) struct Look {
     pub(super) added: Vec<Part>,
     pub(super) gone: Vec<String>,
     pub(super) made_anew: Vec<String>,
+}
+
+/// The topics of partitions, each once.
+fn names<'p>(parts: impl IntoIterator<Item = &'p Part>) -> Vec<&'p str> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in parts {
+        if !names.contains(&&*part.place.topic) {
+            names.push(&part.place.topic);
+        }
+    }
+    names
 }
 
 fn new_partitions(chosen: &[Topic], known: &[Part]) -> Vec<Topic> {

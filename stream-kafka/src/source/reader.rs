@@ -40,11 +40,7 @@ impl<F: Decode> PartitionReader<F> {
     ) -> Result<Self, Problem> {
         let part = connection.part(number)?;
         let at = if opening.from == Position::START {
-            At {
-                offset: part.start,
-                leader_epoch: None,
-                topic_id: part.topic_id,
-            }
+            At::start(part.start, part.topic_id)
         } else {
             opening.from.read()?
         };
@@ -81,6 +77,7 @@ impl Next {
         match event {
             Event::Message(message) => self.take_message(message, format, into),
             Event::End(offset) => {
+                self.at.empty_before = offset;
                 self.has_ended = self.part.end.is_some_and(|end| offset >= end);
                 self.go_on_unless(self.has_ended)
             }
@@ -154,25 +151,18 @@ impl<F> PartitionReader<F> {
         let part = &self.next.part;
         match failure.code {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                if is_truncation(&failure) {
+                    return Err(truncated(part, failure));
+                }
                 let log = self.connection.log(part)?;
                 let policy = self.connection.settings().lost;
-                let offset = lost::go_on(policy, &part.place, self.next.at.offset, &log)?;
-                self.connection.seek(part, offset)?;
-                self.next.at.offset = offset;
-                self.next.at.leader_epoch = None;
+                let offset = lost::go_on(policy, &part.place, &self.next.at, &log)?;
+                self.connection.read_on(part, offset)?;
+                self.next.at = At::start(offset, self.next.at.topic_id);
                 self.next.has_ended = part.end.is_some_and(|end| offset >= end);
                 Ok(())
             }
-            RDKafkaErrorCode::LogTruncation => {
-                let what = format!(
-                    "the log of `{}` was cut behind what was read of it",
-                    part.name()
-                );
-                Err(Problem::new(what).detail(failure.text).hint(
-                    "a replica that was behind has become the leader (`unclean.leader.election.enable`): \
-                     start afresh, with a state of its own",
-                ))
-            }
+            RDKafkaErrorCode::LogTruncation => Err(truncated(part, failure)),
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic => {
@@ -193,6 +183,23 @@ impl<F> Drop for PartitionReader<F> {
     fn drop(&mut self) {
         self.connection.stop_reading(&self.next.part);
     }
+}
+
+/// Whether an offset is not there because the log was cut. The client tells that by its text alone. It
+/// says so as well of a log that has lost all its records, and with them its history.
+fn is_truncation(failure: &Failure) -> bool {
+    failure.text.contains("truncation") && !failure.text.contains("No epoch found")
+}
+
+fn truncated(part: &Part, failure: Failure) -> Problem {
+    let what = format!(
+        "the log of `{}` was cut behind what was read of it",
+        part.name()
+    );
+    Problem::new(what).detail(failure.text).hint(
+        "a replica that was behind has become the leader (`unclean.leader.election.enable`), or a \
+         broker has lost what it had not yet written: start afresh, with a state of its own",
+    )
 }
 
 #[cold]

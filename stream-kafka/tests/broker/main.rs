@@ -5,4 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod source_change;
+mod source_goes_on;
+mod source_memory;
+mod source_outage;
+mod source_range;
+mod source_records;
+mod source_support;
 mod support_test;
