@@ -64,6 +64,7 @@ impl Batch {
             bytes: &mut self.bytes,
             headers: &mut self.headers,
             layout: &mut layout,
+            refused: None,
         });
         if filled.is_err() {
             self.bytes.truncate(bytes);
@@ -160,9 +161,20 @@ pub(crate) struct Draft<'a> {
     bytes: &'a mut Vec<u8>,
     headers: &'a mut Vec<(Span, Option<Span>)>,
     layout: &'a mut Layout,
+    /// Why it cannot be sent.
+    refused: Option<String>,
 }
 
 impl Draft<'_> {
+    /// Tells what is wrong with what was filled in. To be asked before the record is kept: one that is
+    /// staged cannot be refused any more.
+    pub(crate) fn check(&mut self) -> Result<(), Problem> {
+        match self.refused.take() {
+            Some(detail) => Err(Problem::new("a row is no record of Kafka").detail(detail)),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn key<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -180,6 +192,9 @@ impl Draft<'_> {
     }
 
     pub(crate) fn partition(&mut self, partition: i32) {
+        if partition < 0 {
+            self.refused = Some(format!("there is no partition {partition}"));
+        }
         self.layout.partition = Some(partition);
     }
 
@@ -188,6 +203,9 @@ impl Draft<'_> {
     }
 
     pub(crate) fn header(&mut self, name: &str, value: Option<&[u8]>) {
+        if name.contains('\0') {
+            self.refused = Some(format!("the name {name:?} of a header has a zero byte"));
+        }
         let name = self.append(name.as_bytes());
         let value = value.map(|value| self.append(value));
         self.headers.push((name, value));

@@ -212,12 +212,14 @@ impl Producer {
     pub(crate) fn send_marker(
         &self,
         group: &Group,
-        marker: u64,
+        marker: &Marker,
         wait: Duration,
     ) -> Result<(), KafkaError> {
         let mut offsets = TopicPartitionList::with_capacity(1);
-        offsets.add_partition_offset(&self.name, MARKER_PARTITION, offset(marker))?;
-        let metadata = group.0.group_metadata();
+        let mut place = offsets.add_partition(&self.name, MARKER_PARTITION);
+        place.set_offset(offset(marker.checkpoint))?;
+        place.set_metadata(&marker.run);
+        let metadata = group.client().group_metadata();
         let metadata = metadata.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownGroup))?;
         self.client()
             .send_offsets_to_transaction(&offsets, &metadata, wait)
@@ -234,21 +236,24 @@ impl Producer {
 }
 
 impl Drop for Producer {
-    /// Leaves on a thread of its own, which may hang where brokers are gone. What is not acknowledged by
-    /// now does not count.
+    /// What is not acknowledged by now does not count.
     fn drop(&mut self) {
-        let (topic, client) = (self.topic.take(), self.client.take());
-        let (left, leaves) = mpsc::channel();
-        let leaving = thread::Builder::new()
-            .name("kafka-leave".to_owned())
-            .spawn(move || {
-                drop(topic);
-                drop(client);
-                left.send(()).unwrap_or_default(); // else nobody waits any more
-            });
-        if leaving.is_ok() {
-            let _in_time = leaves.recv_timeout(LEAVE_WAIT);
-        }
+        // The topic goes before the client.
+        leave((self.topic.take(), self.client.take()));
+    }
+}
+
+/// Drops a client on a thread of its own, which may hang where brokers are gone.
+fn leave(client: impl Send + 'static) {
+    let (left, leaves) = mpsc::channel();
+    let leaving = thread::Builder::new()
+        .name("kafka-leave".to_owned())
+        .spawn(move || {
+            drop(client);
+            left.send(()).unwrap_or_default(); // else nobody waits any more
+        });
+    if leaving.is_ok() {
+        let _in_time = leaves.recv_timeout(LEAVE_WAIT);
     }
 }
 
@@ -277,7 +282,10 @@ fn find_topic(
                 let told = context.error_since(started);
                 return Err(explain::because_error(failed(), error, told));
             }
-            Err(_) => continue,
+            Err(_) => {
+                thread::sleep(POLL);
+                continue;
+            }
         };
         match (code.map(RDKafkaErrorCode::from), create) {
             (None, _) if is_known => return Ok(()),
@@ -307,23 +315,49 @@ fn offset(marker: u64) -> Offset {
     Offset::Offset(i64::try_from(marker).unwrap_or(i64::MAX))
 }
 
+/// What a sink keeps with the brokers of what it has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    pub(crate) checkpoint: u64,
+    /// Which run of the job has written it.
+    pub(crate) run: String,
+}
+
 /// The consumer group under which a sink keeps its marker; nobody joins it.
-pub(crate) struct Group(BaseConsumer<Context>);
+pub(crate) struct Group(Option<BaseConsumer<Context>>);
 
 impl Group {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
-        config.create_with_context(Context::default()).map(Group)
+        let client = config.create_with_context(Context::default())?;
+        Ok(Group(Some(client)))
+    }
+
+    fn client(&self) -> &BaseConsumer<Context> {
+        self.0.as_ref().expect("there until it is dropped")
     }
 
     /// The marker that was committed last, if one is known.
-    pub(crate) fn marker(&self, topic: &str, wait: Duration) -> Result<Option<u64>, KafkaError> {
+    pub(crate) fn marker(&self, topic: &str, wait: Duration) -> Result<Option<Marker>, KafkaError> {
         let mut asked = TopicPartitionList::with_capacity(1);
         asked.add_partition(topic, MARKER_PARTITION);
-        let known = self.0.committed_offsets(asked, wait)?;
-        let known = known.find_partition(topic, MARKER_PARTITION);
-        Ok(match known.map(|element| element.offset()) {
-            Some(Offset::Offset(offset)) => u64::try_from(offset).ok(),
+        let known = self.client().committed_offsets(asked, wait)?;
+        let Some(known) = known.find_partition(topic, MARKER_PARTITION) else {
+            return Ok(None);
+        };
+        // A partition of which nothing can be told is not one without a marker.
+        known.error()?;
+        Ok(match known.offset() {
+            Offset::Offset(offset) => u64::try_from(offset).ok().map(|checkpoint| Marker {
+                checkpoint,
+                run: known.metadata().to_owned(),
+            }),
             _ => None,
         })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        leave(self.0.take());
     }
 }

@@ -9,26 +9,36 @@
 //! * **A process that was killed** leaves an open transaction at most as long as a commit takes; the next
 //!   run ends it at once by [initializing](Producer::init_transactions) the same id, before it looks at
 //!   the marker.
-//! * **A process that sleeps and wakes** is refused by the broker when another has initialized the id.
+//! * **A process that sleeps and wakes**, or that was cut off, is refused by the brokers when another run
+//!   has initialized the id. The marker says which run has written it, so that a run does not take the id
+//!   back from one that has followed it.
 //! * **An outcome that is not known** (a timeout, a connection that broke) is never built upon: the
-//!   producer is given up, a new one is initialized, and the marker tells. For the client library does not
-//!   speak the protocol (KIP-890) by which a late answer could not hit a later transaction.
+//!   producer is given up, a new one is initialized, and the marker tells.
+//! * **A request that was repeated** may still be under way when its repetition is answered, and would hit
+//!   the next transaction: commit it half done, or set its marker back. For the client library does not
+//!   speak the protocol (KIP-890) that prevents it. It tells nobody that it repeats a request, but waits
+//!   before it does; after an answer that came no sooner, a new producer is initialized too, whose
+//!   transactions such a request cannot belong to.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use stream_core::Problem;
 use stream_core::io::Commit;
 
 use super::Settings;
-use crate::client::{Batch, Failure, Group, Producer, Scratch, explain};
+use crate::client::{Batch, Failure, Group, Marker, Producer, Scratch, explain};
 use crate::config::Role;
 
-/// How long a request of a transaction may take.
-const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// How long the client library waits before it repeats a request, give or take a fifth.
+const REPEAT_WAIT: Duration = Duration::from_millis(250);
 
-/// For how long a commit is tried again.
-const COMMIT_WAIT: Duration = Duration::from_secs(120);
+/// An answer that took less is one to the first request.
+const REPEATED_AFTER: Duration = Duration::from_millis(200);
 
 /// How long to wait before trying again.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
@@ -40,12 +50,22 @@ const MARKER_AGE: Duration = Duration::from_secs(3_600);
 pub(super) struct Committer {
     settings: Settings,
     id: String,
+    /// Tells this run from all others.
+    run: String,
     group: Group,
-    /// None before the first transaction, and after one whose outcome is not known.
+    /// None before the first transaction, and after one behind which something may still be under way.
     producer: Option<Producer>,
     scratch: Scratch,
     /// When the marker was written last in this run.
     marked: Option<Instant>,
+}
+
+/// What the marker says is still to be done.
+enum Todo {
+    Write,
+    /// The records are there, written by another run.
+    Mark,
+    Nothing,
 }
 
 /// What went wrong with a step of a commit.
@@ -56,18 +76,6 @@ enum Fault {
     Problem(Problem),
 }
 
-impl From<KafkaError> for Fault {
-    fn from(error: KafkaError) -> Self {
-        Fault::Retry(error)
-    }
-}
-
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
-        Fault::Retry(KafkaError::MessageProduction(failure.code))
-    }
-}
-
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
         Fault::Problem(problem)
@@ -76,26 +84,12 @@ impl From<Problem> for Fault {
 
 impl Committer {
     pub(super) fn new(settings: &Settings, id: &str) -> Result<Self, Problem> {
-        let needed = [
-            ("group.id", id.to_owned()),
-            ("enable.auto.commit", "false".to_owned()),
-            // So that a marker of a transaction that is not yet decided is waited for.
-            ("isolation.level", "read_committed".to_owned()),
-        ];
-        let config = settings
-            .cluster
-            .client_config(Role::Consumer, &[], &needed)?;
-        let failed = || {
-            Problem::new(format!(
-                "cannot set up transactions for `{}`",
-                settings.topic
-            ))
-        };
-        let group =
-            Group::new(&config).map_err(|error| explain::because_error(failed(), &error, None))?;
+        // So that a marker of a transaction that is not yet decided is waited for.
+        let group = group(settings, id, "read_committed")?;
         Ok(Committer {
             settings: settings.clone(),
             id: id.to_owned(),
+            run: format!("{:016x}", RandomState::new().build_hasher().finish()),
             group,
             producer: None,
             scratch: Scratch::default(),
@@ -103,18 +97,27 @@ impl Committer {
         })
     }
 
-    /// Brings the topic to where a checkpoint left it.
+    /// Brings the topic to where a checkpoint left it. In any case the marker is then this run's.
     pub(super) fn recover(&mut self, last: Option<&Commit>) -> Result<(), Problem> {
         let Some(last) = last else {
             // From now on a marker that is missing is one that the broker has forgotten.
-            return self.persist(0, &[], |_, _| Ok(false));
+            return self.persist(0, &[], |committer, marker| {
+                let is_done = marker.is_some_and(|marker| marker == committer.marker(0));
+                Ok(if is_done { Todo::Nothing } else { Todo::Write })
+            });
         };
         let batches = decode(last)?;
         let checkpoint = last.checkpoint;
-        self.persist(checkpoint, &batches, |committer, marker| match marker {
-            None => Err(committer.forgotten(checkpoint)),
-            Some(marker) if marker > checkpoint => Err(committer.ahead(checkpoint, marker)),
-            Some(marker) => Ok(marker == checkpoint),
+        self.persist(checkpoint, &batches, |committer, marker| {
+            let marker = marker.ok_or_else(|| committer.forgotten(checkpoint))?;
+            if marker.checkpoint > checkpoint {
+                return Err(committer.ahead(checkpoint, marker.checkpoint));
+            }
+            Ok(match marker.checkpoint == checkpoint {
+                true if marker.run == committer.run => Todo::Nothing,
+                true => Todo::Mark,
+                false => Todo::Write,
+            })
         })
     }
 
@@ -128,27 +131,36 @@ impl Committer {
             return Ok(());
         }
         let checkpoint = commit.checkpoint;
-        self.persist(checkpoint, &batches, |_, marker| {
-            Ok(marker >= Some(checkpoint))
+        self.persist(checkpoint, &batches, |committer, marker| {
+            let marker = marker.ok_or_else(|| committer.forgotten(checkpoint))?;
+            if marker.run != committer.run {
+                return Err(committer.fenced());
+            }
+            let is_done = marker.checkpoint >= checkpoint;
+            Ok(if is_done { Todo::Nothing } else { Todo::Write })
         })
     }
 
-    /// Writes records and a marker in one transaction, unless `is_done` says of the marker that is there
-    /// that they are. It is asked whenever the marker is not known from the run itself.
+    /// Writes records and a marker in one transaction, as far as `todo` says of the marker that is there
+    /// that this is to be done. It is asked whenever the marker is not known from the run itself.
     fn persist(
         &mut self,
-        marker: u64,
+        checkpoint: u64,
         batches: &[Batch],
-        is_done: impl Fn(&Self, Option<u64>) -> Result<bool, Problem>,
+        todo: impl Fn(&Self, Option<Marker>) -> Result<Todo, Problem>,
     ) -> Result<(), Problem> {
         let started = Instant::now();
         loop {
-            let error = match self.try_persist(marker, batches, &is_done) {
+            let began = Instant::now();
+            let error = match self.try_persist(checkpoint, batches, started, &todo) {
                 Ok(()) => {
                     self.marked = Some(Instant::now());
                     return Ok(());
                 }
-                Err(Fault::Problem(problem)) => return Err(problem),
+                Err(Fault::Problem(problem)) => {
+                    self.producer = None;
+                    return Err(problem);
+                }
                 Err(Fault::Retry(error)) => error,
             };
             // Its outcome is not known: the next one asks the marker.
@@ -156,15 +168,15 @@ impl Committer {
                 .producer
                 .take()
                 .and_then(|producer| producer.error_since(started));
-            if is_fenced(&error) {
+            // Brokers refuse a producer as well whose transaction they have given up.
+            if is_fenced(&error) && began.elapsed() < self.settings.timeout {
                 return Err(self.fenced());
             }
-            if started.elapsed() >= COMMIT_WAIT {
-                let what = format!(
-                    "cannot commit checkpoint {marker} to the topic `{}`",
-                    self.settings.topic
-                );
-                return Err(explain::because_error(Problem::new(what), &error, told));
+            if is_lasting(&error) {
+                return Err(self.failed(checkpoint, &error, None));
+            }
+            if started.elapsed() >= self.settings.waits.commit {
+                return Err(self.failed(checkpoint, &error, told));
             }
             std::thread::sleep(RETRY_WAIT);
         }
@@ -172,39 +184,95 @@ impl Committer {
 
     fn try_persist(
         &mut self,
-        marker: u64,
+        checkpoint: u64,
         batches: &[Batch],
-        is_done: &impl Fn(&Self, Option<u64>) -> Result<bool, Problem>,
+        started: Instant,
+        todo: &impl Fn(&Self, Option<Marker>) -> Result<Todo, Problem>,
     ) -> Result<(), Fault> {
+        let wait = self.settings.waits.request;
+        let mut batches = batches;
         if self.producer.is_none() {
-            self.producer = Some(self.new_producer()?);
+            self.must_be_ours(wait)?;
+            self.producer = Some(self.new_producer(started)?);
             // Only now is no transaction of another producer of this id under way.
-            let known = self.group.marker(&self.settings.topic, REQUEST_WAIT)?;
-            if is_done(self, known)? {
-                return Ok(());
+            let known = self.group.marker(&self.settings.topic, wait);
+            match todo(self, known.map_err(Fault::Retry)?)? {
+                Todo::Write => {}
+                Todo::Mark => batches = &[],
+                Todo::Nothing => return Ok(()),
             }
         }
         let producer = self.producer.as_ref().expect("made above");
-        producer.begin_transaction()?;
+        producer.begin_transaction().map_err(Fault::Retry)?;
         for batch in batches {
-            producer.send(batch, 0, &mut self.scratch, || true)?;
+            let sent = producer.send(batch, 0, &mut self.scratch, || true);
+            sent.map_err(|failure| fault(producer, &failure))?;
         }
         // All are acknowledged before the commit, which would wait in steps of 100 ms.
-        producer.wait(0)?;
-        producer.send_marker(&self.group, marker, REQUEST_WAIT)?;
-        producer.commit_transaction(REQUEST_WAIT)?;
+        let sent = producer.wait(0);
+        sent.map_err(|failure| fault(producer, &failure))?;
+        let mut is_repeated = false;
+        let mut timed = |step: Result<(), KafkaError>, began: Instant| {
+            is_repeated |= began.elapsed() >= REPEATED_AFTER;
+            step.map_err(Fault::Retry)
+        };
+        let (marker, began) = (self.marker(checkpoint), Instant::now());
+        timed(producer.send_marker(&self.group, &marker, wait), began)?;
+        let began = Instant::now();
+        timed(producer.commit_transaction(wait), began)?;
+        if is_repeated {
+            self.producer = None;
+        }
         Ok(())
     }
 
-    fn new_producer(&self) -> Result<Producer, Fault> {
+    /// Looks whether another run has written the marker since this one has, before a new producer would
+    /// take the id from it.
+    fn must_be_ours(&self, wait: Duration) -> Result<(), Fault> {
+        if self.marked.is_none() {
+            return Ok(());
+        }
+        // One that is not yet decided is not waited for: it may be our own.
+        let group = group(&self.settings, &self.id, "read_uncommitted")?;
+        match group.marker(&self.settings.topic, wait) {
+            Ok(Some(marker)) if marker.run != self.run => Err(self.fenced().into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::Retry(error)),
+        }
+    }
+
+    fn new_producer(&self, started: Instant) -> Result<Producer, Fault> {
         let timeout = self.settings.timeout.as_millis().to_string();
-        let producer = self.settings.producer(&[
+        let needed = [
             ("transactional.id", self.id.clone()),
             ("transaction.timeout.ms", timeout.clone()),
             ("message.timeout.ms", timeout),
-        ])?;
-        producer.init_transactions(REQUEST_WAIT)?;
+            ("retry.backoff.ms", REPEAT_WAIT.as_millis().to_string()),
+            ("retry.backoff.max.ms", "1000".to_owned()),
+        ];
+        let wait = match self.marked {
+            None => self.settings.cluster.start_wait_max(),
+            Some(_) => self.settings.waits.commit.saturating_sub(started.elapsed()),
+        };
+        let producer = self.settings.producer(&needed, wait)?;
+        let initialized = producer.init_transactions(self.settings.waits.request);
+        initialized.map_err(Fault::Retry)?;
         Ok(producer)
+    }
+
+    fn marker(&self, checkpoint: u64) -> Marker {
+        Marker {
+            checkpoint,
+            run: self.run.clone(),
+        }
+    }
+
+    fn failed(&self, checkpoint: u64, error: &KafkaError, told: Option<String>) -> Problem {
+        let what = format!(
+            "cannot commit checkpoint {checkpoint} to the topic `{}`",
+            self.settings.topic
+        );
+        explain::because_error(Problem::new(what), error, told)
     }
 
     fn problem(&self, what: &str) -> Problem {
@@ -243,15 +311,66 @@ impl Committer {
     }
 }
 
-fn is_fenced(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    let code = match error {
+/// The consumer group that the marker is kept under.
+fn group(settings: &Settings, id: &str, isolation: &str) -> Result<Group, Problem> {
+    let needed = [
+        ("group.id", id.to_owned()),
+        ("enable.auto.commit", "false".to_owned()),
+        ("isolation.level", isolation.to_owned()),
+    ];
+    let config: ClientConfig = settings
+        .cluster
+        .client_config(Role::Consumer, &[], &needed)?;
+    let failed = || {
+        Problem::new(format!(
+            "cannot set up transactions for `{}`",
+            settings.topic
+        ))
+    };
+    Group::new(&config).map_err(|error| explain::because_error(failed(), &error, None))
+}
+
+fn fault(producer: &Producer, failure: &Failure) -> Fault {
+    let error = KafkaError::MessageProduction(failure.code);
+    match is_lasting(&error) {
+        true => Fault::Problem(producer.explain(failure)),
+        false => Fault::Retry(error),
+    }
+}
+
+fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
         KafkaError::Transaction(error) => Some(error.code()),
         error => error.rdkafka_error_code(),
-    };
+    }
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
     matches!(
-        code,
+        code(error),
         Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+    )
+}
+
+/// Whether the brokers will refuse it again.
+fn is_lasting(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code(error),
+        Some(
+            Code::MessageSizeTooLarge
+                | Code::InvalidMessageSize
+                | Code::InvalidRecord
+                | Code::InvalidTimestamp
+                | Code::InvalidArgument
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+                | Code::InvalidTransactionTimeout
+        )
     )
 }
 

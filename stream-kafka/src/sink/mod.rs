@@ -32,6 +32,12 @@ const SENDING_KBYTES: &str = "32768";
 /// How long an open transaction may block readers, unless told.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a request of a transaction may take.
+const REQUEST_WAIT: Duration = Duration::from_secs(10);
+
+/// For how long a commit is tried again.
+const COMMIT_WAIT: Duration = Duration::from_secs(120);
+
 /// Writes a topic of the cluster that the environment names; how records look there is said by a format
 /// behind it.
 ///
@@ -48,6 +54,10 @@ pub fn sink(topic: impl Into<String>) -> KafkaSink<(), NoFormat> {
             topic: topic.into(),
             transactions: None,
             timeout: TRANSACTION_TIMEOUT,
+            waits: Waits {
+                request: REQUEST_WAIT,
+                commit: COMMIT_WAIT,
+            },
             create: None,
         },
         format: NoFormat,
@@ -76,7 +86,16 @@ pub(crate) struct Settings {
     /// Under which id, where it writes by transactions.
     pub(crate) transactions: Option<String>,
     timeout: Duration,
+    waits: Waits,
     create: Option<NewTopic>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// How long a request of a transaction may take.
+    request: Duration,
+    /// For how long a commit is tried again.
+    commit: Duration,
 }
 
 impl<T, E> KafkaSink<T, E> {
@@ -105,6 +124,14 @@ impl<T, E> KafkaSink<T, E> {
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
+        self
+    }
+
+    /// How long a request of a transaction may take, and for how long a commit is tried again; for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn commit_waits(mut self, request: Duration, commit: Duration) -> Self {
+        self.settings.waits = Waits { request, commit };
         self
     }
 
@@ -153,15 +180,10 @@ impl<T, E> KafkaSink<T, E> {
 }
 
 impl Settings {
-    /// Makes a producer, once the topic is there.
-    fn producer(&self, needed: &[(&str, String)]) -> Result<Producer, Problem> {
+    /// Makes a producer, once the topic is there; waits so long for brokers that do not answer.
+    fn producer(&self, needed: &[(&str, String)], wait: Duration) -> Result<Producer, Problem> {
         let config = self.producer_config(needed)?;
-        Producer::new(
-            &config,
-            &self.topic,
-            self.create,
-            self.cluster.start_wait_max(),
-        )
+        Producer::new(&config, &self.topic, self.create, wait)
     }
 
     /// The settings of a producer; `needed` comes to those that every producer needs.

@@ -22,7 +22,7 @@ pub(super) struct Sending<E> {
 
 impl<E> Sending<E> {
     pub(super) fn new(settings: &Settings, format: E) -> Result<Self, Problem> {
-        let producer = settings.producer(&[])?;
+        let producer = settings.producer(&[], settings.cluster.start_wait_max())?;
         Ok(Sending {
             producer: Arc::new(producer),
             format,
@@ -107,7 +107,10 @@ fn encode<T, E: Encode<T>>(
     batch: &mut Batch,
 ) -> Result<(), Problem> {
     for record in records.drain(..) {
-        batch.add(|draft| format.encode(&record, &mut super::OutgoingRecord::new(draft)))?;
+        batch.add(|draft| {
+            format.encode(&record, &mut super::OutgoingRecord::new(draft))?;
+            draft.check()
+        })?;
     }
     Ok(())
 }
