@@ -282,11 +282,6 @@ impl Client {
         let what = format!("the connection to Kafka at {} cannot {what}", self.cluster);
         explain::because(Problem::new(what), reason)
     }
-
-    /// The error that was told last, for people.
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.context.last_error()
-    }
 }
 
 impl Drop for Client {

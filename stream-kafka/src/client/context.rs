@@ -40,12 +40,6 @@ impl Context {
         (*told >= time).then(|| error.clone())
     }
 
-    /// The error that was told last.
-    pub(crate) fn last_error(&self) -> Option<String> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.error.as_ref().map(|(_, error)| error.clone())
-    }
-
     /// Whether an error that lasts was told since then.
     pub(crate) fn is_hopeless_since(&self, time: Instant) -> bool {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use stream_core::io;
 use stream_core::prelude::*;
 use stream_core::run::StateStore;
@@ -90,7 +91,10 @@ fn committed(kafka: &Cluster, group: &str, topic: &str, partitions: i32) -> Vec<
     let committed = client.committed_offsets(list, Duration::from_secs(10));
     let committed = committed.unwrap();
     let elements = committed.elements();
-    elements.iter().map(|element| element.offset()).collect()
+    elements
+        .iter()
+        .map(TopicPartitionListElem::offset)
+        .collect()
 }
 
 #[test]

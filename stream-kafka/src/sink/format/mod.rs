@@ -10,7 +10,7 @@ use serde::Serialize;
 use stream_core::ops::{Change, Entry};
 use stream_core::{EventTime, Problem};
 
-pub use self::json::Json;
+use self::json::Json;
 pub use self::outgoing::OutgoingRecord;
 use self::with::With;
 use super::KafkaSink;
