@@ -231,7 +231,8 @@ pub trait Reader<T> {
     /// of this kind: it goes to [`Chunk::push_bad`].
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem>;
 
-    /// The position of the record that the next [`read`](Reader::read) begins with.
+    /// The position of the record that the next [`read`](Reader::read) begins with. It may change without
+    /// a record, by what the source has come to know.
     fn position(&self) -> Result<Position, Problem>;
 }
 

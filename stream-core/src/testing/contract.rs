@@ -122,10 +122,9 @@ fn drain<T>(
     loop {
         positions.push((records.len(), position_of(&*session.reader)));
         let (brought, ended) = session.read(size);
-        assert_eq!(
-            position_of(&*session.reader) != positions[positions.len() - 1].1,
-            !brought.is_empty(),
-            "the position changes with records, and only with them"
+        assert!(
+            brought.is_empty() || position_of(&*session.reader) != positions[positions.len() - 1].1,
+            "the position changes with records"
         );
         records.extend(brought);
         if ended {

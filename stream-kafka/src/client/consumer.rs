@@ -23,6 +23,9 @@ use super::raw::{self, TopicId};
 /// How long one request may take.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long to wait before a seek is tried again that came too early.
+const SEEK_POLL: Duration = Duration::from_millis(2);
+
 /// How often the thread looks whether it is still wanted.
 const SERVE_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -204,29 +207,53 @@ impl Client {
     ) -> Result<PartitionQueue, Problem> {
         let consumer = self.consumer();
         let queue = PartitionQueue::open(consumer.clone(), &place.topic, place.partition, waker)?;
-        self.begin(place, offset, leader_epoch)?;
+        let list = self.begin(place, offset)?;
+        if let Some(epoch) = leader_epoch {
+            raw::set_leader_epoch(&list, 0, epoch);
+            self.check_log(list)
+                .map_err(|error| self.cannot_read(place, &error))?;
+        }
         Ok(queue)
+    }
+
+    /// Lets the brokers be asked whether the log of a partition is still the one that was read up to there:
+    /// the client library does that where one seeks a place with a leader epoch, and not at the start. It
+    /// refuses for a moment, while it still ends an earlier reading.
+    fn check_log(&self, mut place: TopicPartitionList) -> Result<(), KafkaError> {
+        let started = Instant::now();
+        loop {
+            place = self.consumer().seek_partitions(place, REQUEST_WAIT)?;
+            let sought = place.elements()[0].error();
+            let code = sought
+                .as_ref()
+                .err()
+                .and_then(KafkaError::rdkafka_error_code);
+            if code != Some(RDKafkaErrorCode::State) || started.elapsed() >= REQUEST_WAIT {
+                return sought;
+            }
+            thread::sleep(SEEK_POLL);
+        }
     }
 
     /// Goes on reading a partition at another offset, into the same queue. A seek would not do: the
     /// client library refuses it for a partition that it has given up.
     pub(crate) fn reassign(&self, place: &Place, offset: i64) -> Result<(), Problem> {
         self.unassign(place);
-        self.begin(place, offset, None)
+        self.begin(place, offset).map(drop)
     }
 
-    fn begin(&self, place: &Place, offset: i64, leader_epoch: Option<i32>) -> Result<(), Problem> {
-        let failed = |error: KafkaError| {
-            let what = format!("read `{}/{}`", place.topic, place.partition);
-            self.failed(&what, &error.to_string())
-        };
+    fn begin(&self, place: &Place, offset: i64) -> Result<TopicPartitionList, Problem> {
+        let failed = |error: KafkaError| self.cannot_read(place, &error);
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(&place.topic, place.partition, Offset::Offset(offset))
             .map_err(failed)?;
-        if let Some(epoch) = leader_epoch {
-            raw::set_leader_epoch(&list, 0, epoch);
-        }
-        self.consumer().incremental_assign(&list).map_err(failed)
+        self.consumer().incremental_assign(&list).map_err(failed)?;
+        Ok(list)
+    }
+
+    fn cannot_read(&self, place: &Place, error: &KafkaError) -> Problem {
+        let what = format!("read `{}/{}`", place.topic, place.partition);
+        self.failed(&what, &error.to_string())
     }
 
     /// Reads a partition no more.

@@ -241,7 +241,7 @@ impl Connection {
         let offsets = positions.iter().filter_map(|(name, position)| {
             let part = parts.iter().find(|part| part.name() == *name)?;
             let at: At = position.read().ok()?;
-            Some((part.place.clone(), at.end()))
+            Some((part.place.clone(), at.offset))
         });
         let offsets: Vec<_> = offsets.collect();
         drop(parts);

@@ -2,7 +2,6 @@
 
 use stream_core::Problem;
 
-use super::position::At;
 use crate::client::Place;
 
 /// What to do where the broker has lost records that were to be read: retention was shorter than the job
@@ -26,10 +25,9 @@ pub(super) struct Log {
 pub(super) fn go_on(
     policy: LostRecords,
     place: &Place,
-    at: &At,
+    next: i64,
     log: &Log,
 ) -> Result<i64, Problem> {
-    let next = at.offset;
     let name = format!("{}/{}", place.topic, place.partition);
     if next > log.end {
         return Err(Problem::new(format!(
@@ -44,8 +42,8 @@ pub(super) fn go_on(
                  Start afresh, with a state of its own",
         ));
     }
-    if at.end() >= log.first {
-        return Ok(next.max(log.first));
+    if next >= log.first {
+        return Ok(next);
     }
     let lost = log.first - next;
     match policy {
@@ -82,20 +80,13 @@ mod tests {
             first: 300,
             end: 500,
         };
-        let at = |offset| At::start(offset, None);
-        let told = go_on(LostRecords::Fail, &place, &at(10), &log)
+        let told = go_on(LostRecords::Fail, &place, 10, &log)
             .unwrap_err()
             .to_string();
         assert!(told.contains("290 records of `clicks/3`"), "{told}");
-        let skipped = go_on(LostRecords::Skip, &place, &at(10), &log);
-        assert_eq!(skipped.unwrap(), 300);
-        let there = go_on(LostRecords::Fail, &place, &at(400), &log);
-        assert_eq!(there.unwrap(), 400);
-        let mut marks = at(298);
-        marks.empty_before = 300;
-        let nothing_lost = go_on(LostRecords::Fail, &place, &marks, &log);
-        assert_eq!(nothing_lost.unwrap(), 300);
-        let told = go_on(LostRecords::Skip, &place, &at(501), &log)
+        assert_eq!(go_on(LostRecords::Skip, &place, 10, &log).unwrap(), 300);
+        assert_eq!(go_on(LostRecords::Fail, &place, 300, &log).unwrap(), 300);
+        let told = go_on(LostRecords::Skip, &place, 501, &log)
             .unwrap_err()
             .to_string();
         assert!(told.contains("shorter"), "{told}");

@@ -14,9 +14,6 @@ pub(super) struct At {
     pub(super) leader_epoch: Option<i32>,
     /// Of the topic, where the brokers know one.
     pub(super) topic_id: Option<TopicId>,
-    /// Before this offset there is no record any more that could be read: what the log has there are marks
-    /// of transactions, and records that were given up. No more than `offset` where that is not known.
-    pub(super) empty_before: i64,
 }
 
 impl At {
@@ -24,13 +21,8 @@ impl At {
         At {
             offset,
             topic_id,
-            ..At::default()
+            leader_epoch: None,
         }
-    }
-
-    /// How far the log is known: what is lost before that was no record.
-    pub(super) fn end(&self) -> i64 {
-        self.offset.max(self.empty_before)
     }
 
     pub(super) fn position(&self) -> Result<Position, Problem> {

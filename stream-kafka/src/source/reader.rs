@@ -77,7 +77,9 @@ impl Next {
         match event {
             Event::Message(message) => self.take_message(message, format, into),
             Event::End(offset) => {
-                self.at.empty_before = offset;
+                // Behind the last record there may be marks of transactions, and records that were given
+                // up. To have read them as well tells a log that loses them from one that loses records.
+                self.at.offset = self.at.offset.max(offset);
                 self.has_ended = self.part.end.is_some_and(|end| offset >= end);
                 self.go_on_unless(self.has_ended)
             }
@@ -156,7 +158,7 @@ impl<F> PartitionReader<F> {
                 }
                 let log = self.connection.log(part)?;
                 let policy = self.connection.settings().lost;
-                let offset = lost::go_on(policy, &part.place, &self.next.at, &log)?;
+                let offset = lost::go_on(policy, &part.place, self.next.at.offset, &log)?;
                 self.connection.read_on(part, offset)?;
                 self.next.at = At::start(offset, self.next.at.topic_id);
                 self.next.has_ended = part.end.is_some_and(|end| offset >= end);

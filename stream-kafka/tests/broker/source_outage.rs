@@ -77,7 +77,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing_but_time() {
 /// is longer than that by another term.
 fn a_cut_that_was_written_over_is_told(kafka: &Cluster, topic: &str) {
     let input = source(kafka, topic).text();
-    let from = |offset: i64| Position::of(&(offset, Some(0), None::<(i64, i64)>, 0_i64)).unwrap();
+    let from = |offset: i64| Position::of(&(offset, Some(0), None::<(i64, i64)>)).unwrap();
     let told = read_partition(&input, 0, from(150), 1).unwrap_err();
     let told = told.to_string();
     assert!(

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use stream_core::io::{self, Chunk, Opening, Position, ReadStatus, Sink, Source, Waker};
 use stream_core::prelude::*;
 use stream_core::run::{Handle, StateStore};
@@ -162,4 +165,21 @@ pub(crate) fn read_partition<T>(
         );
     }
     Ok((chunk.len(), reader.position()?))
+}
+
+/// What a group has of the partitions of a topic, as anybody can see it.
+pub(crate) fn committed(kafka: &Cluster, group: &str, topic: &str, partitions: i32) -> Vec<Offset> {
+    let mut config = kafka.observer();
+    let client: BaseConsumer = config.set("group.id", group).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition(topic, partition);
+    }
+    let committed = client.committed_offsets(list, Duration::from_secs(10));
+    let committed = committed.unwrap();
+    let elements = committed.elements();
+    elements
+        .iter()
+        .map(TopicPartitionListElem::offset)
+        .collect()
 }
