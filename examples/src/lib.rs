@@ -5,6 +5,7 @@ pub mod daily;
 pub mod earthquakes;
 pub mod funnel;
 pub mod sessions;
+pub mod visits;
 pub mod word_count;
 
 /// The files in `examples/data`, wherever the program is started from.

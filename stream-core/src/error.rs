@@ -238,6 +238,10 @@ pub struct BadRecord {
     pub hint: Option<String>,
     /// The record as it stands there, cut at 1,000 characters.
     pub text: String,
+    /// The record in full, in a form that its source alone knows; empty where it keeps none. For
+    /// dead letters of the same kind, and never serialized.
+    #[serde(skip)]
+    pub raw: Vec<u8>,
 }
 
 /// How much of a record that cannot be read is shown, in characters.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! --input  clicks=kafka:TOPIC[,TOPIC…][?start=earliest|latest|TIME][&until=never|latest|TIME][&group=NAME]
-//! --output sessions=kafka:TOPIC[?exactly-once=ID]
+//! --output sessions=kafka:TOPIC[?exactly-once=ID|guarantee=at-least-once]
 //! ```
 
 use std::path::Path;
@@ -57,7 +57,13 @@ pub(crate) fn sink_at(path: &Path, settings: &mut SinkSettings) -> Option<Result
         for (name, value) in place.options {
             match name {
                 "exactly-once" => settings.transactions = Some(value.to_owned()),
-                other => return Err(unknown(other, "`exactly-once`")),
+                "guarantee" if value == "at-least-once" => settings.transactions = None,
+                other => {
+                    return Err(unknown(
+                        other,
+                        "`exactly-once=ID`, and `guarantee=at-least-once`",
+                    ));
+                }
             }
         }
         Ok(())

@@ -1,25 +1,42 @@
-//! Fills a Kafka topic with the clicks of a shop's visitors: JSON, with the user as the key and the click's
-//! own time as the timestamp.
+//! Fills a Kafka topic with the clicks of a shop's visitors, in the order of their time: JSON, with the user as
+//! the key and the click's own time as the timestamp.
 
 use std::process::ExitCode;
 
 use examples::sessions::Click;
-use stream_core::io::{SourceExt, at, files};
+use stream_core::io::{SourceExt, collect, files, vec};
 use stream_core::prelude::*;
+use stream_core::{Error, Mode};
 use stream_kafka as kafka;
 
-/// Hands the clicks on.
+/// Hands clicks on.
 #[pipeline]
-fn clicks(files: Stream<Click>) -> Stream<Click> {
-    let topic = files.filter(|click| !click.user_id.is_empty());
+fn clicks(clicks: Stream<Click>) -> Stream<Click> {
+    let topic = clicks;
     topic
 }
 
+/// The clicks of all files.
+fn sorted_clicks() -> Result<Vec<Click>, Error> {
+    let (rows, read) = collect();
+    let files = files::csv(examples::data("clicks/*.csv.gz"));
+    clicks::job().clicks(files).topic(rows).run(Mode::Batch)?;
+    let mut clicks = read.take();
+    clicks.sort_by_key(|click| click.timestamp);
+    Ok(clicks)
+}
+
 fn main() -> ExitCode {
-    let files = at(examples::data("clicks/*.csv.gz"), |path| files::csv(path));
+    let sorted = match sorted_clicks() {
+        Ok(clicks) => vec(clicks).replay(f64::MAX, |click: &Click| click.timestamp),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     let topic = kafka::sink("clicks").create_topic(4, 1).json();
     clicks::job()
-        .files(files.replay(1.0, |click: &Click| click.timestamp))
+        .clicks(sorted)
         .topic(
             topic
                 .key(|click: &Click| click.user_id.clone())

@@ -1,7 +1,7 @@
 //! The sessions of a shop's visitors, from a Kafka topic of clicks to a topic of sessions, in any mode.
 //!
-//! Where the job keeps its state (`--state FOLDER`), each session is written exactly once, whatever is
-//! killed on the way.
+//! Each session is written exactly once, whatever is killed on the way; for that the job keeps its state
+//! (`--state FOLDER`).
 
 use std::process::ExitCode;
 
@@ -12,7 +12,8 @@ use stream_kafka as kafka;
 
 fn main() -> ExitCode {
     let clicks = kafka::source("clicks").group("sessions").json();
-    let topic = kafka::sink("sessions").create_topic(4, 1).json();
+    let topic = kafka::sink("sessions").create_topic(4, 1);
+    let topic = topic.exactly_once("sessions").json();
     sessions::job()
         .clicks(clicks.or(at("", |path| files::csv(path))))
         .gap(Gap::mins(30))

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use stream_core::Problem;
-use stream_core::io::{Commit, Revised, Revision, Sink, SinkInfo, Slot, Writer};
+use stream_core::io::{Canonical, Commit, Revised, Revision, Sink, SinkInfo, Slot, Writer};
 
 use self::commit::Committer;
 pub use self::format::{Encode, NoFormat, OutgoingRecord};
@@ -279,6 +279,10 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
             }) as _
         };
         Some(revised.map(sink))
+    }
+
+    fn canonical(&self) -> Option<Canonical<T>> {
+        E::canonical()
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), Problem> {

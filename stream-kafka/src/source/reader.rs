@@ -218,6 +218,7 @@ fn bad_record(record: &RecordRef<'_>, error: DecodeError) -> BadRecord {
         reason: error.reason,
         hint: error.hint,
         text: BadRecord::excerpt(bytes),
+        raw: record.to_owned().to_raw(),
         ..BadRecord::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use stream_core::Problem;
+use stream_core::io::{Canonical, canonical};
 
 use super::{Encode, OutgoingRecord};
 
@@ -13,5 +14,9 @@ impl<T: Serialize> Encode<T> for Json {
     #[inline]
     fn encode(&mut self, row: &T, record: &mut OutgoingRecord<'_, '_>) -> Result<(), Problem> {
         record.json_value(row).map(drop)
+    }
+
+    fn canonical() -> Option<Canonical<T>> {
+        Some(canonical)
     }
 }

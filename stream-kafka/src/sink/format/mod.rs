@@ -1,5 +1,6 @@
 //! What a row of the pipeline is turned into.
 
+mod dead_letter;
 mod json;
 mod outgoing;
 mod with;
@@ -7,9 +8,11 @@ mod with;
 use std::marker::PhantomData;
 
 use serde::Serialize;
+use stream_core::io::{BadRecord, Canonical, canonical};
 use stream_core::ops::{Change, Entry};
 use stream_core::{EventTime, Problem};
 
+use self::dead_letter::DeadLetters;
 use self::json::Json;
 pub use self::outgoing::OutgoingRecord;
 use self::with::With;
@@ -29,6 +32,13 @@ pub trait Encode<T>: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the row cannot be written; the job fails with it.
     fn encode(&mut self, row: &T, record: &mut OutgoingRecord<'_, '_>) -> Result<(), Problem>;
+
+    /// How rows are told as text, where runs are [compared](Sink::canonical) by them; `None` where the format
+    /// does not know.
+    #[must_use]
+    fn canonical() -> Option<Canonical<T>> {
+        None
+    }
 }
 
 /// The format of a sink that has none yet.
@@ -74,6 +84,25 @@ impl KafkaSink<(), NoFormat> {
     /// Records with all that they have but the partition and the offset.
     pub fn records(self) -> KafkaSink<Record, Whole> {
         self.with_format(|_| Whole)
+    }
+
+    /// Records that could not be read, for [`dead_letter`](stream_core::io::SourceExt::dead_letter): as they
+    /// were, with key, value, headers and timestamp, and with further headers: `error.reason`, where known
+    /// `error.field` and `error.hint`, and where it stands by `error.topic`, `error.partition` and
+    /// `error.offset`. Of records that come from elsewhere there is the beginning of the text, and
+    /// `error.place` and `error.line`.
+    ///
+    /// ```no_run
+    /// use stream_core::io::SourceExt;
+    /// use stream_kafka as kafka;
+    ///
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Click { user: String }
+    /// let dead = kafka::sink("clicks.dead").create_topic(1, 1).dead_letters();
+    /// let clicks = kafka::source("clicks").json::<Click>().dead_letter(dead);
+    /// ```
+    pub fn dead_letters(self) -> KafkaSink<BadRecord, DeadLetters> {
+        self.with_format(|_| DeadLetters)
     }
 
     /// Rows by a function, which fills in a record.
@@ -177,12 +206,20 @@ impl<T: AsRef<str>> Encode<T> for Text {
         record.value(row.as_ref());
         Ok(())
     }
+
+    fn canonical() -> Option<Canonical<T>> {
+        Some(|row, into| canonical(&row.as_ref(), into))
+    }
 }
 
 impl<T: AsRef<[u8]>> Encode<T> for Bytes {
     fn encode(&mut self, row: &T, record: &mut OutgoingRecord<'_, '_>) -> Result<(), Problem> {
         record.value(row.as_ref());
         Ok(())
+    }
+
+    fn canonical() -> Option<Canonical<T>> {
+        Some(|row, into| canonical(&row.as_ref(), into))
     }
 }
 
@@ -204,6 +241,13 @@ impl Encode<Record> for Whole {
             };
         }
         Ok(())
+    }
+
+    fn canonical() -> Option<Canonical<Record>> {
+        Some(|row, into| {
+            let time = row.timestamp.map(EventTime::as_micros);
+            canonical(&(&row.key, &row.value, time, &row.headers), into)
+        })
     }
 }
 
@@ -227,6 +271,10 @@ impl<K: Serialize, V: Serialize> Encode<Change<K, V>> for Upserts {
             .iter()
             .try_for_each(|value| record.json_value(value).map(drop))
     }
+
+    fn canonical() -> Option<Canonical<Change<K, V>>> {
+        Some(|row, into| canonical(&(&row.key, &row.value), into))
+    }
 }
 
 impl<K: Serialize, V: Serialize> Encode<Entry<K, V>> for Upserts {
@@ -236,5 +284,9 @@ impl<K: Serialize, V: Serialize> Encode<Entry<K, V>> for Upserts {
         record: &mut OutgoingRecord<'_, '_>,
     ) -> Result<(), Problem> {
         record.json_key(&row.key)?.json_value(&row.value).map(drop)
+    }
+
+    fn canonical() -> Option<Canonical<Entry<K, V>>> {
+        Some(|row, into| canonical(&(&row.key, &row.value), into))
     }
 }

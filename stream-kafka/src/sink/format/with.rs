@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use stream_core::Problem;
+use stream_core::io::Canonical;
 
 use super::{Encode, OutgoingRecord};
 
@@ -33,5 +34,9 @@ where
     fn encode(&mut self, row: &T, record: &mut OutgoingRecord<'_, '_>) -> Result<(), Problem> {
         (self.fill)(row, record);
         self.format.encode(row, record)
+    }
+
+    fn canonical() -> Option<Canonical<T>> {
+        E::canonical()
     }
 }

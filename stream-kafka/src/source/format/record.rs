@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use bincode::config;
 use serde::de::DeserializeOwned;
 use stream_core::EventTime;
 
 use super::{DecodeError, json, text};
 use crate::client::{Message, Place};
+
+/// What the bytes of a record begin with that cannot be read.
+const RAW: &[u8] = b"kafka record 1";
 
 /// A record that still lies where the client library has put it: looking at it copies nothing.
 #[derive(Clone, Copy)]
@@ -181,4 +185,22 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// The headers, in their order.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Record {
+    /// The record as [`BadRecord::raw`](stream_core::io::BadRecord::raw) keeps it.
+    pub(crate) fn to_raw(&self) -> Vec<u8> {
+        let mut bytes = RAW.to_vec();
+        match bincode::serde::encode_into_std_write(self, &mut bytes, config::standard()) {
+            Ok(_) => bytes,
+            Err(_) => Vec::new(), // to memory it does not fail
+        }
+    }
+
+    /// The record that [`to_raw`](Record::to_raw) has kept, if it was one.
+    pub(crate) fn from_raw(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.strip_prefix(RAW)?;
+        let decoded = bincode::serde::decode_from_slice(bytes, config::standard());
+        decoded.ok().map(|(record, _)| record)
+    }
 }
