@@ -34,11 +34,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let topic = kafka::sink("clicks").create_topic(4, 1).json();
+    // The clicks are older than what brokers keep unless told.
+    let topic = kafka::sink("clicks").create_topic_with(4, 1, [("retention.ms", "-1")]);
     clicks::job()
         .clicks(sorted)
         .topic(
             topic
+                .json()
                 .key(|click: &Click| click.user_id.clone())
                 .timestamp(|click| click.timestamp),
         )

@@ -8,11 +8,16 @@ use stream_core::io::SourceExt;
 use stream_core::prelude::*;
 use stream_kafka as kafka;
 
+/// The clicks are older than what brokers keep unless told.
+const KEEP: [(&str, &str); 1] = [("retention.ms", "-1")];
+
 fn main() -> ExitCode {
     let dead = kafka::sink("clicks.dead")
-        .create_topic(1, 1)
+        .create_topic_with(1, 1, KEEP)
         .exactly_once("etl-dead");
-    let topic = kafka::sink("visits").create_topic(4, 1).exactly_once("etl");
+    let topic = kafka::sink("visits")
+        .create_topic_with(4, 1, KEEP)
+        .exactly_once("etl");
     visits::job()
         .clicks(
             kafka::source("clicks")

@@ -110,7 +110,7 @@ impl Producer {
     pub(crate) fn new(
         config: &ClientConfig,
         topic: &str,
-        create: Option<NewTopic>,
+        create: Option<&NewTopic>,
         wait: Duration,
     ) -> Result<Self, Problem> {
         let tally = Tally::default();
@@ -263,7 +263,7 @@ fn find_topic(
     client: &BaseProducer<Tally>,
     context: &Context,
     topic: &str,
-    create: Option<NewTopic>,
+    create: Option<&NewTopic>,
     wait: Duration,
 ) -> Result<(), Problem> {
     let failed = || Problem::new(format!("cannot write to the topic `{topic}`"));

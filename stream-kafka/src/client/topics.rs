@@ -8,21 +8,26 @@ use stream_core::Problem;
 use super::explain;
 
 /// A topic that is made where it is missing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NewTopic {
     pub(crate) partitions: u32,
     pub(crate) replicas: u16,
+    /// By the names that brokers know.
+    pub(crate) config: Vec<(String, String)>,
 }
 
 /// Makes a topic; one that somebody else has made meanwhile is as good.
-pub(crate) fn make(config: &ClientConfig, topic: &str, new: NewTopic) -> Result<(), Problem> {
+pub(crate) fn make(config: &ClientConfig, topic: &str, new: &NewTopic) -> Result<(), Problem> {
     let failed = || Problem::new(format!("cannot make the topic `{topic}`"));
     let admin: AdminClient<_> = config
         .create()
         .map_err(|error| explain::because_error(failed(), &error, None))?;
     let (partitions, replicas) = (i32::try_from(new.partitions), i32::from(new.replicas));
     let partitions = partitions.map_err(|error| failed().because(error))?;
-    let wanted = Wanted::new(topic, partitions, TopicReplication::Fixed(replicas));
+    let mut wanted = Wanted::new(topic, partitions, TopicReplication::Fixed(replicas));
+    for (name, value) in &new.config {
+        wanted = wanted.set(name, value);
+    }
     let made = pollster::block_on(admin.create_topics([&wanted], &AdminOptions::new()));
     match made.map(|mut topics| topics.pop()) {
         Ok(Some(Ok(_)) | None) | Ok(Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists)))) => Ok(()),

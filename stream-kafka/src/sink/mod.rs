@@ -137,10 +137,31 @@ impl<T, E> KafkaSink<T, E> {
 
     /// Makes the topic at the start where it is missing, with so many partitions, each on so many brokers.
     #[must_use]
-    pub fn create_topic(mut self, partitions: u32, replicas: u16) -> Self {
+    pub fn create_topic(self, partitions: u32, replicas: u16) -> Self {
+        self.create_topic_with(partitions, replicas, [])
+    }
+
+    /// As [`create_topic`](KafkaSink::create_topic), with [properties] of the topic. One that matters where
+    /// records have a timestamp of their own: brokers remove those that are older than `retention.ms`, a week
+    /// unless told, by that timestamp; -1 keeps them.
+    ///
+    /// ```no_run
+    /// let clicks = stream_kafka::sink("clicks").create_topic_with(4, 1, [("retention.ms", "-1")]);
+    /// ```
+    ///
+    /// [properties]: https://kafka.apache.org/documentation/#topicconfigs
+    #[must_use]
+    pub fn create_topic_with<'p>(
+        mut self,
+        partitions: u32,
+        replicas: u16,
+        properties: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         self.settings.create = Some(NewTopic {
             partitions,
             replicas,
+            config: properties.into_iter().map(owned).collect(),
         });
         self
     }
@@ -183,7 +204,7 @@ impl Settings {
     /// Makes a producer, once the topic is there; waits so long for brokers that do not answer.
     fn producer(&self, needed: &[(&str, String)], wait: Duration) -> Result<Producer, Problem> {
         let config = self.producer_config(needed)?;
-        Producer::new(&config, &self.topic, self.create, wait)
+        Producer::new(&config, &self.topic, self.create.as_ref(), wait)
     }
 
     /// The settings of a producer; `needed` comes to those that every producer needs.
