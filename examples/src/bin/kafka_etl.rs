@@ -14,10 +14,10 @@ const KEEP: [(&str, &str); 1] = [("retention.ms", "-1")];
 fn main() -> ExitCode {
     let dead = kafka::sink("clicks.dead")
         .create_topic_with(1, 1, KEEP)
-        .exactly_once("etl-dead");
+        .exactly_once("etl-dead-sink");
     let topic = kafka::sink("visits")
         .create_topic_with(4, 1, KEEP)
-        .exactly_once("etl");
+        .exactly_once("etl-sink");
     visits::job()
         .clicks(
             kafka::source("clicks")

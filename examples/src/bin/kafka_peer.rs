@@ -11,10 +11,12 @@
 //! | `PEER_MODE` | `per-record` unless told, or `micro-batch=10ms` |
 //! | `PEER_WORKERS` | 1 unless told |
 //! | `CHECKPOINT_MS` | how often it commits, if it does: each 100 ms unless told |
+//! | `TRANSACTION_TIMEOUT_MS` | how long an open transaction may block readers; 60000 unless told |
 //! | `LINGER_MS` | how long records wait for others to be sent together; 0 unless told |
 
 use std::env;
 use std::error::Error;
+use std::num::ParseIntError;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -109,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "S" => stateless::job()
             .input(kafka::source("in").at(&cluster).json())
             .output(
-                sink(&cluster)
+                sink(&cluster)?
                     .json()
                     .key(|row: &Priced| row.user.to_string()),
             )
@@ -117,14 +119,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         "K" => keyed::job()
             .input(kafka::source("in").at(&cluster).json())
             .output(
-                sink(&cluster)
+                sink(&cluster)?
                     .json()
                     .key(|row: &Summed| row.user.to_string()),
             )
             .into_job(),
         "B" => bytes::job()
             .input(kafka::source("in").at(&cluster).decode(pair))
-            .output(sink(&cluster).encode(|(key, value): &Pair, record| {
+            .output(sink(&cluster)?.encode(|(key, value): &Pair, record| {
                 record.key(key).value(value);
                 Ok(())
             }))
@@ -135,21 +137,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The topic that is written, with the guarantee that is asked for.
-fn sink(cluster: &Cluster) -> KafkaSink<(), NoFormat> {
+fn sink(cluster: &Cluster) -> Result<KafkaSink<(), NoFormat>, ParseIntError> {
     let sink = kafka::sink("out").at(cluster);
-    match is_exactly_once() {
-        true => sink.exactly_once(format!("peer-{}", variable("RUN_ID", "1"))),
+    Ok(match is_exactly_once() {
+        true => sink
+            .exactly_once(format!("peer-{}", variable("RUN_ID", "1")))
+            .transaction_timeout(millis("TRANSACTION_TIMEOUT_MS", "60000")?),
         false => sink,
-    }
+    })
 }
 
 /// Runs the job until the process is told to end.
 fn run(mut job: Job) -> Result<(), Box<dyn Error>> {
     if is_exactly_once() {
-        let interval = variable("CHECKPOINT_MS", "100").parse()?;
         job = job
             .state(StateStore::folder(variable("STATE_DIR", "peer-state"))?)
-            .checkpoint_interval(Duration::from_millis(interval));
+            .checkpoint_interval(millis("CHECKPOINT_MS", "100")?);
     }
     let mode: Mode = variable("PEER_MODE", "per-record").parse()?;
     let workers = variable("PEER_WORKERS", "1").parse()?;
@@ -162,6 +165,10 @@ fn run(mut job: Job) -> Result<(), Box<dyn Error>> {
 
 fn is_exactly_once() -> bool {
     variable("MODE", "alo") == "eo"
+}
+
+fn millis(name: &str, otherwise: &str) -> Result<Duration, ParseIntError> {
+    variable(name, otherwise).parse().map(Duration::from_millis)
 }
 
 fn variable(name: &str, otherwise: &str) -> String {

@@ -13,7 +13,7 @@ use stream_kafka as kafka;
 fn main() -> ExitCode {
     let clicks = kafka::source("clicks").group("sessions").json();
     let topic = kafka::sink("sessions").create_topic(4, 1);
-    let topic = topic.exactly_once("sessions").json();
+    let topic = topic.exactly_once("sessions-sink").json();
     sessions::job()
         .clicks(clicks.or(at("", |path| files::csv(path))))
         .gap(Gap::mins(30))
