@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use stream_core::Problem;
 use stream_core::io::{
-    BadRecords, Canonical, Commit, Discovery, Opening, Place, Position, Reader, Revised, Revision,
-    Sink, SinkInfo, Slot, Source, SourceInfo, Writer,
+    BadRecords, Canonical, Commit, Discovery, Opening, Place, Position, Reader, Reading, Revised,
+    Revision, Sink, SinkInfo, Slot, Source, SourceInfo, Writer,
 };
 
 use crate::line;
@@ -55,6 +55,10 @@ impl<T: 'static, K: Source<T>, S: Source<T>> Source<T> for KafkaOr<K, S> {
         self.kafka.discovery()
     }
 
+    fn readings(&self) -> Vec<Reading> {
+        self.kafka.readings()
+    }
+
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         self.kafka.covered(checkpoint, positions);
     }
@@ -78,6 +82,10 @@ impl<T: 'static, K: Sink<T>, S: Sink<T>> Sink<T> for KafkaOr<K, S> {
 
     fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         self.kafka.open(slot)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.kafka.readings()
     }
 
     fn exclusive(&self) -> Option<Place> {

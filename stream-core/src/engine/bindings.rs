@@ -9,8 +9,8 @@ use super::bad_records::dead_letters_of;
 use super::discovered::Discovered;
 use crate::error::{BadRecord, Error, Problem};
 use crate::io::{
-    BadRecords, Commit, Discovery, Place, Position, Rate, Revision, Sink, SinkInfo, Source,
-    SourceInfo,
+    BadRecords, Commit, Discovery, Place, Position, Rate, Reading, Revision, Sink, SinkInfo,
+    Source, SourceInfo,
 };
 use crate::state::Snapshot;
 
@@ -64,6 +64,18 @@ impl Bindings {
         Ok(())
     }
 
+    /// What sources and sinks tell of how they stand, by port; those that tell nothing are left out.
+    pub(crate) fn readings(&self) -> BTreeMap<String, Vec<Reading>> {
+        let sources = self.sources.iter();
+        let sources = sources.map(|(port, source)| (port.clone(), source.readings()));
+        let sinks = self.sinks.iter();
+        let sinks = sinks.map(|(port, sink)| (port.clone(), sink.readings()));
+        let dead_letters = self.dead_letters();
+        let dead_letters = dead_letters.map(|(port, sink)| (port, sink.readings()));
+        let all = sources.chain(sinks).chain(dead_letters);
+        all.filter(|(_, readings)| !readings.is_empty()).collect()
+    }
+
     /// The sinks of dead letters, by what they are called.
     pub(crate) fn dead_letters(&self) -> impl Iterator<Item = (String, &Arc<dyn Sink<BadRecord>>)> {
         self.sources
@@ -112,6 +124,7 @@ pub(crate) struct BoundSource {
     revise: fn(&BoundSource, &Revision) -> Option<Result<BoundSource, Problem>>,
     discovery: fn(&BoundSource) -> Option<Arc<dyn Discovery>>,
     covered: fn(&BoundSource, u64, &[(String, Position)]),
+    readings: fn(&BoundSource) -> Vec<Reading>,
     partitions: Vec<String>,
     /// What looks for further partitions, and what it has found.
     discovered: Option<(Arc<dyn Discovery>, Discovered)>,
@@ -138,6 +151,7 @@ impl BoundSource {
             covered: |bound, checkpoint, positions| {
                 bound.typed::<T>().covered(checkpoint, positions);
             },
+            readings: |bound| bound.typed::<T>().readings(),
             partitions: Vec::new(),
             discovered: None,
         }
@@ -232,6 +246,10 @@ impl BoundSource {
     pub(crate) fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         (self.covered)(self, checkpoint, positions);
     }
+
+    fn readings(&self) -> Vec<Reading> {
+        (self.readings)(self)
+    }
 }
 
 /// A sink that is bound to a port, with its record type to be found again.
@@ -240,6 +258,7 @@ pub(crate) struct BoundSink {
     sink: Arc<dyn Any + Send + Sync>,
     pub(crate) record: &'static str,
     exclusive: fn(&BoundSink) -> Option<Place>,
+    readings: fn(&BoundSink) -> Vec<Reading>,
     info: fn(&BoundSink) -> SinkInfo,
     revise: fn(&BoundSink, &Revision) -> Option<Result<BoundSink, Problem>>,
     recover: fn(&BoundSink, Option<&Commit>) -> Result<(), Problem>,
@@ -252,6 +271,7 @@ impl BoundSink {
         BoundSink {
             record: type_name::<T>(),
             exclusive: |bound| bound.typed::<T>().exclusive(),
+            readings: |bound| bound.typed::<T>().readings(),
             info: |bound| bound.typed::<T>().info(),
             revise: |bound, revision| {
                 let revised = bound.typed::<T>().revised(revision)?;
@@ -293,6 +313,10 @@ impl BoundSink {
     /// What no other sink of the job may write to.
     fn exclusive(&self) -> Option<Place> {
         (self.exclusive)(self)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        (self.readings)(self)
     }
 
     pub(crate) fn recover(&self, last: Option<&Commit>) -> Result<(), Problem> {

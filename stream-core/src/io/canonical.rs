@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::ser::{self, Serialize};
 
 use super::place::Place;
+use super::reading::Reading;
 use super::revise::{Revised, Revision};
 use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use crate::error::Problem;
@@ -73,6 +74,10 @@ impl<T: Serialize + 'static, S: Sink<T>> Sink<T> for Comparable<S> {
 
     fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         self.0.open(slot)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.0.readings()
     }
 
     fn exclusive(&self) -> Option<Place> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::memory::partitions;
 use super::place::Place;
+use super::reading::Reading;
 use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
 use super::source::{
     Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
@@ -117,6 +118,10 @@ where
         self.here.discovery()
     }
 
+    fn readings(&self) -> Vec<Reading> {
+        self.here.readings()
+    }
+
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         self.here.covered(checkpoint, positions);
     }
@@ -144,6 +149,10 @@ where
 
     fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         self.here.open(slot)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.here.readings()
     }
 
     fn exclusive(&self) -> Option<Place> {
@@ -214,6 +223,10 @@ impl<T: Clone + Send + Sync + 'static, S: Source<T>> Source<T> for Spoolable<S> 
 
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
         self.0.discovery()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.0.readings()
     }
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {

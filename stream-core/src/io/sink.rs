@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use super::canonical::Canonical;
 use super::place::Place;
+use super::reading::Reading;
 use super::revise::{Revised, Revision};
 use crate::error::Problem;
 
@@ -125,6 +126,12 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// calls neither, and one that keeps state only commits: what it leaves is looked through when the
     /// next run [recovers](Sink::recover) the sink.
     fn abort(&self) {}
+
+    /// What the sink measures of itself, for those who look at the job while it runs, and for its report.
+    /// Called on any thread, and not to wait. A sink around another one tells what the other does.
+    fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
 
     /// How a record is told as text when runs are compared row by row, if this sink can tell.
     ///
@@ -333,6 +340,10 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
 
     fn open(&self, slot: Slot) -> Result<Box<dyn Writer<T>>, Problem> {
         (**self).open(slot)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        (**self).readings()
     }
 
     fn exclusive(&self) -> Option<Place> {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bad::BadRecords;
 use super::place::Place;
+use super::reading::Reading;
 use super::revise::{Revised, Revision};
 use crate::codec;
 use crate::error::BadRecord;
@@ -190,6 +191,12 @@ pub trait Source<T>: Send + Sync + 'static {
     /// does with that is its own affair; the job goes on from the checkpoint in any case. It is
     /// called on a thread that is no worker.
     fn covered(&self, _checkpoint: u64, _positions: &[(String, Position)]) {}
+
+    /// What the source measures of itself, for those who look at the job while it runs, and for its report.
+    /// Called on any thread, and not to wait. A source around another one tells what the other does.
+    fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
 
     /// This source in another form, where it has that form; what the flags of a command line ask
     /// for. A source around another one asks the other, and stands around the answer.
@@ -420,6 +427,10 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
         (**self).discovery()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        (**self).readings()
     }
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {

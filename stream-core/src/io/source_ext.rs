@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::bad::BadRecords;
 use super::pace::{Rate, Replay};
 use super::place::Place;
+use super::reading::Reading;
 use super::revise::{Revised, Revision};
 use super::sink::Sink;
 use super::source::{Discovery, Opening, Position, Reader, Source, SourceInfo};
@@ -116,6 +117,10 @@ impl<T: 'static, S: Source<T>> Source<T> for WithBadRecords<S> {
 
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
         self.source.discovery()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.source.readings()
     }
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {

@@ -165,7 +165,7 @@ impl Handle {
     /// What the job has counted so far; every port has its count, be it 0.
     pub fn counts(&self) -> Counts {
         let shared = &self.running().team.shared;
-        let mut counts = Counts::of(&shared.counters);
+        let mut counts = Counts::of(&shared.counters, &shared.bindings);
         for port in shared.bindings.sources.keys() {
             counts.read.entry(port.clone()).or_default();
         }
@@ -364,7 +364,7 @@ impl Running {
             mode: team.shared.mode,
             workers,
             duration: started.elapsed(),
-            counts: Counts::of(&team.shared.counters),
+            counts: Counts::of(&team.shared.counters, &team.shared.bindings),
             slices: 0,
             slices_in_flight_max: 0,
             warnings: warnings::of(&team),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::warnings::Warning;
 use crate::engine::Mode;
+use crate::engine::bindings::Bindings;
 use crate::engine::epochs::Epochs;
+use crate::io::Reading;
 use crate::job::keeper::StateReport;
 use crate::observe::Counters;
 use crate::state::Snapshot;
@@ -38,10 +40,13 @@ pub struct Counts {
     pub overtaken: u64,
     /// Windows that are open.
     pub open: u64,
+    /// What sources and sinks measure of themselves, by port: lag, transactions, the last error. Those that
+    /// measure nothing are left out.
+    pub connectors: BTreeMap<String, Vec<Reading>>,
 }
 
 impl Counts {
-    pub(crate) fn of(counters: &Counters) -> Self {
+    pub(crate) fn of(counters: &Counters, bindings: &Bindings) -> Self {
         Counts {
             read: counters.by_operator("in"),
             written: counters.by_operator("out"),
@@ -49,6 +54,7 @@ impl Counts {
             bad: counters.total("bad"),
             overtaken: counters.total("overtaken"),
             open: counters.total("open"),
+            connectors: bindings.readings(),
         }
     }
 }
@@ -115,6 +121,7 @@ impl fmt::Display for Report {
             bad,
             overtaken,
             open,
+            connectors,
         } = &self.counts;
         let total: u64 = read.values().sum();
         let seconds = self.duration.as_secs_f64();
@@ -130,6 +137,13 @@ impl fmt::Display for Report {
         writeln!(f, "  out   {}", by_port(written))?;
         let windows = format!("overtaken {overtaken}, windows open {open}");
         write!(f, "  late {late}, bad {bad}, {windows}")?;
+        for (port, readings) in connectors {
+            let whole = readings.iter().filter(|reading| reading.part.is_none());
+            let whole: Vec<_> = whole.map(Reading::to_string).collect();
+            if !whole.is_empty() {
+                write!(f, "\n  {port}: {}", whole.join(", "))?;
+            }
+        }
         if self.outcome == Outcome::OutputClosed && written.len() > 1 {
             write!(
                 f,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Problem;
-use crate::io::{Canonical, Commit, Place, Sink, SinkInfo, Slot, Staged, Writer};
+use crate::io::{Canonical, Commit, Place, Reading, Sink, SinkInfo, Slot, Staged, Writer};
 use crate::state::objects::Objects;
 
 /// What goes wrong.
@@ -175,6 +175,10 @@ impl<T: 'static, S: Sink<T> + ?Sized> Sink<T> for FaultySink<S> {
         self.faults.step("open")?;
         let (writer, faults) = (self.sink.open(slot)?, self.faults.clone());
         Ok(Box::new(FaultyWriter { writer, faults }))
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.sink.readings()
     }
 
     fn exclusive(&self) -> Option<Place> {

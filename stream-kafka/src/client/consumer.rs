@@ -256,6 +256,16 @@ impl Client {
         self.failed(&what, &error.to_string())
     }
 
+    /// Where a partition that is being read ended when a broker last told.
+    pub(crate) fn known_end(&self, place: &Place) -> Option<i64> {
+        raw::known_end(self.consumer().client(), &place.topic, place.partition)
+    }
+
+    /// The error that the client has told last, if that is not long ago.
+    pub(crate) fn recent_error(&self) -> Option<String> {
+        self.context.recent_error()
+    }
+
     /// Reads a partition no more.
     pub(crate) fn unassign(&self, place: &Place) {
         let mut list = TopicPartitionList::with_capacity(1);

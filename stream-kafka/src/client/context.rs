@@ -40,6 +40,11 @@ impl Context {
         (*told >= time).then(|| error.clone())
     }
 
+    /// The error that the client has told last, if that is not long ago.
+    pub(crate) fn recent_error(&self) -> Option<String> {
+        Instant::now().checked_sub(RECENT).and_then(|time| self.error_since(time))
+    }
+
     /// Whether an error that lasts was told since then.
     pub(crate) fn is_hopeless_since(&self, time: Instant) -> bool {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +88,9 @@ impl ClientContext for Context {
     /// Tells warnings and errors on standard error, each kind once in a while; an error that a client
     /// cannot get over comes to the job as its own.
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
-        if level as i32 > RDKafkaLogLevel::Warning as i32 || kind == "CONFWARN" {
+        // Of the last the library tells only that it tries again; where it gives up, that is an error.
+        let is_noise = matches!(kind, "CONFWARN" | "GETPID");
+        if level as i32 > RDKafkaLogLevel::Warning as i32 || is_noise {
             return;
         }
         if let Some(kept) = self.admit(kind, Instant::now()) {

@@ -25,6 +25,23 @@ pub(crate) fn set_leader_epoch(list: &TopicPartitionList, index: usize, epoch: i
     }
 }
 
+/// Where a partition that is being read ended when a broker last told; asks nobody. None where none has.
+pub(crate) fn known_end<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut first, mut end) = (-1, -1);
+    // SAFETY: the client is alive, and so is all that the call reads or fills in.
+    let code = unsafe {
+        let (first, end) = (&raw mut first, &raw mut end);
+        let client = client.native_ptr();
+        sys::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, first, end)
+    };
+    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && end >= 0).then_some(end)
+}
+
 /// Asks the brokers for the ids of topics: for each its id, or why there is none.
 pub(crate) fn topic_ids<C: ClientContext>(
     client: &Client<C>,

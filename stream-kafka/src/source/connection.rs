@@ -49,6 +49,8 @@ pub(super) struct Part {
     /// The first offset that is not read.
     pub(super) end: Option<i64>,
     pub(super) topic_id: Option<TopicId>,
+    /// The offset that is read next, for those who look on.
+    pub(super) next: Arc<AtomicI64>,
 }
 
 impl Part {
@@ -175,6 +177,23 @@ impl Connection {
 
     pub(super) fn stop_reading(&self, part: &Part) {
         self.client.unassign(&part.place);
+    }
+
+    /// How many records of each partition are still to be read, as far as brokers have told.
+    pub(super) fn lag(&self) -> Vec<(String, u64)> {
+        let parts = self.parts().clone();
+        let lag = parts.iter().filter_map(|part| {
+            let end = self.client.known_end(&part.place)?;
+            let end = part.end.map_or(end, |wanted| wanted.min(end));
+            let lag = end.saturating_sub(part.next.load(Ordering::Relaxed));
+            Some((part.name(), u64::try_from(lag).unwrap_or(0)))
+        });
+        lag.collect()
+    }
+
+    /// What went wrong last, if that is not long ago.
+    pub(super) fn recent_error(&self) -> Option<String> {
+        self.client.recent_error()
     }
 
     /// What the broker holds of a partition now.

@@ -247,6 +247,20 @@ impl<F: Decode> Source<F::Record> for KafkaSource<F> {
         Some(Arc::new(Watching::new(self.connection()?, interval)))
     }
 
+    fn readings(&self) -> Vec<Reading> {
+        let Some(connection) = self.connection() else {
+            return Vec::new();
+        };
+        let lag = connection.lag();
+        let total: u64 = lag.iter().map(|(_, lag)| lag).sum();
+        let mut readings = vec![Reading::new("lag", total)];
+        let of_parts = lag.into_iter();
+        readings.extend(of_parts.map(|(part, lag)| Reading::new("lag", lag).of(part)));
+        let error = connection.recent_error();
+        readings.extend(error.map(|error| Reading::new("last error", error)));
+        readings
+    }
+
     fn covered(&self, _checkpoint: u64, positions: &[(String, Position)]) {
         if let Some(connection) = self.connection() {
             connection.tell_group(positions);

@@ -11,6 +11,7 @@ use super::{check, micros};
 use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::place::Place;
+use crate::io::reading::Reading;
 use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
     Chunk, Discovery, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
@@ -70,6 +71,10 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
 
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
         self.source.discovery()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.source.readings()
     }
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {

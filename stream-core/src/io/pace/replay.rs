@@ -12,6 +12,7 @@ use crate::error::Problem;
 use crate::io::BadRecords;
 use crate::io::lock;
 use crate::io::place::Place;
+use crate::io::reading::Reading;
 use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
     Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
@@ -92,6 +93,10 @@ where
 
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
         self.source.discovery()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.source.readings()
     }
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
