@@ -1,6 +1,6 @@
 //! A proxy in front of a broker, which lets the network between a client and it fail.
 //!
-//! It passes bytes on and knows nothing of Kafka. As brokers tell clients where to connect, a proxy
+//! It passes bytes on and knows nothing of Kafka but the key of a request. As brokers tell clients where to connect, a proxy
 //! has an effect only in front of one that advertises the proxy's address: `Cluster::behind_proxy`.
 
 use std::collections::HashMap;
@@ -9,11 +9,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CHUNK_BYTES_MAX: u64 = 64 << 10;
 /// How often a hanging connection looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(5);
+const CAUGHT_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A proxy that listens until it is dropped.
 pub(crate) struct Proxy {
@@ -26,12 +27,31 @@ struct State {
     target: Mutex<String>,
     /// The two ends of every open connection.
     connections: Mutex<HashMap<u64, [TcpStream; 2]>>,
+    caught: Mutex<Caught>,
     ended: AtomicBool,
     refuses: AtomicBool,
     hangs: AtomicBool,
     delay_ms: AtomicU64,
     /// Zero is no limit.
     bytes_per_second: AtomicU64,
+}
+
+/// A request to catch, and what became of it.
+#[derive(Default)]
+struct Caught {
+    wanted: Option<(i16, Catch)>,
+    /// Whether it was caught, and is held back.
+    is_caught: bool,
+    is_held: bool,
+}
+
+/// What to do with a request that is caught.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Catch {
+    /// It is held back, and so is what comes behind it, until it is released.
+    Hold,
+    /// The broker gets it, and its answer is lost with the connection.
+    LoseAnswer,
 }
 
 impl Proxy {
@@ -75,6 +95,36 @@ impl Proxy {
     /// New ones are accepted, and are silent too. What was sent in the meantime arrives afterwards.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// Catches the next request with this key of Kafka's protocol; only this one.
+    pub(crate) fn catch(&self, key: i16, catch: Catch) {
+        *self.state.caught.lock().unwrap() = Caught {
+            wanted: Some((key, catch)),
+            ..Caught::default()
+        };
+    }
+
+    /// Waits until the request is caught.
+    pub(crate) fn await_caught(&self) {
+        let deadline = Instant::now() + CAUGHT_WAIT_MAX;
+        while !self.state.caught.lock().unwrap().is_caught {
+            assert!(Instant::now() < deadline, "no such request came");
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Lets the request go on that is held back.
+    pub(crate) fn release(&self) {
+        self.state.caught.lock().unwrap().is_held = false;
+    }
+
+    /// Closes the clients' ends of the connections that are open now, while what is under way to the
+    /// broker arrives.
+    pub(crate) fn drop_clients(&self) {
+        for [client, _] in self.state.connections.lock().unwrap().values() {
+            let _ = client.shutdown(Shutdown::Write); // it may be closed already
+        }
     }
 
     /// Holds back what arrives, in both directions: each piece of at most 64 KiB waits so long.
@@ -123,10 +173,12 @@ impl State {
         self.connections.lock().unwrap().insert(id, copies);
         let (other_client, other_server) =
             (client.try_clone().unwrap(), server.try_clone().unwrap());
-        for (from, to) in [(client, server), (other_server, other_client)] {
-            let state = Arc::clone(self);
+        let loses_answers = Arc::new(AtomicBool::new(false));
+        for (from, to, is_request) in [(client, server, true), (other_server, other_client, false)]
+        {
+            let (state, loses_answers) = (Arc::clone(self), Arc::clone(&loses_answers));
             thread::spawn(move || {
-                state.pass_on(from, to);
+                state.pass_on(from, to, is_request, &loses_answers);
                 if let Some(ends) = state.connections.lock().unwrap().remove(&id) {
                     close(&ends);
                 }
@@ -135,7 +187,13 @@ impl State {
     }
 
     /// Passes on what arrives, until either end closes.
-    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass_on(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        is_request: bool,
+        loses_answers: &AtomicBool,
+    ) {
         let mut chunk = vec![0; usize::try_from(CHUNK_BYTES_MAX).unwrap()];
         loop {
             let size = piece(self.bytes_per_second.load(Ordering::Relaxed));
@@ -147,8 +205,35 @@ impl State {
             while self.hangs.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
                 thread::sleep(LOOK);
             }
+            if is_request {
+                self.catch_in(&chunk[..read], loses_answers);
+            } else if loses_answers.load(Ordering::Relaxed) {
+                return;
+            }
             if to.write_all(&chunk[..read]).is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Catches the request that these bytes begin with, if it is wanted.
+    fn catch_in(&self, bytes: &[u8], loses_answers: &AtomicBool) {
+        let key = bytes
+            .get(4..6)
+            .map(|key| i16::from_be_bytes([key[0], key[1]]));
+        let mut caught = self.caught.lock().unwrap();
+        let wanted = caught.wanted.take_if(|(wanted, _)| Some(*wanted) == key);
+        let Some((_, catch)) = wanted else { return };
+        caught.is_caught = true;
+        match catch {
+            Catch::LoseAnswer => loses_answers.store(true, Ordering::Relaxed),
+            Catch::Hold => {
+                caught.is_held = true;
+                while caught.is_held && !self.ended.load(Ordering::Relaxed) {
+                    drop(caught);
+                    thread::sleep(LOOK);
+                    caught = self.caught.lock().unwrap();
+                }
             }
         }
     }
