@@ -5,8 +5,8 @@ use std::env;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{self, Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
@@ -93,9 +93,30 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// A cluster behind a proxy that all tests of a process use, one after the other. Its proxy passes
+    /// everything on.
+    ///
+    /// # Panics
+    ///
+    /// Where [`shared`](Self::shared) does.
+    pub(crate) fn shared_behind_proxy() -> Option<MutexGuard<'static, Self>> {
+        static SHARED: OnceLock<Option<Mutex<Cluster>>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Self::behind_proxy().map(Mutex::new));
+        // A test that has failed has left it as good as any.
+        let cluster = shared.as_ref()?.lock();
+        let cluster = cluster.unwrap_or_else(PoisonError::into_inner);
+        cluster.proxy().pass_all();
+        Some(cluster)
+    }
+
     /// Where clients find it.
     pub(crate) fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Where clients find it that neither a proxy nor a password is in the way of.
+    pub(crate) fn internal(&self) -> &str {
+        self.internal.as_deref().unwrap_or(&self.bootstrap)
     }
 
     /// What clients of a secure cluster need.

@@ -14,4 +14,4 @@ mod topic;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use proxy::{Catch, Proxy};
-pub(crate) use topic::Record;
+pub(crate) use topic::{Record, Stored, Topic};

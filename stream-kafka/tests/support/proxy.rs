@@ -1,7 +1,8 @@
 //! A proxy in front of a broker, which lets the network between a client and it fail.
 //!
-//! It passes bytes on and knows nothing of Kafka but the key of a request. As brokers tell clients where to connect, a proxy
-//! has an effect only in front of one that advertises the proxy's address: `Cluster::behind_proxy`.
+//! It passes bytes on and knows nothing of Kafka but the key of a request. As brokers tell clients where
+//! to connect, a proxy has an effect only in front of one that advertises the proxy's address:
+//! `Cluster::behind_proxy`.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -117,6 +118,15 @@ impl Proxy {
     /// Lets the request go on that is held back.
     pub(crate) fn release(&self) {
         self.state.caught.lock().unwrap().is_held = false;
+    }
+
+    /// Passes on everything again, at once.
+    pub(crate) fn pass_all(&self) {
+        *self.state.caught.lock().unwrap() = Caught::default();
+        self.refuse(false);
+        self.hang(false);
+        self.delay(Duration::ZERO);
+        self.throttle(0);
     }
 
     /// Closes the clients' ends of the connections that are open now, while what is under way to the

@@ -232,6 +232,40 @@ impl Topic<'_> {
         self.read("read_committed")
     }
 
+    /// The same as [`read_committed`](Self::read_committed), once no transaction is open: partitions are
+    /// marked shortly after a commit has returned.
+    pub(crate) fn read_settled(&self) -> Vec<Stored> {
+        self.await_settled();
+        self.read_committed()
+    }
+
+    /// Waits until no transaction is open.
+    pub(crate) fn await_settled(&self) {
+        let observer = |isolation| -> BaseConsumer {
+            let mut config = self.cluster.observer();
+            config.set("group.id", "observer");
+            config.set("isolation.level", isolation);
+            config.create().unwrap()
+        };
+        let [committed, all] = ["read_committed", "read_uncommitted"].map(observer);
+        let end = |client: &BaseConsumer, partition| {
+            let ends = client.fetch_watermarks(&self.name, partition, WAIT_MAX);
+            ends.unwrap().1
+        };
+        let deadline = Instant::now() + WAIT_MAX;
+        for partition in 0..self.partitions {
+            // In this order, for what comes in between is not to be taken for what is open.
+            while end(&committed, partition) < end(&all, partition) {
+                assert!(
+                    Instant::now() < deadline,
+                    "{}: a transaction stays open",
+                    self.name
+                );
+                thread::sleep(LOOK);
+            }
+        }
+    }
+
     /// Everything that the topic has, by partition and offset.
     pub(crate) fn read_uncommitted(&self) -> Vec<Stored> {
         self.read("read_uncommitted")

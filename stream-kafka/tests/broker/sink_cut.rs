@@ -1,0 +1,182 @@
+//! Commits that are cut at each of their steps, and runs that wake up when another one has taken over.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use stream_core::Problem;
+use stream_core::io::{Commit, Sink};
+
+use super::sink_support::{exact, exact_inside, staged, values};
+use super::source_support::until;
+use crate::support::{Catch, Cluster, Topic};
+
+/// The requests of a commit, by their keys in Kafka's protocol.
+const STEPS: [(&str, i16); 5] = [
+    ("Produce", 0),
+    ("AddPartitionsToTxn", 24),
+    ("AddOffsetsToTxn", 25),
+    ("EndTxn", 26),
+    ("TxnOffsetCommit", 28),
+];
+const INIT_PRODUCER_ID: i16 = 22;
+const OFFSET_FETCH: i16 = 9;
+const END_TXN: i16 = 26;
+
+/// A commit that gets no answer gives up after so long.
+const SHORT: Duration = Duration::from_millis(700);
+
+/// A run that has committed checkpoint 1 and staged checkpoint 2, behind the proxy.
+fn begun(
+    kafka: &Cluster,
+    topic: &Topic<'_>,
+    wait: Duration,
+) -> (impl Sink<String> + use<>, Commit) {
+    let first = exact(kafka, topic).commit_waits(wait, wait).text();
+    Sink::<String>::recover(&first, None).unwrap();
+    Sink::<String>::commit(&first, &staged(&first, 1, ["a"])).unwrap();
+    let commit = staged(&first, 2, ["b", "c"]);
+    (first, commit)
+}
+
+/// Commits on a thread of its own.
+fn commits(sink: impl Sink<String>, commit: &Commit) -> JoinHandle<Result<(), Problem>> {
+    let commit = commit.clone();
+    thread::spawn(move || sink.commit(&commit))
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_step_of_a_commit_has_written_once() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let mut killed = Vec::new();
+    for (step, key) in STEPS {
+        for catch in [Catch::Hold, Catch::LoseAnswer] {
+            let topic = kafka.topic("killed", 2);
+            let (first, commit) = begun(&kafka, &topic, SHORT);
+            kafka.proxy().catch(key, catch);
+            killed.push(commits(first, &commit));
+            kafka.proxy().await_caught();
+            // The process is gone, and what it has sent is still under way.
+            kafka.proxy().refuse(true);
+            kafka.proxy().drop_clients();
+            let second = exact_inside(&kafka, &topic).text();
+            second.recover(Some(&commit)).unwrap();
+            kafka.proxy().release();
+            second.commit(&staged(&second, 3, ["d"])).unwrap();
+            let written = values(&topic.read_settled());
+            assert_eq!(written, ["a", "b", "c", "d"], "{step}, {catch:?}");
+            kafka.proxy().pass_all();
+        }
+    }
+    drop(killed);
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_recovers_has_written_once() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    for key in [INIT_PRODUCER_ID, OFFSET_FETCH] {
+        for catch in [Catch::Hold, Catch::LoseAnswer] {
+            let topic = kafka.topic("killed-early", 2);
+            let (first, commit) = begun(&kafka, &topic, SHORT);
+            drop(first);
+            let second = exact(&kafka, &topic).commit_waits(SHORT, SHORT).text();
+            kafka.proxy().catch(key, catch);
+            let recovering = commit.clone();
+            thread::spawn(move || Sink::<String>::recover(&second, Some(&recovering)));
+            kafka.proxy().await_caught();
+            kafka.proxy().refuse(true);
+            kafka.proxy().drop_clients();
+            kafka.proxy().release();
+            let third = exact_inside(&kafka, &topic).text();
+            third.recover(Some(&commit)).unwrap();
+            third.commit(&staged(&third, 3, ["d"])).unwrap();
+            let written = values(&topic.read_settled());
+            assert_eq!(written, ["a", "b", "c", "d"], "{key}, {catch:?}");
+            kafka.proxy().pass_all();
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_at_any_step_costs_nothing_but_time() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    for (step, key) in STEPS {
+        let topic = kafka.topic("lost", 2);
+        let (first, commit) = begun(&kafka, &topic, Duration::from_secs(20));
+        kafka.proxy().catch(key, Catch::LoseAnswer);
+        first.commit(&commit).unwrap();
+        kafka.proxy().await_caught();
+        first.commit(&staged(&first, 3, ["d"])).unwrap();
+        let written = values(&topic.read_settled());
+        assert_eq!(written, ["a", "b", "c", "d"], "{step}");
+    }
+}
+
+#[test]
+fn a_run_that_wakes_up_in_a_commit_is_refused_when_another_one_has_taken_over() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    for (step, key) in STEPS {
+        let topic = kafka.topic("wakes", 2);
+        let (first, commit) = begun(&kafka, &topic, Duration::from_secs(20));
+        kafka.proxy().catch(key, Catch::Hold);
+        let woken = commits(first, &commit);
+        kafka.proxy().await_caught();
+        let second = exact_inside(&kafka, &topic).text();
+        second.recover(Some(&commit)).unwrap();
+        kafka.proxy().release();
+        until("the first run ends", || woken.is_finished());
+        let told = woken.join().unwrap().unwrap_err().to_string();
+        assert!(told.contains("is written by another run"), "{step}: {told}");
+        second.commit(&staged(&second, 3, ["d"])).unwrap();
+        let written = values(&topic.read_settled());
+        assert_eq!(written, ["a", "b", "c", "d"], "{step}");
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_refused_when_another_one_has_taken_over() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("cut-off", 1);
+    let (first, commit) = begun(&kafka, &topic, Duration::from_secs(20));
+    kafka.proxy().hang(true);
+    let cut_off = commits(first, &commit);
+    let second = exact_inside(&kafka, &topic).text();
+    second.recover(Some(&commit)).unwrap();
+    second.commit(&staged(&second, 3, ["d"])).unwrap();
+    kafka.proxy().hang(false);
+    until("the first run ends", || cut_off.is_finished());
+    let told = cut_off.join().unwrap().unwrap_err().to_string();
+    assert!(told.contains("is written by another run"), "{told}");
+    assert_eq!(values(&topic.read_settled()), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_transaction_that_the_broker_has_given_up_is_written_again() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("given-up", 1);
+    let wait = Duration::from_secs(25);
+    let first = exact(&kafka, &topic).commit_waits(wait, wait);
+    let first = first.transaction_timeout(Duration::from_secs(1)).text();
+    first.recover(None).unwrap();
+    let commit = staged(&first, 1, ["a", "b"]);
+    kafka.proxy().catch(END_TXN, Catch::Hold);
+    let held = commits(first, &commit);
+    kafka.proxy().await_caught();
+    // The broker looks for such transactions every ten seconds.
+    topic.await_settled();
+    assert_eq!(topic.read_committed(), []);
+    kafka.proxy().release();
+    held.join().unwrap().unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
