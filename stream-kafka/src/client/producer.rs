@@ -27,8 +27,9 @@ use super::topics::{self, NewTopic};
 /// How long one request may take.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a producer waits for acknowledgements between two looks.
-const POLL: Duration = Duration::from_millis(1);
+/// How long a producer that waits for the brokers sleeps between two looks. To poll for so long would keep a
+/// processor busy: the client library counts in whole milliseconds, and takes what is left of one for none.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
@@ -52,6 +53,8 @@ pub(crate) struct Tally {
 #[derive(Default)]
 struct Counts {
     open: BTreeMap<usize, usize>,
+    /// Of how many records it was ever heard what became of them.
+    heard: u64,
     failed: Option<Failure>,
 }
 
@@ -86,6 +89,7 @@ impl ProducerContext for Tally {
 
     fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
         let mut counts = self.counts();
+        counts.heard += 1;
         if let Some(open) = counts.open.get_mut(&mark) {
             *open -= 1;
             if *open == 0 {
@@ -152,7 +156,7 @@ impl Producer {
             match error {
                 None => {}
                 Some(RDKafkaErrorCode::QueueFull) if goes_on() => {
-                    self.client().poll(POLL);
+                    self.hear_or_sleep();
                     self.check()?;
                 }
                 Some(code) => return Err(Failure::of(code)),
@@ -176,7 +180,16 @@ impl Producer {
             if first_open.is_none_or(|open| open > mark) {
                 return Ok(());
             }
-            self.client().poll(POLL);
+            self.hear_or_sleep();
+        }
+    }
+
+    /// Hears what was acknowledged, and sleeps a moment where that was nothing.
+    fn hear_or_sleep(&self) {
+        let heard = self.tally.counts().heard;
+        self.client().poll(Duration::ZERO);
+        if self.tally.counts().heard == heard {
+            thread::sleep(LOOK);
         }
     }
 
@@ -283,7 +296,7 @@ fn find_topic(
                 return Err(explain::because_error(failed(), error, told));
             }
             Err(_) => {
-                thread::sleep(POLL);
+                thread::sleep(LOOK);
                 continue;
             }
         };
@@ -303,7 +316,7 @@ fn find_topic(
             (Some(code), _) if is_late => {
                 return Err(explain::because(failed(), &code.to_string()));
             }
-            _ => thread::sleep(POLL),
+            _ => thread::sleep(LOOK),
         }
     }
 }

@@ -354,6 +354,8 @@ impl Topic<'_> {
         // At the end of a partition, a broker waits so long for more before it says that it is the end.
         config.set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create().unwrap();
+        // Else the client asks for it half a second later.
+        consumer.fetch_metadata(Some(&self.name), WAIT_MAX).unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
             list.add_partition_offset(&self.name, partition, Offset::Beginning)
