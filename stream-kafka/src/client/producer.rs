@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
+/// How much longer than it was told to the client may take for a request.
+const LATE_MAX: Duration = Duration::from_millis(500);
+
 /// Writes to one topic.
 pub(crate) struct Producer {
     /// There until it is dropped. The topic goes before the client.
@@ -221,9 +224,10 @@ impl Producer {
         self.client().begin_transaction()
     }
 
-    /// Adds to the transaction that a group is at this place.
+    /// Adds to the transaction that a group is at this place. Where that fails, the producer may still be
+    /// at it, and is to be given up.
     pub(crate) fn send_marker(
-        &self,
+        self: &Arc<Self>,
         group: &Group,
         marker: &Marker,
         wait: Duration,
@@ -234,8 +238,15 @@ impl Producer {
         place.set_metadata(&marker.run);
         let metadata = group.client().group_metadata();
         let metadata = metadata.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownGroup))?;
-        self.client()
-            .send_offsets_to_transaction(&offsets, &metadata, wait)
+        // While no broker can be reached, the client forgets the time that it was given.
+        let producer = self.clone();
+        let sent = within(wait + LATE_MAX, "kafka-marker", move || {
+            let client = producer.client();
+            client.send_offsets_to_transaction(&offsets, &metadata, wait)
+        });
+        sent.unwrap_or(Err(KafkaError::AdminOp(
+            RDKafkaErrorCode::OperationTimedOut,
+        )))
     }
 
     pub(crate) fn commit_transaction(&self, wait: Duration) -> Result<(), KafkaError> {
@@ -256,18 +267,23 @@ impl Drop for Producer {
     }
 }
 
-/// Drops a client on a thread of its own, which may hang where brokers are gone.
+/// Drops a client, which may hang where brokers are gone.
 fn leave(client: impl Send + 'static) {
-    let (left, leaves) = mpsc::channel();
-    let leaving = thread::Builder::new()
-        .name("kafka-leave".to_owned())
-        .spawn(move || {
-            drop(client);
-            left.send(()).unwrap_or_default(); // else nobody waits any more
-        });
-    if leaving.is_ok() {
-        let _in_time = leaves.recv_timeout(LEAVE_WAIT);
-    }
+    let _in_time = within(LEAVE_WAIT, "kafka-leave", move || drop(client));
+}
+
+/// Does work on a thread of its own, which is left to itself when it takes too long.
+fn within<R: Send + 'static>(
+    wait: Duration,
+    name: &str,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Option<R> {
+    let (done, result) = mpsc::channel();
+    let working = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        done.send(work()).unwrap_or_default(); // else nobody waits any more
+    });
+    working.ok()?;
+    result.recv_timeout(wait).ok()
 }
 
 /// Makes sure that the topic is there.

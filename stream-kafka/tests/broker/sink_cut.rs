@@ -62,7 +62,6 @@ fn a_process_that_is_killed_at_any_step_of_a_commit_has_written_once() {
     };
     for (step, key) in STEPS {
         for catch in [Catch::Hold, Catch::LoseAnswer] {
-            let t = std::time::Instant::now();
             let topic = kafka.topic("killed", 2);
             let (first, commit) = begun(&kafka, &topic, SHORT);
             kafka.proxy().catch(key, catch);
@@ -77,9 +76,7 @@ fn a_process_that_is_killed_at_any_step_of_a_commit_has_written_once() {
             second.commit(&staged(&second, 3, ["d"])).unwrap();
             let written = values(&topic.read_settled());
             assert_eq!(written, ["a", "b", "c", "d"], "{step}, {catch:?}");
-            eprintln!("{step} {catch:?} {:?}", t.elapsed());
             until("nothing of it is left", || killed.is_finished());
-            eprintln!("{step} {catch:?} {:?}", t.elapsed());
             kafka.proxy().pass_all();
         }
     }
@@ -176,7 +173,7 @@ fn a_run_that_was_cut_off_is_refused_when_another_one_has_taken_over() {
 
 #[test]
 fn a_transaction_that_the_broker_has_given_up_is_written_again() {
-    let Some(kafka) = Cluster::shared_behind_proxy() else {
+    let Some(kafka) = Cluster::behind_proxy() else {
         return;
     };
     let topic = kafka.topic("given-up", 1);

@@ -265,34 +265,3 @@ fn a_job_that_starts_afresh_with_the_id_of_another_begins_anew() {
     }
     assert_eq!(values(&topic.read_settled()), ["a", "a", "b", "b"]);
 }
-
-#[test]
-fn zz_time() {
-    let Some(kafka) = Cluster::shared() else {
-        return;
-    };
-    let mut t = std::time::Instant::now();
-    let mut lap = |what: &str| {
-        eprintln!("{what} {:?}", t.elapsed());
-        t = std::time::Instant::now();
-    };
-    for _ in 0..3 {
-        let topic = kafka.topic("time", 2);
-        lap("topic");
-        let (first, last) = committed(kafka, &topic);
-        lap("recover none + commit");
-        first.commit(&staged(&first, 2, ["b"])).unwrap();
-        lap("commit 2");
-        let third = staged(&first, 3, ["c"]);
-        first.commit(&third).unwrap();
-        lap("commit 3");
-        drop(first);
-        lap("drop");
-        let sink = exact(kafka, &topic).text::<String>();
-        sink.recover(Some(&third)).unwrap();
-        lap("recover");
-        topic.read_settled();
-        lap("read");
-        drop(last);
-    }
-}
