@@ -22,31 +22,36 @@ const INIT_PRODUCER_ID: i16 = 22;
 const OFFSET_FETCH: i16 = 9;
 const END_TXN: i16 = 26;
 
-/// After so long a run that is killed gives up, so that tests need not wait for it.
-const SHORT: Duration = Duration::from_secs(1);
+/// For how long runs try.
+const WAIT: Duration = Duration::from_secs(20);
 
-/// What a run waits for that goes on.
-const LONG: Duration = Duration::from_secs(20);
-
-/// A sink behind the proxy.
-fn behind(kafka: &Cluster, topic: &Topic<'_>, wait: Duration) -> impl Sink<String> + use<> {
-    let sink = exact(kafka, topic).at(&at(kafka).start_wait(wait));
-    let sink = sink.commit_waits(wait, wait).transaction_timeout(wait);
+/// A sink behind the proxy, which knows it by the topic's name.
+fn behind(kafka: &Cluster, topic: &Topic<'_>) -> impl Sink<String> + use<> {
+    let cluster = at(kafka).property("client.id", topic.name());
+    let sink = exact(kafka, topic).at(&cluster).commit_waits(WAIT, WAIT);
     sink.text()
 }
 
 /// A run behind the proxy that has committed checkpoint 1 and staged checkpoint 2.
-fn begun(
-    kafka: &Cluster,
-    topic: &Topic<'_>,
-    wait: Duration,
-) -> (impl Sink<String> + use<>, Commit) {
+fn begun(kafka: &Cluster, topic: &Topic<'_>) -> (impl Sink<String> + use<>, Commit) {
     let before = exact_inside(kafka, topic).text();
     before.recover(None).unwrap();
-    let first = behind(kafka, topic, wait);
+    let first = behind(kafka, topic);
     first.recover(Some(&staged(&before, 1, ["a"]))).unwrap();
     let commit = staged(&first, 2, ["b", "c"]);
     (first, commit)
+}
+
+/// Catches a request of the run of a topic.
+fn catch(kafka: &Cluster, topic: &Topic<'_>, key: i16, catch: Catch) {
+    kafka.proxy().catch_of(topic.name(), key, catch);
+}
+
+/// Lets the process be gone whose request is caught, while that is still under way.
+fn kill(kafka: &Cluster) {
+    kafka.proxy().await_caught();
+    kafka.proxy().refuse(true);
+    kafka.proxy().drop_clients();
 }
 
 /// Commits on a thread of its own.
@@ -61,22 +66,18 @@ fn a_process_that_is_killed_at_any_step_of_a_commit_has_written_once() {
         return;
     };
     for (step, key) in STEPS {
-        for catch in [Catch::Hold, Catch::LoseAnswer] {
+        for what in [Catch::Hold, Catch::LoseAnswer] {
             let topic = kafka.topic("killed", 2);
-            let (first, commit) = begun(&kafka, &topic, SHORT);
-            kafka.proxy().catch(key, catch);
-            let killed = commits(first, &commit);
-            kafka.proxy().await_caught();
-            // The process is gone, and what it has sent is still under way.
-            kafka.proxy().refuse(true);
-            kafka.proxy().drop_clients();
+            let (first, commit) = begun(&kafka, &topic);
+            catch(&kafka, &topic, key, what);
+            commits(first, &commit);
+            kill(&kafka);
             let second = exact_inside(&kafka, &topic).text();
             second.recover(Some(&commit)).unwrap();
             kafka.proxy().release();
             second.commit(&staged(&second, 3, ["d"])).unwrap();
             let written = values(&topic.read_settled());
-            assert_eq!(written, ["a", "b", "c", "d"], "{step}, {catch:?}");
-            until("nothing of it is left", || killed.is_finished());
+            assert_eq!(written, ["a", "b", "c", "d"], "{step}, {what:?}");
             kafka.proxy().pass_all();
         }
     }
@@ -88,25 +89,21 @@ fn a_run_that_is_killed_while_it_recovers_has_written_once() {
         return;
     };
     for key in [INIT_PRODUCER_ID, OFFSET_FETCH] {
-        for catch in [Catch::Hold, Catch::LoseAnswer] {
+        for what in [Catch::Hold, Catch::LoseAnswer] {
             let topic = kafka.topic("killed-early", 2);
-            let (first, commit) = begun(&kafka, &topic, SHORT);
+            let (first, commit) = begun(&kafka, &topic);
             drop(first);
-            let second = behind(&kafka, &topic, SHORT);
-            kafka.proxy().catch(key, catch);
+            let second = behind(&kafka, &topic);
+            catch(&kafka, &topic, key, what);
             let recovering = commit.clone();
-            let recovers = move || Sink::<String>::recover(&second, Some(&recovering));
-            let killed = thread::spawn(recovers);
-            kafka.proxy().await_caught();
-            kafka.proxy().refuse(true);
-            kafka.proxy().drop_clients();
+            thread::spawn(move || second.recover(Some(&recovering)));
+            kill(&kafka);
             kafka.proxy().release();
             let third = exact_inside(&kafka, &topic).text();
             third.recover(Some(&commit)).unwrap();
             third.commit(&staged(&third, 3, ["d"])).unwrap();
             let written = values(&topic.read_settled());
-            assert_eq!(written, ["a", "b", "c", "d"], "{key}, {catch:?}");
-            until("nothing of it is left", || killed.is_finished());
+            assert_eq!(written, ["a", "b", "c", "d"], "{key}, {what:?}");
             kafka.proxy().pass_all();
         }
     }
@@ -119,8 +116,8 @@ fn an_answer_that_is_lost_at_any_step_costs_nothing_but_time() {
     };
     for (step, key) in STEPS {
         let topic = kafka.topic("lost", 2);
-        let (first, commit) = begun(&kafka, &topic, LONG);
-        kafka.proxy().catch(key, Catch::LoseAnswer);
+        let (first, commit) = begun(&kafka, &topic);
+        catch(&kafka, &topic, key, Catch::LoseAnswer);
         first.commit(&commit).unwrap();
         kafka.proxy().await_caught();
         first.commit(&staged(&first, 3, ["d"])).unwrap();
@@ -136,8 +133,8 @@ fn a_run_that_wakes_up_in_a_commit_is_refused_when_another_one_has_taken_over() 
     };
     for (step, key) in STEPS {
         let topic = kafka.topic("wakes", 2);
-        let (first, commit) = begun(&kafka, &topic, LONG);
-        kafka.proxy().catch(key, Catch::Hold);
+        let (first, commit) = begun(&kafka, &topic);
+        catch(&kafka, &topic, key, Catch::Hold);
         let woken = commits(first, &commit);
         kafka.proxy().await_caught();
         let second = exact_inside(&kafka, &topic).text();
@@ -158,7 +155,7 @@ fn a_run_that_was_cut_off_is_refused_when_another_one_has_taken_over() {
         return;
     };
     let topic = kafka.topic("cut-off", 1);
-    let (first, commit) = begun(&kafka, &topic, LONG);
+    let (first, commit) = begun(&kafka, &topic);
     kafka.proxy().hang(true);
     let cut_off = commits(first, &commit);
     let second = exact_inside(&kafka, &topic).text();
@@ -177,12 +174,12 @@ fn a_transaction_that_the_broker_has_given_up_is_written_again() {
         return;
     };
     let topic = kafka.topic("given-up", 1);
-    let wait = Duration::from_secs(25);
-    let first = exact(&kafka, &topic).commit_waits(wait, wait);
+    let cluster = at(&kafka).property("client.id", topic.name());
+    let first = exact(&kafka, &topic).at(&cluster).commit_waits(WAIT, WAIT);
     let first = first.transaction_timeout(Duration::from_secs(1)).text();
     first.recover(None).unwrap();
     let commit = staged(&first, 1, ["a", "b"]);
-    kafka.proxy().catch(END_TXN, Catch::Hold);
+    catch(&kafka, &topic, END_TXN, Catch::Hold);
     let held = commits(first, &commit);
     kafka.proxy().await_caught();
     // A request that is repeated does not come through either. The broker looks for such transactions

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
 
 use super::Proxy;
 
@@ -35,6 +36,7 @@ pub(crate) struct Cluster {
     secrets: Option<Secrets>,
     proxy: Option<Proxy>,
     admin: OnceLock<Admin>,
+    ends: OnceLock<[BaseConsumer; 2]>,
 }
 
 /// A client that makes and changes topics.
@@ -162,6 +164,18 @@ impl Cluster {
         self.admin.get_or_init(|| self.observer().create().unwrap())
     }
 
+    /// Observers that see partitions end before the first transaction that is open, and behind it.
+    pub(super) fn ends(&self) -> &[BaseConsumer; 2] {
+        let observer = |isolation| {
+            let mut config = self.observer();
+            config.set("group.id", "observer");
+            config.set("isolation.level", isolation);
+            config.create().unwrap()
+        };
+        self.ends
+            .get_or_init(|| ["read_committed", "read_uncommitted"].map(observer))
+    }
+
     /// Kills a broker by SIGKILL. Brokers are counted from 1.
     pub(crate) fn kill(&self, broker: u32) {
         self.dev_kafka(&["kill", &broker.to_string()]);
@@ -237,6 +251,7 @@ impl Cluster {
             secrets,
             proxy: None,
             admin: OnceLock::new(),
+            ends: OnceLock::new(),
         }
     }
 }

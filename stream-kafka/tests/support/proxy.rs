@@ -40,10 +40,27 @@ struct State {
 /// A request to catch, and what became of it.
 #[derive(Default)]
 struct Caught {
-    wanted: Option<(i16, Catch)>,
+    wanted: Option<(Wanted, Catch)>,
     /// Whether it was caught, and is held back.
     is_caught: bool,
     is_held: bool,
+}
+
+/// Which request is caught.
+struct Wanted {
+    key: i16,
+    /// Whose, by the id that a client sends; anybody's if empty.
+    client: String,
+}
+
+impl Wanted {
+    /// Whether these bytes begin with such a request: its size, its key, its version, a number, and the
+    /// client's id behind its length.
+    fn is(&self, bytes: &[u8]) -> bool {
+        let key = bytes.get(4..6) == Some(&self.key.to_be_bytes());
+        let client = bytes.get(14..).unwrap_or_default();
+        key && client.starts_with(self.client.as_bytes())
+    }
 }
 
 /// What to do with a request that is caught.
@@ -100,8 +117,14 @@ impl Proxy {
 
     /// Catches the next request with this key of Kafka's protocol; only this one.
     pub(crate) fn catch(&self, key: i16, catch: Catch) {
+        self.catch_of("", key, catch);
+    }
+
+    /// The same of one client, by its `client.id`.
+    pub(crate) fn catch_of(&self, client: &str, key: i16, catch: Catch) {
+        let client = client.to_owned();
         *self.state.caught.lock().unwrap() = Caught {
-            wanted: Some((key, catch)),
+            wanted: Some((Wanted { key, client }, catch)),
             ..Caught::default()
         };
     }
@@ -205,6 +228,7 @@ impl State {
         loses_answers: &AtomicBool,
     ) {
         let mut chunk = vec![0; usize::try_from(CHUNK_BYTES_MAX).unwrap()];
+        let mut requests = Requests::default();
         loop {
             let size = piece(self.bytes_per_second.load(Ordering::Relaxed));
             let Ok(read @ 1..) = from.read(&mut chunk[..size]) else {
@@ -215,12 +239,20 @@ impl State {
             while self.hangs.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
                 thread::sleep(LOOK);
             }
-            if is_request {
-                self.catch_in(&chunk[..read], loses_answers);
-            } else if loses_answers.load(Ordering::Relaxed) {
+            if !is_request && loses_answers.load(Ordering::Relaxed) {
                 return;
             }
-            if to.write_all(&chunk[..read]).is_err() {
+            let mut done = 0;
+            if is_request {
+                for start in requests.starts(&chunk[..read]) {
+                    if to.write_all(&chunk[done..start]).is_err() {
+                        return;
+                    }
+                    done = start;
+                    self.catch_in(&chunk[start..read], loses_answers);
+                }
+            }
+            if to.write_all(&chunk[done..read]).is_err() {
                 return;
             }
         }
@@ -228,11 +260,8 @@ impl State {
 
     /// Catches the request that these bytes begin with, if it is wanted.
     fn catch_in(&self, bytes: &[u8], loses_answers: &AtomicBool) {
-        let key = bytes
-            .get(4..6)
-            .map(|key| i16::from_be_bytes([key[0], key[1]]));
         let mut caught = self.caught.lock().unwrap();
-        let wanted = caught.wanted.take_if(|(wanted, _)| Some(*wanted) == key);
+        let wanted = caught.wanted.take_if(|(wanted, _)| wanted.is(bytes));
         let Some((_, catch)) = wanted else { return };
         caught.is_caught = true;
         match catch {
@@ -257,6 +286,41 @@ impl State {
                 .checked_div(bytes_per_second)
                 .unwrap_or_default(),
         )
+    }
+}
+
+/// Finds where requests begin, each behind its size in four bytes.
+#[derive(Default)]
+struct Requests {
+    /// How much of the one that is under way is still to come.
+    left: usize,
+    /// The first bytes of the size of the next one.
+    size: Vec<u8>,
+}
+
+impl Requests {
+    /// Where requests begin in what comes next. One of which the size is cut is passed over.
+    fn starts(&mut self, bytes: &[u8]) -> Vec<usize> {
+        let (mut starts, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            if self.left > 0 {
+                let passed = self.left.min(bytes.len() - at);
+                self.left -= passed;
+                at += passed;
+                continue;
+            }
+            let is_cut = !self.size.is_empty();
+            let start = at;
+            let more = (4 - self.size.len()).min(bytes.len() - at);
+            self.size.extend_from_slice(&bytes[at..at + more]);
+            at += more;
+            if let Ok(size) = <[u8; 4]>::try_from(self.size.as_slice()) {
+                self.left = usize::try_from(u32::from_be_bytes(size)).unwrap();
+                self.size.clear();
+                starts.extend((!is_cut).then_some(start));
+            }
+        }
+        starts
     }
 }
 

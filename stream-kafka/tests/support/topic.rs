@@ -241,13 +241,7 @@ impl Topic<'_> {
 
     /// Waits until no transaction is open.
     pub(crate) fn await_settled(&self) {
-        let observer = |isolation| -> BaseConsumer {
-            let mut config = self.cluster.observer();
-            config.set("group.id", "observer");
-            config.set("isolation.level", isolation);
-            config.create().unwrap()
-        };
-        let [committed, all] = ["read_committed", "read_uncommitted"].map(observer);
+        let [committed, all] = self.cluster.ends();
         let end = |client: &BaseConsumer, partition| {
             let ends = client.fetch_watermarks(&self.name, partition, WAIT_MAX);
             ends.unwrap().1
@@ -255,7 +249,7 @@ impl Topic<'_> {
         let deadline = Instant::now() + WAIT_MAX;
         for partition in 0..self.partitions {
             // In this order, for what comes in between is not to be taken for what is open.
-            while end(&committed, partition) < end(&all, partition) {
+            while end(committed, partition) < end(all, partition) {
                 assert!(
                     Instant::now() < deadline,
                     "{}: a transaction stays open",
@@ -381,6 +375,8 @@ impl Topic<'_> {
                 self.name
             );
         }
+        // It takes its time to leave.
+        thread::spawn(move || drop(consumer));
         stored.sort_by_key(|record| (record.partition, record.offset));
         stored
     }
