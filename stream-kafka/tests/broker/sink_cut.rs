@@ -12,15 +12,17 @@ use crate::support::{Catch, Cluster, Topic};
 
 /// The requests of a commit, by their keys in Kafka's protocol.
 const STEPS: [(&str, i16); 5] = [
-    ("Produce", 0),
+    ("Produce", PRODUCE),
     ("AddPartitionsToTxn", 24),
     ("AddOffsetsToTxn", 25),
-    ("EndTxn", 26),
-    ("TxnOffsetCommit", 28),
+    ("EndTxn", END_TXN),
+    ("TxnOffsetCommit", TXN_OFFSET_COMMIT),
 ];
+const PRODUCE: i16 = 0;
 const INIT_PRODUCER_ID: i16 = 22;
 const OFFSET_FETCH: i16 = 9;
 const END_TXN: i16 = 26;
+const TXN_OFFSET_COMMIT: i16 = 28;
 
 /// For how long runs try.
 const WAIT: Duration = Duration::from_secs(20);
@@ -146,6 +148,32 @@ fn a_run_that_wakes_up_in_a_commit_is_refused_when_another_one_has_taken_over() 
         second.commit(&staged(&second, 3, ["d"])).unwrap();
         let written = values(&topic.read_settled());
         assert_eq!(written, ["a", "b", "c", "d"], "{step}");
+    }
+}
+
+#[test]
+fn a_commit_gives_up_when_its_broker_stays_away() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    // While it sends records, and while it sends the marker.
+    for key in [PRODUCE, TXN_OFFSET_COMMIT] {
+        let topic = kafka.topic("gives-up", 2);
+        let before = exact_inside(&kafka, &topic).text();
+        before.recover(None).unwrap();
+        let cluster = at(&kafka).property("client.id", topic.name());
+        let wait = Duration::from_secs(1);
+        let first = exact(&kafka, &topic).at(&cluster);
+        let first = first.commit_waits(wait, wait).transaction_timeout(wait);
+        let first = first.text();
+        first.recover(Some(&staged(&before, 1, ["a"]))).unwrap();
+        catch(&kafka, &topic, key, Catch::Hold);
+        let gives_up = commits(first, &staged(&before, 2, ["b"]));
+        kill(&kafka);
+        until("it has given up", || gives_up.is_finished());
+        let told = gives_up.join().unwrap().unwrap_err().to_string();
+        assert!(told.contains("cannot commit checkpoint 2"), "{told}");
+        kafka.proxy().pass_all();
     }
 }
 

@@ -1,19 +1,20 @@
 //! Exactly once: jobs that are stopped, fail and go on, and what the marker of a topic tells them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stream_core::Problem;
 use stream_core::io::{Commit, Sink};
 use stream_core::prelude::*;
 use stream_core::run::StateStore;
 use stream_core::testing::contract;
+use stream_kafka::End;
 
-use super::sink_support::{exact, sink, staged, values, write};
+use super::sink_support::{exact, sink, staged, values, write, writing};
 use super::source_support::{
     all, copy, ended, records, run, source, start_kept, stop, texts, until, until_read,
 };
 use crate::support::{Cluster, Stored, Topic};
-use stream_kafka::End;
 
 #[test]
 fn a_topic_keeps_the_contract_of_sinks() {
@@ -63,9 +64,9 @@ fn a_job_that_is_stopped_and_fails_writes_every_record_once_and_in_order() {
             from.produce(&records(partition.try_into().unwrap(), numbers));
         }
         let input = source(kafka, from.name()).text();
-        let output = exact(kafka, &to).text().key(key);
+        let output = exact(kafka, &to).text().key(|row: &String| key(row));
         let job = copy(input, output).state(store.clone()).workers(workers);
-        let job = job.checkpoint_interval(std::time::Duration::from_millis(20));
+        let job = job.checkpoint_interval(Duration::from_millis(20));
         let handle = job.start(Mode::PerRecord).unwrap();
         match part {
             1 | 2 => {
@@ -91,7 +92,7 @@ fn a_job_that_is_stopped_and_fails_writes_every_record_once_and_in_order() {
 }
 
 /// Rows of a partition of the input have one key.
-fn key(row: &String) -> String {
+fn key(row: &str) -> String {
     let number: u64 = row.parse().unwrap();
     (number / 200 % 3).to_string()
 }
@@ -116,13 +117,13 @@ fn a_count_of_a_topic_is_exact_through_failures() {
     let start = || {
         let job = Job::new("count", |graph| {
             let words = graph.input::<String>("in");
-            let counts = words.key_by(|word| word.clone()).count();
+            let counts = words.key_by(String::clone).count();
             graph.output("out", counts.changes());
         });
         let output = exact(kafka, &to).upserts::<String, u64>();
         let job = job.source("in", source(kafka, from.name()).text());
         let job = job.sink("out", output).state(store.clone());
-        let job = job.checkpoint_interval(std::time::Duration::from_millis(20));
+        let job = job.checkpoint_interval(Duration::from_millis(20));
         job.start(Mode::PerRecordStrict).unwrap()
     };
     for part in 1..=3_usize {
@@ -260,7 +261,7 @@ fn a_job_that_starts_afresh_with_the_id_of_another_begins_anew() {
     };
     let topic = kafka.topic("afresh", 1);
     for _ in 0..2 {
-        let job = super::sink_support::writing(["a", "b"], exact(kafka, &topic).text());
+        let job = writing(["a", "b"], exact(kafka, &topic).text());
         ended(job.state(StateStore::memory()).start(Mode::Batch).unwrap()).unwrap();
     }
     assert_eq!(values(&topic.read_settled()), ["a", "a", "b", "b"]);

@@ -13,7 +13,7 @@ use super::source_support::{
 };
 use crate::support::{Catch, Cluster, Proxy};
 
-/// Keys of requests of Kafka's protocol.
+/// The key of the request in Kafka's protocol.
 const PRODUCE: i16 = 0;
 
 #[test]
@@ -82,24 +82,22 @@ fn a_cluster_that_is_not_there_is_told_in_bounded_time() {
     gone.refuse(true);
     let hangs = Proxy::start("127.0.0.1:1");
     hangs.hang(true);
-    for proxy in [gone, hangs] {
+    for (proxy, id) in [(gone, None), (hangs, Some("id"))] {
         let address = proxy.address().to_string();
         let cluster = kafka::Cluster::at(&address).start_wait(Duration::from_secs(1));
-        for id in [None, Some("id")] {
-            let begun = Instant::now();
-            let output = kafka::sink("clicks").at(&cluster);
-            let output = match id {
-                None => output,
-                Some(id) => output.exactly_once(id),
-            };
-            let job = writing(["a"], output.text()).state(StateStore::memory());
-            let told = run(job).unwrap_err().to_string();
-            assert!(begun.elapsed() < Duration::from_secs(10), "{told}");
-            assert!(
-                told.contains("cannot write to the topic `clicks`"),
-                "{told}"
-            );
-        }
+        let begun = Instant::now();
+        let output = kafka::sink("clicks").at(&cluster);
+        let output = match id {
+            None => output,
+            Some(id) => output.exactly_once(id),
+        };
+        let job = writing(["a"], output.text()).state(StateStore::memory());
+        let told = run(job).unwrap_err().to_string();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{told}");
+        assert!(
+            told.contains("cannot write to the topic `clicks`"),
+            "{told}"
+        );
     }
 }
 
