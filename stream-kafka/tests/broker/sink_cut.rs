@@ -63,6 +63,30 @@ fn commits(sink: impl Sink<String>, commit: &Commit) -> JoinHandle<Result<(), Pr
 }
 
 #[test]
+fn a_broker_that_gives_up_a_transaction_loses_nothing_of_it() {
+    let Some(kafka) = Cluster::behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("given-up", 1);
+    let cluster = at(&kafka).property("client.id", topic.name());
+    let first = exact(&kafka, &topic).at(&cluster).commit_waits(WAIT, WAIT);
+    let first = first.transaction_timeout(Duration::from_secs(1)).text();
+    first.recover(None).unwrap();
+    let commit = staged(&first, 1, ["a", "b"]);
+    catch(&kafka, &topic, END_TXN, Catch::Hold);
+    let held = commits(first, &commit);
+    kafka.proxy().await_caught();
+    // A request that is repeated does not come through either. The broker looks for such transactions
+    // every ten seconds.
+    kafka.proxy().hang(true);
+    topic.await_settled();
+    assert_eq!(topic.read_committed(), []);
+    kafka.proxy().pass_all();
+    held.join().unwrap().unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
 fn a_process_that_is_killed_at_any_step_of_a_commit_has_written_once() {
     let Some(kafka) = Cluster::shared_behind_proxy() else {
         return;
@@ -194,28 +218,4 @@ fn a_run_that_was_cut_off_is_refused_when_another_one_has_taken_over() {
     let told = cut_off.join().unwrap().unwrap_err().to_string();
     assert!(told.contains("is written by another run"), "{told}");
     assert_eq!(values(&topic.read_settled()), ["a", "b", "c", "d"]);
-}
-
-#[test]
-fn a_transaction_that_the_broker_has_given_up_is_written_again() {
-    let Some(kafka) = Cluster::behind_proxy() else {
-        return;
-    };
-    let topic = kafka.topic("given-up", 1);
-    let cluster = at(&kafka).property("client.id", topic.name());
-    let first = exact(&kafka, &topic).at(&cluster).commit_waits(WAIT, WAIT);
-    let first = first.transaction_timeout(Duration::from_secs(1)).text();
-    first.recover(None).unwrap();
-    let commit = staged(&first, 1, ["a", "b"]);
-    catch(&kafka, &topic, END_TXN, Catch::Hold);
-    let held = commits(first, &commit);
-    kafka.proxy().await_caught();
-    // A request that is repeated does not come through either. The broker looks for such transactions
-    // every ten seconds.
-    kafka.proxy().hang(true);
-    topic.await_settled();
-    assert_eq!(topic.read_committed(), []);
-    kafka.proxy().pass_all();
-    held.join().unwrap().unwrap();
-    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
 }
