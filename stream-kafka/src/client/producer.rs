@@ -27,11 +27,15 @@ use super::topics::{self, NewTopic};
 /// How long one request may take.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a producer waits for acknowledgements between two looks.
-const POLL: Duration = Duration::from_millis(1);
+/// How long a producer that waits for the brokers sleeps between two looks. To poll for so long would keep a
+/// processor busy: the client library counts in whole milliseconds, and takes what is left of one for none.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
+
+/// How much longer than it was told to the client may take for a request.
+const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// Writes to one topic.
 pub(crate) struct Producer {
@@ -52,6 +56,8 @@ pub(crate) struct Tally {
 #[derive(Default)]
 struct Counts {
     open: BTreeMap<usize, usize>,
+    /// Of how many records it was ever heard what became of them.
+    heard: u64,
     failed: Option<Failure>,
 }
 
@@ -86,6 +92,7 @@ impl ProducerContext for Tally {
 
     fn delivery(&self, result: &DeliveryResult<'_>, mark: usize) {
         let mut counts = self.counts();
+        counts.heard += 1;
         if let Some(open) = counts.open.get_mut(&mark) {
             *open -= 1;
             if *open == 0 {
@@ -152,7 +159,7 @@ impl Producer {
             match error {
                 None => {}
                 Some(RDKafkaErrorCode::QueueFull) if goes_on() => {
-                    self.client().poll(POLL);
+                    self.hear_or_sleep();
                     self.check()?;
                 }
                 Some(code) => return Err(Failure::of(code)),
@@ -176,7 +183,16 @@ impl Producer {
             if first_open.is_none_or(|open| open > mark) {
                 return Ok(());
             }
-            self.client().poll(POLL);
+            self.hear_or_sleep();
+        }
+    }
+
+    /// Hears what was acknowledged, and sleeps a moment where that was nothing.
+    fn hear_or_sleep(&self) {
+        let heard = self.tally.counts().heard;
+        self.client().poll(Duration::ZERO);
+        if self.tally.counts().heard == heard {
+            thread::sleep(LOOK);
         }
     }
 
@@ -208,9 +224,10 @@ impl Producer {
         self.client().begin_transaction()
     }
 
-    /// Adds to the transaction that a group is at this place.
+    /// Adds to the transaction that a group is at this place. Where that fails, the producer may still be
+    /// at it, and is to be given up.
     pub(crate) fn send_marker(
-        &self,
+        self: &Arc<Self>,
         group: &Group,
         marker: &Marker,
         wait: Duration,
@@ -221,8 +238,15 @@ impl Producer {
         place.set_metadata(&marker.run);
         let metadata = group.client().group_metadata();
         let metadata = metadata.ok_or(KafkaError::AdminOp(RDKafkaErrorCode::UnknownGroup))?;
-        self.client()
-            .send_offsets_to_transaction(&offsets, &metadata, wait)
+        // While no broker can be reached, the client forgets the time that it was given.
+        let producer = self.clone();
+        let sent = within(wait + LATE_MAX, "kafka-marker", move || {
+            let client = producer.client();
+            client.send_offsets_to_transaction(&offsets, &metadata, wait)
+        });
+        sent.unwrap_or(Err(KafkaError::AdminOp(
+            RDKafkaErrorCode::OperationTimedOut,
+        )))
     }
 
     pub(crate) fn commit_transaction(&self, wait: Duration) -> Result<(), KafkaError> {
@@ -243,18 +267,23 @@ impl Drop for Producer {
     }
 }
 
-/// Drops a client on a thread of its own, which may hang where brokers are gone.
+/// Drops a client, which may hang where brokers are gone.
 fn leave(client: impl Send + 'static) {
-    let (left, leaves) = mpsc::channel();
-    let leaving = thread::Builder::new()
-        .name("kafka-leave".to_owned())
-        .spawn(move || {
-            drop(client);
-            left.send(()).unwrap_or_default(); // else nobody waits any more
-        });
-    if leaving.is_ok() {
-        let _in_time = leaves.recv_timeout(LEAVE_WAIT);
-    }
+    let _in_time = within(LEAVE_WAIT, "kafka-leave", move || drop(client));
+}
+
+/// Does work on a thread of its own, which is left to itself when it takes too long.
+fn within<R: Send + 'static>(
+    wait: Duration,
+    name: &str,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Option<R> {
+    let (done, result) = mpsc::channel();
+    let working = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        done.send(work()).unwrap_or_default(); // else nobody waits any more
+    });
+    working.ok()?;
+    result.recv_timeout(wait).ok()
 }
 
 /// Makes sure that the topic is there.
@@ -283,7 +312,7 @@ fn find_topic(
                 return Err(explain::because_error(failed(), error, told));
             }
             Err(_) => {
-                thread::sleep(POLL);
+                thread::sleep(LOOK);
                 continue;
             }
         };
@@ -303,7 +332,7 @@ fn find_topic(
             (Some(code), _) if is_late => {
                 return Err(explain::because(failed(), &code.to_string()));
             }
-            _ => thread::sleep(POLL),
+            _ => thread::sleep(LOOK),
         }
     }
 }

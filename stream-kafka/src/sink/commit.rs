@@ -22,6 +22,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -54,7 +55,7 @@ pub(super) struct Committer {
     run: String,
     group: Group,
     /// None before the first transaction, and after one behind which something may still be under way.
-    producer: Option<Producer>,
+    producer: Option<Arc<Producer>>,
     scratch: Scratch,
     /// When the marker was written last in this run.
     marked: Option<Instant>,
@@ -193,7 +194,7 @@ impl Committer {
         let mut batches = batches;
         if self.producer.is_none() {
             self.must_be_ours(wait)?;
-            self.producer = Some(self.new_producer(started)?);
+            self.producer = Some(Arc::new(self.new_producer(started)?));
             // Only now is no transaction of another producer of this id under way.
             let known = self.group.marker(&self.settings.topic, wait);
             match todo(self, known.map_err(Fault::Retry)?)? {

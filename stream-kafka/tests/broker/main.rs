@@ -5,6 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod sink_cut;
+mod sink_exact;
+mod sink_outage;
+mod sink_records;
+mod sink_support;
 mod source_change;
 mod source_goes_on;
 mod source_memory;

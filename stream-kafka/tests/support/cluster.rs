@@ -5,12 +5,13 @@ use std::env;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{self, Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
 
 use super::Proxy;
 
@@ -35,6 +36,7 @@ pub(crate) struct Cluster {
     secrets: Option<Secrets>,
     proxy: Option<Proxy>,
     admin: OnceLock<Admin>,
+    ends: OnceLock<[BaseConsumer; 2]>,
 }
 
 /// A client that makes and changes topics.
@@ -93,9 +95,30 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// A cluster behind a proxy that all tests of a process use, one after the other. Its proxy passes
+    /// everything on.
+    ///
+    /// # Panics
+    ///
+    /// Where [`shared`](Self::shared) does.
+    pub(crate) fn shared_behind_proxy() -> Option<MutexGuard<'static, Self>> {
+        static SHARED: OnceLock<Option<Mutex<Cluster>>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Self::behind_proxy().map(Mutex::new));
+        // A test that has failed has left it as good as any.
+        let cluster = shared.as_ref()?.lock();
+        let cluster = cluster.unwrap_or_else(PoisonError::into_inner);
+        cluster.proxy().pass_all();
+        Some(cluster)
+    }
+
     /// Where clients find it.
     pub(crate) fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Where clients find it that neither a proxy nor a password is in the way of.
+    pub(crate) fn internal(&self) -> &str {
+        self.internal.as_deref().unwrap_or(&self.bootstrap)
     }
 
     /// What clients of a secure cluster need.
@@ -139,6 +162,18 @@ impl Cluster {
 
     pub(super) fn admin(&self) -> &Admin {
         self.admin.get_or_init(|| self.observer().create().unwrap())
+    }
+
+    /// Observers that see partitions end before the first transaction that is open, and behind it.
+    pub(super) fn ends(&self) -> &[BaseConsumer; 2] {
+        let observer = |isolation| {
+            let mut config = self.observer();
+            config.set("group.id", "observer");
+            config.set("isolation.level", isolation);
+            config.create().unwrap()
+        };
+        self.ends
+            .get_or_init(|| ["read_committed", "read_uncommitted"].map(observer))
     }
 
     /// Kills a broker by SIGKILL. Brokers are counted from 1.
@@ -216,6 +251,7 @@ impl Cluster {
             secrets,
             proxy: None,
             admin: OnceLock::new(),
+            ends: OnceLock::new(),
         }
     }
 }

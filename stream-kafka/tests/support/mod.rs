@@ -13,5 +13,5 @@ mod proxy;
 mod topic;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use proxy::Proxy;
-pub(crate) use topic::Record;
+pub(crate) use proxy::{Catch, Proxy};
+pub(crate) use topic::{Record, Stored, Topic};

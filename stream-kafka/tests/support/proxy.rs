@@ -1,7 +1,8 @@
 //! A proxy in front of a broker, which lets the network between a client and it fail.
 //!
-//! It passes bytes on and knows nothing of Kafka. As brokers tell clients where to connect, a proxy
-//! has an effect only in front of one that advertises the proxy's address: `Cluster::behind_proxy`.
+//! It passes bytes on and knows nothing of Kafka but the key of a request. As brokers tell clients where
+//! to connect, a proxy has an effect only in front of one that advertises the proxy's address:
+//! `Cluster::behind_proxy`.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -9,11 +10,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CHUNK_BYTES_MAX: u64 = 64 << 10;
 /// How often a hanging connection looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(5);
+const CAUGHT_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A proxy that listens until it is dropped.
 pub(crate) struct Proxy {
@@ -26,12 +28,48 @@ struct State {
     target: Mutex<String>,
     /// The two ends of every open connection.
     connections: Mutex<HashMap<u64, [TcpStream; 2]>>,
+    caught: Mutex<Caught>,
     ended: AtomicBool,
     refuses: AtomicBool,
     hangs: AtomicBool,
     delay_ms: AtomicU64,
     /// Zero is no limit.
     bytes_per_second: AtomicU64,
+}
+
+/// A request to catch, and what became of it.
+#[derive(Default)]
+struct Caught {
+    wanted: Option<(Wanted, Catch)>,
+    /// Whether it was caught, and is held back.
+    is_caught: bool,
+    is_held: bool,
+}
+
+/// Which request is caught.
+struct Wanted {
+    key: i16,
+    /// Whose, by the id that a client sends; anybody's if empty.
+    client: String,
+}
+
+impl Wanted {
+    /// Whether these bytes begin with such a request: its size, its key, its version, a number, and the
+    /// client's id behind its length.
+    fn is(&self, bytes: &[u8]) -> bool {
+        let key = bytes.get(4..6) == Some(&self.key.to_be_bytes());
+        let client = bytes.get(14..).unwrap_or_default();
+        key && client.starts_with(self.client.as_bytes())
+    }
+}
+
+/// What to do with a request that is caught.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Catch {
+    /// It is held back, and so is what comes behind it, until it is released.
+    Hold,
+    /// The broker gets it, and its answer is lost with the connection.
+    LoseAnswer,
 }
 
 impl Proxy {
@@ -75,6 +113,51 @@ impl Proxy {
     /// New ones are accepted, and are silent too. What was sent in the meantime arrives afterwards.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// Catches the next request with this key of Kafka's protocol; only this one.
+    pub(crate) fn catch(&self, key: i16, catch: Catch) {
+        self.catch_of("", key, catch);
+    }
+
+    /// The same of one client, by its `client.id`.
+    pub(crate) fn catch_of(&self, client: &str, key: i16, catch: Catch) {
+        let client = client.to_owned();
+        *self.state.caught.lock().unwrap() = Caught {
+            wanted: Some((Wanted { key, client }, catch)),
+            ..Caught::default()
+        };
+    }
+
+    /// Waits until the request is caught.
+    pub(crate) fn await_caught(&self) {
+        let deadline = Instant::now() + CAUGHT_WAIT_MAX;
+        while !self.state.caught.lock().unwrap().is_caught {
+            assert!(Instant::now() < deadline, "no such request came");
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Lets the request go on that is held back.
+    pub(crate) fn release(&self) {
+        self.state.caught.lock().unwrap().is_held = false;
+    }
+
+    /// Passes on everything again, at once.
+    pub(crate) fn pass_all(&self) {
+        *self.state.caught.lock().unwrap() = Caught::default();
+        self.refuse(false);
+        self.hang(false);
+        self.delay(Duration::ZERO);
+        self.throttle(0);
+    }
+
+    /// Closes the clients' ends of the connections that are open now, while what is under way to the
+    /// broker arrives.
+    pub(crate) fn drop_clients(&self) {
+        for [client, _] in self.state.connections.lock().unwrap().values() {
+            let _ = client.shutdown(Shutdown::Write); // it may be closed already
+        }
     }
 
     /// Holds back what arrives, in both directions: each piece of at most 64 KiB waits so long.
@@ -123,10 +206,12 @@ impl State {
         self.connections.lock().unwrap().insert(id, copies);
         let (other_client, other_server) =
             (client.try_clone().unwrap(), server.try_clone().unwrap());
-        for (from, to) in [(client, server), (other_server, other_client)] {
-            let state = Arc::clone(self);
+        let loses_answers = Arc::new(AtomicBool::new(false));
+        for (from, to, is_request) in [(client, server, true), (other_server, other_client, false)]
+        {
+            let (state, loses_answers) = (Arc::clone(self), Arc::clone(&loses_answers));
             thread::spawn(move || {
-                state.pass_on(from, to);
+                state.pass_on(from, to, is_request, &loses_answers);
                 if let Some(ends) = state.connections.lock().unwrap().remove(&id) {
                     close(&ends);
                 }
@@ -135,8 +220,15 @@ impl State {
     }
 
     /// Passes on what arrives, until either end closes.
-    fn pass_on(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass_on(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        is_request: bool,
+        loses_answers: &AtomicBool,
+    ) {
         let mut chunk = vec![0; usize::try_from(CHUNK_BYTES_MAX).unwrap()];
+        let mut requests = Requests::default();
         loop {
             let size = piece(self.bytes_per_second.load(Ordering::Relaxed));
             let Ok(read @ 1..) = from.read(&mut chunk[..size]) else {
@@ -147,8 +239,40 @@ impl State {
             while self.hangs.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed) {
                 thread::sleep(LOOK);
             }
-            if to.write_all(&chunk[..read]).is_err() {
+            if !is_request && loses_answers.load(Ordering::Relaxed) {
                 return;
+            }
+            let mut done = 0;
+            if is_request {
+                for start in requests.starts(&chunk[..read]) {
+                    if to.write_all(&chunk[done..start]).is_err() {
+                        return;
+                    }
+                    done = start;
+                    self.catch_in(&chunk[start..read], loses_answers);
+                }
+            }
+            if to.write_all(&chunk[done..read]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Catches the request that these bytes begin with, if it is wanted.
+    fn catch_in(&self, bytes: &[u8], loses_answers: &AtomicBool) {
+        let mut caught = self.caught.lock().unwrap();
+        let wanted = caught.wanted.take_if(|(wanted, _)| wanted.is(bytes));
+        let Some((_, catch)) = wanted else { return };
+        caught.is_caught = true;
+        match catch {
+            Catch::LoseAnswer => loses_answers.store(true, Ordering::Relaxed),
+            Catch::Hold => {
+                caught.is_held = true;
+                while caught.is_held && !self.ended.load(Ordering::Relaxed) {
+                    drop(caught);
+                    thread::sleep(LOOK);
+                    caught = self.caught.lock().unwrap();
+                }
             }
         }
     }
@@ -162,6 +286,41 @@ impl State {
                 .checked_div(bytes_per_second)
                 .unwrap_or_default(),
         )
+    }
+}
+
+/// Finds where requests begin, each behind its size in four bytes.
+#[derive(Default)]
+struct Requests {
+    /// How much of the one that is under way is still to come.
+    left: usize,
+    /// The first bytes of the size of the next one.
+    size: Vec<u8>,
+}
+
+impl Requests {
+    /// Where requests begin in what comes next. One of which the size is cut is passed over.
+    fn starts(&mut self, bytes: &[u8]) -> Vec<usize> {
+        let (mut starts, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            if self.left > 0 {
+                let passed = self.left.min(bytes.len() - at);
+                self.left -= passed;
+                at += passed;
+                continue;
+            }
+            let is_cut = !self.size.is_empty();
+            let start = at;
+            let more = (4 - self.size.len()).min(bytes.len() - at);
+            self.size.extend_from_slice(&bytes[at..at + more]);
+            at += more;
+            if let Ok(size) = <[u8; 4]>::try_from(self.size.as_slice()) {
+                self.left = usize::try_from(u32::from_be_bytes(size)).unwrap();
+                self.size.clear();
+                starts.extend((!is_cut).then_some(start));
+            }
+        }
+        starts
     }
 }
 

@@ -232,6 +232,34 @@ impl Topic<'_> {
         self.read("read_committed")
     }
 
+    /// The same as [`read_committed`](Self::read_committed), once no transaction is open: partitions are
+    /// marked shortly after a commit has returned.
+    pub(crate) fn read_settled(&self) -> Vec<Stored> {
+        self.await_settled();
+        self.read_committed()
+    }
+
+    /// Waits until no transaction is open.
+    pub(crate) fn await_settled(&self) {
+        let [committed, all] = self.cluster.ends();
+        let end = |client: &BaseConsumer, partition| {
+            let ends = client.fetch_watermarks(&self.name, partition, WAIT_MAX);
+            ends.unwrap().1
+        };
+        let deadline = Instant::now() + WAIT_MAX;
+        for partition in 0..self.partitions {
+            // In this order, for what comes in between is not to be taken for what is open.
+            while end(committed, partition) < end(all, partition) {
+                assert!(
+                    Instant::now() < deadline,
+                    "{}: a transaction stays open",
+                    self.name
+                );
+                thread::sleep(LOOK);
+            }
+        }
+    }
+
     /// Everything that the topic has, by partition and offset.
     pub(crate) fn read_uncommitted(&self) -> Vec<Stored> {
         self.read("read_uncommitted")
@@ -320,6 +348,8 @@ impl Topic<'_> {
         // At the end of a partition, a broker waits so long for more before it says that it is the end.
         config.set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create().unwrap();
+        // Else the client asks for it half a second later.
+        consumer.fetch_metadata(Some(&self.name), WAIT_MAX).unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
             list.add_partition_offset(&self.name, partition, Offset::Beginning)
@@ -345,6 +375,8 @@ impl Topic<'_> {
                 self.name
             );
         }
+        // It takes its time to leave.
+        thread::spawn(move || drop(consumer));
         stored.sort_by_key(|record| (record.partition, record.offset));
         stored
     }
