@@ -15,6 +15,9 @@ use super::explain;
 /// How long the same kind of line is kept back after one was told.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// For how long an error is told as the last one.
+const RECENT: Duration = Duration::from_secs(60);
+
 /// How many kinds of lines are told apart.
 const KINDS_MAX: usize = 64;
 
@@ -42,7 +45,9 @@ impl Context {
 
     /// The error that the client has told last, if that is not long ago.
     pub(crate) fn recent_error(&self) -> Option<String> {
-        Instant::now().checked_sub(RECENT).and_then(|time| self.error_since(time))
+        Instant::now()
+            .checked_sub(RECENT)
+            .and_then(|time| self.error_since(time))
     }
 
     /// Whether an error that lasts was told since then.

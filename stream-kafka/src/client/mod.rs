@@ -13,6 +13,7 @@ mod topics;
 
 pub(crate) use self::batch::{Batch, Draft};
 pub(crate) use self::consumer::{Client, Place, Topic};
+pub(crate) use self::context::Context;
 pub(crate) use self::producer::{Group, Marker, Producer};
 pub(crate) use self::queue::{Event, Failure, Flow, Message, PartitionQueue};
 pub(crate) use self::raw::TopicId;

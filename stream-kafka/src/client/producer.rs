@@ -29,7 +29,7 @@ const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a producer that waits for the brokers sleeps between two looks. To poll for so long would keep a
 /// processor busy: the client library counts in whole milliseconds, and takes what is left of one for none.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_micros(200);
 
 /// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
@@ -119,8 +119,12 @@ impl Producer {
         topic: &str,
         create: Option<&NewTopic>,
         wait: Duration,
+        context: Context,
     ) -> Result<Self, Problem> {
-        let tally = Tally::default();
+        let tally = Tally {
+            context,
+            ..Tally::default()
+        };
         let failed = || Problem::new(format!("cannot set up a producer for the topic `{topic}`"));
         let client: BaseProducer<Tally> = config
             .create_with_context(tally.clone())

@@ -152,7 +152,6 @@ impl Committer {
     ) -> Result<(), Problem> {
         let started = Instant::now();
         loop {
-            let began = Instant::now();
             let error = match self.try_persist(checkpoint, batches, started, &todo) {
                 Ok(()) => {
                     self.marked = Some(Instant::now());
@@ -169,16 +168,18 @@ impl Committer {
                 .producer
                 .take()
                 .and_then(|producer| producer.error_since(started));
-            // Brokers refuse a producer as well whose transaction they have given up.
-            if is_fenced(&error) && began.elapsed() < self.settings.timeout {
-                return Err(self.fenced());
-            }
             if is_lasting(&error) {
                 return Err(self.failed(checkpoint, &error, None));
             }
             if started.elapsed() >= self.settings.waits.commit {
-                return Err(self.failed(checkpoint, &error, told));
+                return Err(match is_fenced(&error) {
+                    true => self.fenced(),
+                    false => self.failed(checkpoint, &error, told),
+                });
             }
+            // That the brokers refuse a producer does not yet say that another run has followed: they also
+            // do that after they have given up its transaction, and where a request of a run that was
+            // killed has reached them late. The marker tells.
             std::thread::sleep(RETRY_WAIT);
         }
     }
@@ -204,6 +205,7 @@ impl Committer {
             }
         }
         let producer = self.producer.as_ref().expect("made above");
+        let begun = Instant::now();
         producer.begin_transaction().map_err(Fault::Retry)?;
         for batch in batches {
             let sent = producer.send(batch, 0, &mut self.scratch, || true);
@@ -221,6 +223,7 @@ impl Committer {
         timed(producer.send_marker(&self.group, &marker, wait), began)?;
         let began = Instant::now();
         timed(producer.commit_transaction(wait), began)?;
+        self.settings.meter.count_commit(begun.elapsed());
         if is_repeated {
             self.producer = None;
         }

@@ -8,6 +8,7 @@
 
 mod commit;
 mod format;
+mod meter;
 mod writer;
 
 use std::fmt;
@@ -17,10 +18,13 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use stream_core::Problem;
-use stream_core::io::{Canonical, Commit, Revised, Revision, Sink, SinkInfo, Slot, Writer};
+use stream_core::io::{
+    Canonical, Commit, Reading, Revised, Revision, Sink, SinkInfo, Slot, Writer,
+};
 
 use self::commit::Committer;
 pub use self::format::{Encode, NoFormat, OutgoingRecord};
+use self::meter::Meter;
 use self::writer::{Sending, Staging};
 use crate::client::{NewTopic, Producer};
 use crate::config::Role;
@@ -59,6 +63,7 @@ pub fn sink(topic: impl Into<String>) -> KafkaSink<(), NoFormat> {
                 commit: COMMIT_WAIT,
             },
             create: None,
+            meter: Meter::default(),
         },
         format: NoFormat,
         committer: Arc::default(),
@@ -88,6 +93,7 @@ pub(crate) struct Settings {
     timeout: Duration,
     waits: Waits,
     create: Option<NewTopic>,
+    meter: Meter,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +210,8 @@ impl Settings {
     /// Makes a producer, once the topic is there; waits so long for brokers that do not answer.
     fn producer(&self, needed: &[(&str, String)], wait: Duration) -> Result<Producer, Problem> {
         let config = self.producer_config(needed)?;
-        Producer::new(&config, &self.topic, self.create.as_ref(), wait)
+        let context = self.meter.context.clone();
+        Producer::new(&config, &self.topic, self.create.as_ref(), wait, context)
     }
 
     /// The settings of a producer; `needed` comes to those that every producer needs.
@@ -278,7 +285,10 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Sink<T>> {
-        let mut settings = self.settings.clone();
+        let mut settings = Settings {
+            meter: Meter::default(),
+            ..self.settings.clone()
+        };
         let revised = match revision {
             Revision::Connected { record_by_record } => {
                 settings.cluster = settings.cluster.for_mode(*record_by_record);
@@ -300,6 +310,11 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
             }) as _
         };
         Some(revised.map(sink))
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let is_exactly_once = self.settings.transactions.is_some();
+        self.settings.meter.readings(is_exactly_once)
     }
 
     fn canonical(&self) -> Option<Canonical<T>> {

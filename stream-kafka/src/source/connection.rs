@@ -1,6 +1,7 @@
 //! What all readers of a run share: one client, and what is known of the partitions.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::Offset;
@@ -99,7 +100,7 @@ impl Connection {
         };
         let mut parts = Vec::new();
         for (topic, id) in topics.iter().zip(ids) {
-            let name: std::sync::Arc<str> = topic.name.as_str().into();
+            let name: Arc<str> = topic.name.as_str().into();
             parts.extend(topic.partitions.iter().map(|partition| Part {
                 place: Place {
                     topic: name.clone(),
@@ -108,12 +109,14 @@ impl Connection {
                 start: 0,
                 end: None,
                 topic_id: id.filter(|id| *id != (0, 0)),
+                next: Arc::default(),
             }));
         }
         let starts = self.resolve(&parts, |place| Some(start(place)))?;
         let ends = self.resolve(&parts, |place| self.settings.end.of(place))?;
         for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
             part.start = start.unwrap_or_default();
+            part.next.store(part.start, Ordering::Relaxed);
             part.end = end;
         }
         Ok(parts)

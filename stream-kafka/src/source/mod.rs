@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use stream_core::Problem;
 use stream_core::io::{
-    Boundedness, Discovery, Opening, Position, Reader, Revised, Revision, Source, SourceInfo,
+    Boundedness, Discovery, Opening, Position, Reader, Reading, Revised, Revision, Source,
+    SourceInfo,
 };
 
 use self::connection::Connection;

@@ -1,6 +1,7 @@
 //! Reads one partition, on the worker that owns it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rdkafka::types::RDKafkaErrorCode;
 use stream_core::Problem;
@@ -135,6 +136,8 @@ impl<F: Decode> Reader<F::Record> for PartitionReader<F> {
         if let Some(failure) = self.next.failure.take() {
             self.get_over(failure)?;
         }
+        let next = &self.next;
+        next.part.next.store(next.at.offset, Ordering::Relaxed);
         Ok(match (self.next.has_ended, shown) {
             (true, _) => ReadStatus::Ended,
             (false, 0) => ReadStatus::Waiting,
