@@ -154,7 +154,7 @@ struct Shared {
 }
 
 /// How many bytes sinks may keep in memory before nothing more is read.
-const HELD_MAX: u64 = 16 << 20;
+const HELD_MAX: u64 = 8 << 20;
 
 /// At how many bytes that no boundary covers a checkpoint is asked for.
 const UNSTAGED_ENOUGH: u64 = HELD_MAX / 2;

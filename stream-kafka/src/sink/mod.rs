@@ -31,7 +31,7 @@ use crate::config::Role;
 use crate::{Cluster, KafkaOr, line};
 
 /// How many bytes a producer keeps at most that are not yet acknowledged.
-const SENDING_KBYTES: &str = "32768";
+const SENDING_KBYTES: &str = "16384";
 
 /// How long an open transaction may block readers, unless told.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -221,7 +221,7 @@ impl Settings {
         preferred.extend([
             ("partitioner", "murmur2_random".to_owned()),
             ("queue.buffering.max.kbytes", SENDING_KBYTES.to_owned()),
-            ("queue.buffering.max.messages", "200000".to_owned()),
+            ("queue.buffering.max.messages", "50000".to_owned()),
         ]);
         let mut all = vec![
             ("enable.idempotence", "true".to_owned()),
