@@ -165,7 +165,7 @@ pub(super) fn pace(job: &mut Job, line: &PaceLine) -> Result<(), Error> {
         && job.pace(rate) == 0
     {
         let problem = Problem::new(format!("`--rate {rate}` has no source to pace"))
-            .detail("none of them is bounded: their records come when they come")
+            .detail("they are closed by somebody, and their records come when they come")
             .hint("leave it out, or read from files or a vector");
         return Err(Error::Plan(problem));
     }
@@ -326,7 +326,7 @@ mod tests {
         };
         let refused = told(pace(&mut job(source, io::discard()), &rate));
         assert!(
-            refused.starts_with("`--rate 5` has no source to pace: none of"),
+            refused.starts_with("`--rate 5` has no source to pace: they are closed"),
             "{refused}"
         );
         let replay = PaceLine {

@@ -380,7 +380,7 @@ pub(super) struct FeedLine {
 /// How fast the records come.
 #[derive(Args)]
 pub(super) struct PaceLine {
-    /// Give so many records a second of each bounded input
+    /// Give so many records a second of each input, of one without end at most
     #[arg(long, value_name = "RECORDS", value_parser = above_zero, env = "STREAM_RATE")]
     pub(super) rate: Option<f64>,
     /// Let event time go by so many times as fast, of each bounded input that knows it

@@ -18,8 +18,9 @@ pub trait SourceExt<T>: Source<T> + Sized {
     /// Gives so many records a second, all partitions together, in turn.
     ///
     /// A source that has fallen behind catches up. When a partition has ended, the others do not
-    /// take over its share. Only for a bounded source, and a rate above 0; else the job does not
-    /// start.
+    /// take over its share. A source without end gives at most so many, and a pause of it is not made up
+    /// for; one that somebody closes, such as a channel, cannot be paced. With a rate that is not above 0
+    /// the job does not start.
     ///
     /// ```
     /// use stream_core::io::{SourceExt, vec};

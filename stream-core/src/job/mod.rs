@@ -501,12 +501,12 @@ impl Job {
         self
     }
 
-    /// Gives the records of every bounded source at a rate. Tells how many sources that are.
+    /// Gives the records of every source that can be paced at a rate. Tells how many sources that are.
     #[cfg(feature = "cli")]
     pub(crate) fn pace(&mut self, per_second: f64) -> usize {
         let sources = self.bindings.sources.values_mut();
-        let bounded = sources.filter(|source| source.info.boundedness == Boundedness::Bounded);
-        bounded
+        let paced = sources.filter(|source| source.info.boundedness != Boundedness::UntilClosed);
+        paced
             .map(|source| *source = source.paced(per_second))
             .count()
     }

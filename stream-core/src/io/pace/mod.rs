@@ -21,7 +21,12 @@ fn check(setting: &str, factor: f64, source: &SourceInfo) -> Result<(), Problem>
         return Err(Problem::new(format!("`.{setting}({factor})` is no pace"))
             .detail("the number has to be above 0, and finite"));
     }
-    if source.boundedness != Boundedness::Bounded {
+    let is_paced = match source.boundedness {
+        Boundedness::Bounded => true,
+        Boundedness::Unbounded => setting == "rate",
+        Boundedness::UntilClosed => false,
+    };
+    if !is_paced {
         let what = format!("`.{setting}(…)` cannot pace the source `{}`", source.kind);
         return Err(Problem::new(what)
             .detail("it is not bounded: its records come when they come")

@@ -1,7 +1,9 @@
 //! So many records a second.
 //!
 //! With `n` partitions and `r` records a second, record `i` of partition `p` (both from 0) comes
-//! `(i · n + p) / r` seconds after the opening: the partitions take turns.
+//! `(i · n + p) / r` seconds after the opening: the partitions take turns. Of a source without end these
+//! are the earliest times: where a partition had nothing more, it counts anew from when it is read again, so
+//! that a pause is not made up for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +16,8 @@ use crate::io::place::Place;
 use crate::io::reading::Reading;
 use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
-    Chunk, Discovery, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
+    Boundedness, Chunk, Discovery, Opening, Planned, Position, ReadStatus, Reader, Source,
+    SourceInfo,
 };
 use crate::time::Clock;
 
@@ -56,6 +59,8 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
             partitions: self.partitions.load(Ordering::Relaxed) as f64,
             given: 0,
             start: clock.elapsed(),
+            has_waited: false,
+            catches_up: self.source.info().boundedness == Boundedness::Bounded,
             clock,
             source: self.source.open(partition, opening)?,
         }))
@@ -99,11 +104,18 @@ struct RateReader<T> {
     partition: f64,
     partitions: f64,
     given: u64,
+    /// Whether records that wait have waited for the rate alone.
+    catches_up: bool,
+    /// Whether there was nothing more when it was read last, of a source that does not catch up.
+    has_waited: bool,
 }
 
 impl<T> Reader<T> for RateReader<T> {
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
         let now = self.clock.elapsed();
+        if std::mem::take(&mut self.has_waited) {
+            (self.start, self.given) = (now, 0);
+        }
         let turn = self.given as f64 * self.partitions + self.partition;
         let next = self.start.saturating_add(micros(turn / self.per_micro));
         if now < next {
@@ -115,11 +127,14 @@ impl<T> Reader<T> for RateReader<T> {
         let status = self.source.read(max.min(due), into)?;
         let count = into.len() - before;
         self.given += count as u64;
-        into.planned = Some(Planned {
-            first: next,
-            micros_between: self.partitions / self.per_micro,
-            count,
-        });
+        if self.catches_up {
+            into.planned = Some(Planned {
+                first: next,
+                micros_between: self.partitions / self.per_micro,
+                count,
+            });
+        }
+        self.has_waited = !self.catches_up && status == ReadStatus::Waiting;
         Ok(status)
     }
 
@@ -131,7 +146,7 @@ impl<T> Reader<T> for RateReader<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{SourceExt, partitions};
+    use crate::io::{MemoryLog, SourceExt, partitions};
     use crate::testing::contract;
 
     #[test]
@@ -140,6 +155,55 @@ mod tests {
         for rate in [0.3, 7.0, 1e9] {
             contract::source(|| partitions(expected.clone()).rate(rate), &expected);
         }
+    }
+
+    /// A log that nobody closes.
+    struct Endless(MemoryLog<u32>);
+
+    impl Source<u32> for Endless {
+        fn info(&self) -> SourceInfo {
+            SourceInfo {
+                boundedness: Boundedness::Unbounded,
+                ..self.0.info()
+            }
+        }
+
+        fn partitions(&self) -> Result<Vec<String>, Problem> {
+            self.0.partitions()
+        }
+
+        fn open(
+            &self,
+            partition: usize,
+            opening: Opening,
+        ) -> Result<Box<dyn Reader<u32>>, Problem> {
+            self.0.open(partition, opening)
+        }
+    }
+
+    #[test]
+    fn a_pause_of_a_source_without_end_is_not_made_up_for() {
+        let log = MemoryLog::new(1);
+        let source = Endless(log.clone()).rate(2.0);
+        source.partitions().unwrap();
+        let clock = Clock::by_hand();
+        let opening = Opening {
+            clock: clock.clone(),
+            ..contract::opening()
+        };
+        let mut reader = source.open(0, opening).unwrap();
+        let mut read = || {
+            let mut chunk = Chunk::default();
+            let status = reader.read(9, &mut chunk).unwrap();
+            (chunk.records().count(), status)
+        };
+        assert_eq!(read(), (0, ReadStatus::Waiting));
+        clock.advance(Duration::from_secs(60));
+        log.append(0, 0..9).unwrap();
+        assert_eq!(read(), (1, ReadStatus::More));
+        assert_eq!(read().0, 0);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(read(), (2, ReadStatus::More));
     }
 
     #[test]
