@@ -1,8 +1,12 @@
 //! Every operator through crashes before and after each step of a checkpoint: the outputs are those of
 //! a run in which nothing happened.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use stream_core::prelude::*;
 use stream_core::testing::{Input, RecoveryCheck};
+use stream_core::{Problem, io};
 
 fn records(number: u64) -> Vec<(u64, i64)> {
     let mut rng = fastrand::Rng::with_seed(number);
@@ -133,4 +137,68 @@ fn scans() {
             },
         )
     });
+}
+
+/// By history: what has reached a topic.
+type Topics = Arc<Mutex<BTreeMap<String, Vec<u64>>>>;
+
+/// Writes rows as they come, and says that this is exactly once.
+struct AtOnce(Topics, String);
+
+impl io::Sink<u64> for AtOnce {
+    fn info(&self) -> io::SinkInfo {
+        io::SinkInfo {
+            kind: "at once",
+            detail: String::new(),
+            atomic: true,
+        }
+    }
+
+    fn open(&self, _: io::Slot) -> Result<Box<dyn io::Writer<u64>>, Problem> {
+        Ok(Box::new(AtOnce(self.0.clone(), self.1.clone())))
+    }
+}
+
+impl io::Writer<u64> for AtOnce {
+    fn write(&mut self, records: &mut Vec<u64>) -> Result<(), Problem> {
+        let mut topics = self.0.lock().unwrap();
+        topics.entry(self.1.clone()).or_default().append(records);
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: u64) -> Result<io::Staged, Problem> {
+        Ok(io::Staged::nothing())
+    }
+}
+
+#[test]
+#[should_panic(expected = "a run in which nothing happened")]
+fn a_sink_of_ones_own_that_writes_twice_is_found_out() {
+    let topics = Topics::default();
+    RecoveryCheck::new((0..80).collect::<Vec<u64>>()).run_into(
+        |history| AtOnce(topics.clone(), history.to_owned()),
+        |history| topics.lock().unwrap().remove(history).unwrap_or_default(),
+        |numbers: Stream<u64>| numbers,
+    );
+}
+
+#[test]
+fn a_sink_of_ones_own_that_keeps_its_word_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |history: &str| folder.path().join(format!("{history}.jsonl"));
+    let read = |history: &str| {
+        let text = std::fs::read_to_string(path(history)).unwrap_or_default();
+        let rows = text.lines().map(|row| row.parse().unwrap());
+        rows.collect()
+    };
+    let steps = RecoveryCheck::new((0..80).collect::<Vec<u64>>())
+        .seeds(60)
+        .run_into(
+            |history| io::files::to_json_lines(path(history)),
+            read,
+            |numbers: Stream<u64>| numbers,
+        );
+    for step in ["prepare", "commit, done", "recover", "recover, done"] {
+        assert!(steps.contains_key(step), "{step}: {steps:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod contract;
 mod faults;
+mod keeping;
 mod modes;
 mod ports;
 #[cfg(all(test, feature = "files"))]

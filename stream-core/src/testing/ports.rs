@@ -308,7 +308,7 @@ tuples! {
 }
 
 /// The name of the next port.
-fn numbered(prefix: &str, next: &mut usize) -> String {
+pub(super) fn numbered(prefix: &str, next: &mut usize) -> String {
     *next += 1;
     format!("{prefix}{next}")
 }

@@ -7,18 +7,21 @@
 //! wrong as well, while it recovers too. When one has come to its end, all outputs must be those of a run
 //! in which nothing happened.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::faults::{Fault, Faults};
+use super::keeping::{Keeping, Own};
 use super::modes::{Interleaving, compare, seeds};
 use super::ports::{Inputs, Keep, Outputs};
 use crate::engine::BatchCut;
-use crate::io::{BadRecord, BadRecords, Collect, Rows, collect};
+use crate::graph::Output;
+use crate::io::{BadRecord, BadRecords, Collect, Rows, Sink, collect};
 use crate::job::Outcome;
 use crate::state::StateStore;
 use crate::state::objects::{Memory, Objects};
@@ -75,6 +78,7 @@ pub struct RecoveryCheck<I> {
     seeds: u64,
     keep: Keep,
     has_letters: bool,
+    goes_back: bool,
 }
 
 impl<I> fmt::Debug for RecoveryCheck<I> {
@@ -96,6 +100,7 @@ impl<I: Inputs> RecoveryCheck<I> {
             seeds: SEEDS,
             keep: Keep::Rows,
             has_letters: false,
+            goes_back: true,
         }
     }
 
@@ -115,6 +120,13 @@ impl<I: Inputs> RecoveryCheck<I> {
     /// ```
     pub fn dead_letters(mut self) -> Self {
         self.has_letters = true;
+        self
+    }
+
+    /// Does not go back to earlier checkpoints, for a sink that cannot take back what is committed, such as a
+    /// topic.
+    pub fn only_forward(mut self) -> Self {
+        self.goes_back = false;
         self
     }
 
@@ -147,6 +159,56 @@ impl<I: Inputs> RecoveryCheck<I> {
         self,
         pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
     ) -> Steps {
+        let keep = self.keep;
+        self.run_keeping(&keep, pipeline)
+    }
+
+    /// Runs the check with a sink of one's own for the only output of the pipeline, which proves the sink.
+    /// It is made anew for each run, as in a process that was started again, and is given the name of the
+    /// *history* that the run belongs to: runs of which each goes on where the one before it was.
+    /// `read` gives what is committed of a history in the end.
+    ///
+    /// ```
+    /// use stream_core::graph::Stream;
+    /// use stream_core::io::files;
+    /// use stream_core::testing::RecoveryCheck;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = |history: &str| folder.path().join(format!("{history}.jsonl"));
+    /// let read = |history: &str| {
+    ///     let text = std::fs::read_to_string(path(history)).unwrap_or_default();
+    ///     text.lines().map(|line| line.parse().unwrap()).collect()
+    /// };
+    /// let numbers: Vec<u64> = (0..50).collect();
+    /// RecoveryCheck::new(numbers).seeds(5).run_into(
+    ///     |history| files::to_json_lines(path(history)),
+    ///     read,
+    ///     |numbers: Stream<u64>| numbers,
+    /// );
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// As [`check_recovery`].
+    pub fn run_into<O, S>(
+        self,
+        sink: impl Fn(&str) -> S,
+        read: impl Fn(&str) -> Vec<O::Row>,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    ) -> Steps
+    where
+        O: Output<Row: Debug + Send>,
+        S: Sink<O::Row>,
+    {
+        let begun = Cell::default();
+        self.run_keeping(&Own { sink, read, begun }, pipeline)
+    }
+
+    fn run_keeping<O: Outputs, K: Keeping<O>>(
+        self,
+        keeping: &K,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    ) -> Steps {
         let pipeline = Arc::new(pipeline);
         let mut steps = Steps::new();
         for seed in seeds(self.seeds) {
@@ -155,8 +217,8 @@ impl<I: Inputs> RecoveryCheck<I> {
             let pipeline = pipeline.clone();
             let trial = Trial::<I> {
                 seed,
-                keep: self.keep,
                 has_letters: self.has_letters,
+                goes_back: self.goes_back,
                 partitions,
                 job: Box::new(move || {
                     let pipeline = pipeline.clone();
@@ -165,7 +227,7 @@ impl<I: Inputs> RecoveryCheck<I> {
                     })
                 }),
             };
-            trial.run::<O>(&mut rng, &mut steps);
+            trial.run(keeping, &mut rng, &mut steps);
         }
         steps
     }
@@ -174,8 +236,8 @@ impl<I: Inputs> RecoveryCheck<I> {
 /// What all runs of a seed have in common.
 struct Trial<I: Inputs> {
     seed: u64,
-    keep: Keep,
     has_letters: bool,
+    goes_back: bool,
     partitions: I::Partitions,
     job: Box<dyn Fn() -> Job>,
 }
@@ -258,30 +320,31 @@ impl Draw {
 }
 
 impl<I: Inputs> Trial<I> {
-    fn run<O: Outputs>(&self, rng: &mut Rng, steps: &mut Steps) {
+    fn run<O: Outputs, K: Keeping<O>>(&self, keeping: &K, rng: &mut Rng, steps: &mut Steps) {
         let records = I::records(&self.partitions) as u64;
         let expected = {
-            let (kept, calm) = (O::kept(self.keep), Interleaving::new(0));
+            let (kept, calm) = (keeping.begin(), Interleaving::new(0));
             let job = (self.job)().clock(calm.clock());
             let mut job = I::bind(&self.partitions, &calm, job, &mut 0);
             let mut letters = Letters::default();
             if self.has_letters {
                 letters.bind(&Faults::none(), &mut job);
             }
-            let job = O::bind(&kept, &Faults::none(), job, &mut 0);
-            let done = job.run(Mode::Batch);
+            let job = keeping.bind(&kept, &Faults::none(), job);
+            // Some sinks ask for a state.
+            let done = job.state(StateStore::memory()).run(Mode::Batch);
             done.unwrap_or_else(|error| panic!("seed {}: the job failed: {error}", self.seed));
-            (O::text(O::rows(&kept)), letters.text())
+            (O::text(keeping.rows(&kept)), letters.text())
         };
         let store: Arc<dyn Objects> = Arc::new(Memory::default());
-        let mut kept = (O::kept(self.keep), Letters::default());
+        let mut kept = (keeping.begin(), Letters::default());
         let mut draws = Vec::new();
         // Steps of a run are about as many as those of one in which nothing goes wrong.
         let some = {
             let draw = Draw::new(rng, records, None);
             let other: Arc<dyn Objects> = Arc::new(Memory::default());
-            let mut rows = (O::kept(self.keep), Letters::default());
-            let done = self.run_once::<O>(&draw, &other, &mut rows);
+            let mut rows = (keeping.begin(), Letters::default());
+            let done = self.run_once(keeping, &draw, &other, &mut rows);
             if let Err(error) = done {
                 self.fail(&[draw], &error);
             }
@@ -295,13 +358,13 @@ impl<I: Inputs> Trial<I> {
             };
             let fault = (run < wrong).then(|| (rng.u64(0..some), fault));
             let draw = Draw::new(rng, records, fault);
-            let done = self.run_once::<O>(&draw, &store, &mut kept);
+            let done = self.run_once(keeping, &draw, &store, &mut kept);
             let went_wrong = draw.faults.wrong_at();
             if let Some(step) = went_wrong {
                 *steps.entry(step).or_default() += 1;
             }
             draws.push(draw);
-            let goes_back = run < wrong && rng.u8(0..4) == 0;
+            let goes_back = run < wrong && rng.u8(0..4) == 0 && self.goes_back;
             match done {
                 Ok(true) if !goes_back => break,
                 Ok(_) => {}
@@ -317,7 +380,7 @@ impl<I: Inputs> Trial<I> {
                 }
             }
         }
-        let rows = O::text(O::rows(&kept.0));
+        let rows = O::text(keeping.rows(&kept.0));
         let spec = (self.job)().explain();
         let spec = spec.unwrap_or_else(|error| self.fail(&draws, &error));
         let names = ["a run in which nothing happened", &format!("{draws:#?}")];
@@ -331,11 +394,12 @@ impl<I: Inputs> Trial<I> {
     }
 
     /// Runs until the end, a stop, or until it goes wrong. Tells whether all input was read.
-    fn run_once<O: Outputs>(
+    fn run_once<O: Outputs, K: Keeping<O>>(
         &self,
+        keeping: &K,
         draw: &Draw,
         store: &Arc<dyn Objects>,
-        (rows, letters): &mut (O::Kept, Letters),
+        (rows, letters): &mut (K::Kept, Letters),
     ) -> Result<bool, Error> {
         let interleaving = Interleaving::new(draw.seed);
         interleaving.begin(draw.stops_at);
@@ -347,7 +411,7 @@ impl<I: Inputs> Trial<I> {
         if self.has_letters {
             letters.bind(&draw.faults, &mut job);
         }
-        let job = O::bind(rows, &draw.faults, job, &mut 0);
+        let job = keeping.bind(rows, &draw.faults, job);
         let store = StateStore::of(draw.faults.around_store(store.clone()));
         let store = store.keep(1 + draw.seed as usize % 3);
         let handle = job.state(store).start(draw.mode)?;

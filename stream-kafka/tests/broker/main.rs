@@ -9,6 +9,7 @@ mod sink_cut;
 mod sink_exact;
 mod sink_outage;
 mod sink_records;
+mod sink_recovery;
 mod sink_support;
 mod source_change;
 mod source_goes_on;
