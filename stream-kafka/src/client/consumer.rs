@@ -298,9 +298,12 @@ impl Client {
         started: Instant,
         mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
     ) -> Result<T, Problem> {
+        let mut patience = explain::FIRST_WAIT;
         loop {
             let left = wait.saturating_sub(started.elapsed());
-            let error = match ask(left.min(REQUEST_WAIT)) {
+            let asked = ask(left.min(patience));
+            patience = (2 * patience).min(REQUEST_WAIT);
+            let error = match asked {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

@@ -111,7 +111,12 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // The first says nothing of an error, the second only that others have been told.
             Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => {}
-            code => self.note_error(reason, code.is_some_and(explain::is_lasting)),
+            code => {
+                // A connection that broke in the middle of it says nothing of a password.
+                let is_broken = reason.contains("Broker transport failure");
+                let lasts = code.is_some_and(explain::is_lasting) && !is_broken;
+                self.note_error(reason, lasts);
+            }
         }
     }
 }

@@ -41,16 +41,40 @@ impl From<&str> for Value {
     }
 }
 
-/// Names whose values are not shown, whoever has set them.
+/// Parts of the names whose values are not shown, whoever has set them.
 const SECRET: [&str; 7] = [
-    "sasl.password",
+    "password",
+    "passphrase",
+    "secret",
+    "jaas",
     "sasl.oauthbearer.config",
-    "sasl.oauthbearer.client.secret",
-    "ssl.key.password",
     "ssl.key.pem",
-    "ssl.keystore.password",
-    "sasl.oauthbearer.assertion.private.key.pem",
+    "private.key.pem",
 ];
+
+/// Names that mean another one, by which the adapter calls it: a client is given each but once.
+const ALIASES: [(&str, &str); 8] = [
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("message.send.max.retries", "retries"),
+    ("compression.codec", "compression.type"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+];
+
+/// Whether the value of a property is not to be shown.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+fn common(name: String) -> String {
+    match ALIASES.iter().find(|(alias, _)| *alias == name) {
+        Some((_, common)) => (*common).to_owned(),
+        None => name,
+    }
+}
 
 /// Names that are not to be set, with the reason and what to do instead.
 const REFUSED: [(&str, &str, &str); 17] = [
@@ -123,19 +147,11 @@ impl Properties {
     }
 
     pub(super) fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.by_name.insert(name.into(), value.into());
+        self.by_name.insert(common(name.into()), value.into());
     }
 
     pub(super) fn add_file(&mut self, path: PathBuf) {
         self.files.push(path);
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
-
-    pub(super) fn is(&self, name: &str, value: &str) -> bool {
-        self.text(name).as_deref() == Some(value)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {
@@ -151,7 +167,7 @@ impl Properties {
         for path in &self.files {
             for (name, value) in read_file(path)? {
                 check(&name).map_err(|problem| in_file(problem, path))?;
-                all.insert(name, value);
+                all.insert(common(name), value);
             }
         }
         for (name, value) in &self.by_name {
@@ -166,8 +182,7 @@ impl Properties {
             // Numbers of requests under way are only a producer's; the check is for all.
             return Ok(all);
         }
-        let in_flight = all.get("max.in.flight.requests.per.connection");
-        let in_flight = in_flight.or(all.get("max.in.flight"));
+        let in_flight = all.get("max.in.flight");
         if let Some(number) = in_flight.and_then(|value| value.parse::<u64>().ok())
             && number > 5
         {
@@ -243,7 +258,7 @@ impl fmt::Debug for Properties {
         for (name, value) in &self.by_name {
             match value {
                 Value::Secret(secret) => map.entry(name, secret),
-                Value::Text(_) if SECRET.contains(&name.as_str()) => map.entry(name, &"***"),
+                Value::Text(_) if is_secret(name) => map.entry(name, &"***"),
                 Value::Text(text) => map.entry(name, text),
             };
         }
