@@ -307,7 +307,9 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            // The same error is told but once in a while: it may have been told for the request before.
             let told = self.context.error_since(started);
+            let told = told.or_else(|| self.context.recent_error());
             let lasts = error.rdkafka_error_code().is_some_and(explain::is_lasting)
                 || self.context.is_hopeless_since(started);
             if lasts || started.elapsed() >= wait {

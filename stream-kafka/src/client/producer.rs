@@ -308,9 +308,13 @@ fn find_topic(
     let mut patience = explain::FIRST_WAIT;
     loop {
         let left = wait.saturating_sub(started.elapsed());
-        let found = client
-            .client()
-            .fetch_metadata(Some(topic), left.min(patience));
+        let asked = client.client();
+        let mut found = asked.fetch_metadata(Some(topic), left.min(patience));
+        if is_known && found.is_ok() {
+            // One that leads is asked itself: only it knows whether it can be reached at its address.
+            let end = asked.fetch_watermarks(topic, MARKER_PARTITION, left.min(patience));
+            found = end.and(found);
+        }
         if found.is_err() {
             client.poll(HEAR_WAIT); // what has gone wrong is heard here
         }

@@ -10,6 +10,8 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
+use crate::config::common_names;
+
 /// What tells a topic from one of the same name that was made later. Brokers before 2.8 give all topics
 /// the same.
 pub(crate) type TopicId = (i64, i64);
@@ -29,10 +31,26 @@ pub(crate) fn set_leader_epoch(list: &TopicPartitionList, index: usize, epoch: i
 pub(crate) fn property_like(name: &str) -> Option<String> {
     let near = known_properties()
         .into_iter()
+        .chain(common_names().chain(UNSET).map(str::to_owned))
         .map(|known| (distance(name, &known), known));
     let (distance, known) = near.min()?;
     (distance <= 2.max(name.len() / 8)).then_some(known)
 }
+
+/// Properties that have no value unless set, so that the client library does not list them.
+const UNSET: [&str; 11] = [
+    "client.rack",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.password",
+    "sasl.username",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.key.password",
+];
 
 /// The names of all properties that have a value unless set.
 fn known_properties() -> Vec<String> {

@@ -15,7 +15,7 @@ use stream_core::Problem;
 
 pub use self::profile::Profile;
 use self::properties::{Properties, Value};
-pub(crate) use self::properties::{Role, is_secret};
+pub(crate) use self::properties::{Role, common_names, is_secret};
 pub use self::secret::Secret;
 
 /// Where a client looks for a cluster that nobody has named.
@@ -252,7 +252,8 @@ impl Cluster {
         needed: &[(&str, String)],
     ) -> Result<ClientConfig, Problem> {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // That a broker has hung up is told as no more than that.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in PREFERRED {
             config.set(name, value);
         }

@@ -64,6 +64,11 @@ const ALIASES: [(&str, &str); 8] = [
     ("max.in.flight.requests.per.connection", "max.in.flight"),
 ];
 
+/// The names of those that have an alias.
+pub(crate) fn common_names() -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().map(|(_, common)| *common)
+}
+
 /// Whether the value of a property is not to be shown.
 pub(crate) fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|part| name.contains(part))

@@ -1,5 +1,6 @@
 //! Usual mistakes, each told with what to do.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use stream_core::io::Sink;
@@ -8,7 +9,7 @@ use stream_kafka as kafka;
 
 use super::sink_support::writing;
 use super::source_support::{at, failure, run};
-use crate::support::{Cluster, Proxy};
+use crate::support::Cluster;
 
 /// What a source, a sink and one that writes exactly once tell of a cluster.
 pub(crate) fn told_by_all(cluster: &kafka::Cluster, topic: &str) -> [String; 3] {
@@ -18,7 +19,12 @@ pub(crate) fn told_by_all(cluster: &kafka::Cluster, topic: &str) -> [String; 3] 
     [
         failure(source),
         sink_failure(sink().text()),
-        sink_failure(sink().exactly_once(topic).text()),
+        sink_failure(
+            sink()
+                .exactly_once(topic)
+                .commit_waits(Duration::from_secs(2), Duration::from_secs(4))
+                .text(),
+        ),
     ]
 }
 
@@ -98,9 +104,9 @@ fn a_topic_that_is_missing_or_has_no_name_is_told() {
 
 #[test]
 fn an_advertised_address_that_cannot_be_reached_is_told() {
-    let gone = Proxy::start("127.0.0.1:1");
-    gone.refuse(true);
-    let port = gone.address().port().to_string();
+    // That of a listener that is gone when its line ends.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let port = port.unwrap().port().to_string();
     let Some(kafka) = Cluster::advertising(&port) else {
         return;
     };
