@@ -28,6 +28,7 @@ const REASONS: [(&[&str], &str); 18] = [
         &[
             "might be caused by incorrect security.protocol",
             "connecting to a ssl listener",
+            "in state apiversion_query",
         ],
         "the listener seems to speak TLS: set `KAFKA_CA`, or call `.tls()`, or name a listener that does not",
     ),
@@ -51,6 +52,7 @@ const REASONS: [(&[&str], &str); 18] = [
     (
         &[
             "connecting to a plaintext broker listener",
+            "ssl connection closed by peer",
             "wrong version number",
             "packet length too long",
             "record layer failure",
@@ -168,7 +170,7 @@ fn because_config(
         true if value.is_empty() || reason.contains(value) => {
             format!("the value of `{name}` is not accepted")
         }
-        true => reason.to_owned(),
+        true => format!("{reason} (`{name}`)"),
     };
     because(problem, &reason)
 }

@@ -43,8 +43,8 @@ impl From<&str> for Value {
 
 /// Parts of the names whose values are not shown, whoever has set them.
 const SECRET: [&str; 7] = [
-    "password",
-    "passphrase",
+    "pass",
+    "pasw",
     "secret",
     "jaas",
     "sasl.oauthbearer.config",
@@ -278,6 +278,48 @@ impl fmt::Debug for Properties {
 mod tests {
     use super::*;
 
+    const REASONS: &str = "
+enable.auto.commit: positions belong to the job's checkpoints
+auto.commit.enable: positions belong to the job's checkpoints
+auto.commit.interval.ms: positions belong to the job's checkpoints
+enable.auto.offset.store: positions belong to the job's checkpoints
+auto.offset.reset: records that the broker has lost would be passed over without a word
+group.id: the job itself decides which worker reads a partition, so it joins no group
+group.instance.id: the job itself decides which worker reads a partition, so it joins no group
+partition.assignment.strategy: the job itself decides which worker reads a partition, so it joins no group
+group.protocol: the job itself decides which worker reads a partition, so it joins no group
+isolation.level: records of transactions that were given up would count
+enable.partition.eof: the source needs to know where a partition ends
+transactional.id: transactions belong to the job's checkpoints
+enable.idempotence: records could be written twice, or in another order
+acks: records that count as written could be lost
+request.required.acks: records that count as written could be lost
+enable.gapless.guarantee: transactions belong to the job's checkpoints
+delivery.report.only.error: the sink could not know what is written";
+
+    #[test]
+    fn what_may_be_a_secret_is_one() {
+        for name in [
+            "sasl.password",
+            "sasl.pasword",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "ssl.keystore.password",
+            "sasl.jaas.config",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.assertion.private.key.pem",
+        ] {
+            let shown = format!("{:?}", Properties::of(name, "hush".into()));
+            assert_eq!(shown, format!("{{{name:?}: \"***\"}}"));
+        }
+        for name in ["ssl.ca.location", "sasl.username", "linger.ms"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
     #[test]
     fn what_would_break_a_guarantee_is_refused_with_the_reason() {
         for (name, ..) in REFUSED {
@@ -287,6 +329,9 @@ mod tests {
             let told = problem.to_string();
             assert!(told.contains(name) && told.contains("hint"), "{told}");
         }
+        // Each with its reason, so that none comes or goes without a word.
+        let reasons = REFUSED.map(|(name, why, _)| format!("{name}: {why}"));
+        assert_eq!(reasons.join("\n"), REASONS.trim());
         let many = Properties::of("max.in.flight", "6".into());
         assert!(many.resolve(Role::Producer).is_err());
         assert!(many.resolve(Role::Consumer).is_ok());

@@ -1,6 +1,8 @@
 //! Clusters that ask for TLS and a name: what belongs to them goes through, and who does not is told why.
 
+use std::env;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use stream_core::io;
@@ -208,6 +210,65 @@ fn a_certificate_that_somebody_else_has_signed_is_told() {
         &missing,
         &["cannot be read, or is no PEM", "KAFKA_CA"],
     );
+}
+
+/// Whether this process is one that a test has started to listen to it.
+const CHILD: &str = "STREAM_KAFKA_TEST_CHILD";
+
+#[test]
+fn a_password_is_never_shown() {
+    let Some(kafka) = Cluster::shared_secure() else {
+        return;
+    };
+    let secrets = kafka.secrets().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, format!("ssl.key.password={WRONG}\n")).unwrap();
+    for password in [&*secrets.password, WRONG] {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "secure::child_shows_what_it_can", "--nocapture"])
+            .env(CHILD, "1")
+            .env("KAFKA_BOOTSTRAP", kafka.bootstrap())
+            .env("KAFKA_CA", &secrets.ca)
+            .env("KAFKA_USERNAME", &secrets.user)
+            .env("KAFKA_PASSWORD", password)
+            .env("KAFKA_PROPERTIES", file.path())
+            .output()
+            .unwrap();
+        let shown = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8_lossy(&shown);
+        let expected = match password {
+            WRONG => "uthentication failed",
+            _ => "there is no topic `clicks`",
+        };
+        assert!(
+            output.status.success() && shown.contains(expected),
+            "{shown}"
+        );
+        assert!(shown.contains("KAFKA_PASSWORD"), "{shown}");
+        assert_hidden(kafka, &[shown.into_owned()]);
+    }
+}
+
+/// Shows all that a process shows of the cluster that the environment names.
+#[test]
+fn child_shows_what_it_can() {
+    if env::var_os(CHILD).is_none() {
+        return;
+    }
+    let cluster = kafka::Cluster::from_env().property("debug", "security,conf,broker");
+    let source = kafka::source("clicks").at(&cluster).text();
+    let sink = kafka::sink("clicks").at(&cluster).exactly_once("clicks");
+    println!("{cluster:?} {cluster:#?} {source:?} {sink:?}");
+    println!("{:?}", told_by_all(&cluster, "clicks"));
+    for name in [
+        "ssl.key.pem",
+        "sasl.pasword",
+        "ssl.keystore.password",
+        "sasl.oauthbearer.client.secret",
+    ] {
+        let cluster = cluster.clone().property(name, WRONG);
+        println!("{cluster:?} {:?}", told_by_all(&cluster, "clicks"));
+    }
 }
 
 #[test]
