@@ -20,6 +20,8 @@ const REASONS: [(&[&str], &str); 18] = [
             "no ssl support",
             "openssl not available",
             "libsasl2, scram",
+            "no provider for sasl mechanism scram",
+            "no provider for sasl mechanism oauthbearer",
             "mechanism not supported",
         ],
         "build with the feature `ssl` of stream-kafka (or `ssl-vendored`)",
