@@ -101,7 +101,7 @@ const REASONS: [(&[&str], &str); 18] = [
         "a topic's name is of at most 249 letters, digits, `.`, `_` and `-`",
     ),
     (
-        &["disconnected"],
+        &["disconnected", "broken pipe", "connection reset"],
         "the listener hangs up: it may ask for TLS or for a name and a password (`.tls()`, `.sasl(…)`), or is no \
          Kafka broker's",
     ),
