@@ -14,7 +14,7 @@ pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// What a reason that the library gives says, by parts of its text, with what to do about it. The first
 /// that fits counts.
-const REASONS: [(&[&str], &str); 18] = [
+const REASONS: [(&[&str], &str); 19] = [
     (
         &[
             "no ssl support",
@@ -54,7 +54,6 @@ const REASONS: [(&[&str], &str); 18] = [
     (
         &[
             "connecting to a plaintext broker listener",
-            "ssl connection closed by peer",
             "wrong version number",
             "packet length too long",
             "record layer failure",
@@ -72,6 +71,10 @@ const REASONS: [(&[&str], &str); 18] = [
     (
         &["ssl handshake failed"],
         "check that the listener speaks TLS and whom it trusts",
+    ),
+    (
+        &["in state ssl_handshake"],
+        "the listener seems not to speak TLS: leave out `.tls()` and `KAFKA_CA`, or name a listener that does",
     ),
     (
         &["failed to resolve", "host resolution"],
