@@ -246,6 +246,68 @@ mod tests {
     }
 
     #[test]
+    fn a_property_has_a_kind_a_name_and_a_value() {
+        let property = |name: &str, value: &str| Property {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        for (text, parsed) in [
+            ("kafka.linger.ms=5", property("kafka.linger.ms", "5")),
+            ("kafka.a=b=c", property("kafka.a", "b=c")),
+            ("kafka.client.id=", property("kafka.client.id", "")),
+        ] {
+            assert_eq!(text.parse(), Ok(parsed));
+        }
+        for text in [
+            "kafka.linger.ms",
+            "linger=5",
+            "=5",
+            ".linger=5",
+            "kafka.=5",
+            "kafka..ms=5",
+            "",
+        ] {
+            assert_eq!(
+                text.parse::<Property>().unwrap_err(),
+                "expected KIND.NAME=VALUE, like kafka.linger.ms=5",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flag_with_a_dot_in_its_name_is_a_property() {
+        let spelt = |words: &[&str]| {
+            let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            spell_out_properties(&mut words);
+            let words = words.into_iter().map(|word| word.into_string().unwrap());
+            words.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            spelt(&["--a.program=1", "run", "--kafka.linger.ms=5", "--kafka.x"]),
+            [
+                "--a.program=1",
+                "run",
+                "--property=kafka.linger.ms=5",
+                "--property=kafka.x"
+            ]
+        );
+        let others = ["me", "--rate=1.5", "-a.b=1", "a.b=1", "--", "--kafka.x=1"];
+        assert_eq!(spelt(&others), others);
+    }
+
+    #[test]
+    fn a_property_that_nothing_takes_is_told_and_its_value_is_not() {
+        let property = "kafka.sasl.password=hush".parse().unwrap();
+        assert_eq!(
+            told(set(&mut job(io::vec(vec![1]), io::discard()), &[property])),
+            "`--kafka.sasl.password=…`: no source or sink of the job takes it: none of them is a kafka \
+             (hint: `explain` shows what is bound)"
+        );
+        assert!(set(&mut job(io::vec(vec![1]), io::discard()), &[]).is_ok());
+    }
+
+    #[test]
     fn a_source_and_a_sink_stand_where_the_command_line_says() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();

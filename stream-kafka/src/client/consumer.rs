@@ -298,13 +298,18 @@ impl Client {
         started: Instant,
         mut ask: impl FnMut(Duration) -> Result<T, KafkaError>,
     ) -> Result<T, Problem> {
+        let mut patience = explain::FIRST_WAIT;
         loop {
             let left = wait.saturating_sub(started.elapsed());
-            let error = match ask(left.min(REQUEST_WAIT)) {
+            let asked = ask(left.min(patience));
+            patience = (2 * patience).min(REQUEST_WAIT);
+            let error = match asked {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            // The same error is told but once in a while: it may have been told for the request before.
             let told = self.context.error_since(started);
+            let told = told.or_else(|| self.context.recent_error());
             let lasts = error.rdkafka_error_code().is_some_and(explain::is_lasting)
                 || self.context.is_hopeless_since(started);
             if lasts || started.elapsed() >= wait {

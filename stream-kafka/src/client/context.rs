@@ -93,6 +93,11 @@ impl ClientContext for Context {
     /// Tells warnings and errors on standard error, each kind once in a while; an error that a client
     /// cannot get over comes to the job as its own.
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        if kind == "FAIL" && matches!(level, RDKafkaLogLevel::Info) {
+            // A broker that hangs up may not like how it is spoken to, and is not told of otherwise.
+            let told = line.split_once("]: ").map_or(line, |(_, told)| told);
+            self.note_error(told, false);
+        }
         // Of the last the library tells only that it tries again; where it gives up, that is an error.
         let is_noise = matches!(kind, "CONFWARN" | "GETPID");
         if level as i32 > RDKafkaLogLevel::Warning as i32 || is_noise {
@@ -111,7 +116,12 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // The first says nothing of an error, the second only that others have been told.
             Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => {}
-            code => self.note_error(reason, code.is_some_and(explain::is_lasting)),
+            code => {
+                // A connection that broke in the middle of it says nothing of a password.
+                let is_broken = reason.contains("Broker transport failure");
+                let lasts = code.is_some_and(explain::is_lasting) && !is_broken;
+                self.note_error(reason, lasts);
+            }
         }
     }
 }

@@ -1,17 +1,27 @@
 //! Errors of the client library as help: what failed, what it means, what to do.
 
+use std::time::Duration;
+
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use stream_core::Problem;
+
+use super::raw;
+use crate::config::is_secret;
+
+/// How long a client is asked first before it is heard what has gone wrong; each time for twice as long.
+pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// What a reason that the library gives says, by parts of its text, with what to do about it. The first
 /// that fits counts.
-const REASONS: [(&[&str], &str); 12] = [
+const REASONS: [(&[&str], &str); 19] = [
     (
         &[
             "no ssl support",
             "openssl not available",
             "libsasl2, scram",
+            "no provider for sasl mechanism scram",
+            "no provider for sasl mechanism oauthbearer",
             "mechanism not supported",
         ],
         "build with the feature `ssl` of stream-kafka (or `ssl-vendored`)",
@@ -20,16 +30,30 @@ const REASONS: [(&[&str], &str); 12] = [
         &[
             "might be caused by incorrect security.protocol",
             "connecting to a ssl listener",
+            "in state apiversion_query",
         ],
         "the listener seems to speak TLS: set `KAFKA_CA`, or call `.tls()`, or name a listener that does not",
     ),
     (
-        &["broker might require sasl", "sasl authentication"],
+        &["not valid in current sasl state"],
+        "the listener asks for no name: leave out `.sasl(…)` and `KAFKA_USERNAME`, or name a listener that does",
+    ),
+    (
+        &["mechanism handshake failed", "unsupported sasl mechanism"],
+        "name a mechanism that the listener has: `KAFKA_SASL_MECHANISM`, or `.sasl(…)`",
+    ),
+    (
+        &[
+            "broker might require sasl",
+            "sasl authentication",
+            "authentication failed",
+        ],
         "check the name, the password and the mechanism: `KAFKA_USERNAME`, `KAFKA_PASSWORD`, `KAFKA_SASL_MECHANISM`, \
          or `.sasl(…)`",
     ),
     (
         &[
+            "connecting to a plaintext broker listener",
             "wrong version number",
             "packet length too long",
             "record layer failure",
@@ -41,12 +65,20 @@ const REASONS: [(&[&str], &str); 12] = [
         "the brokers' certificate is signed by somebody unknown: name whom to trust by `KAFKA_CA` or `.tls_trusting(…)`",
     ),
     (
+        &["ssl.ca.location failed"],
+        "the file of certificates that `KAFKA_CA` or `.tls_trusting(…)` names cannot be read, or is no PEM",
+    ),
+    (
         &["ssl handshake failed"],
         "check that the listener speaks TLS and whom it trusts",
     ),
     (
+        &["in state ssl_handshake"],
+        "the listener seems not to speak TLS: leave out `.tls()` and `KAFKA_CA`, or name a listener that does",
+    ),
+    (
         &["failed to resolve", "host resolution"],
-        "check the name of the host; a broker gives clients the names in its `advertised.listeners`",
+        "check the name of the host (`KAFKA_BOOTSTRAP`); a broker gives clients the names in its `advertised.listeners`",
     ),
     (
         &[
@@ -68,12 +100,30 @@ const REASONS: [(&[&str], &str); 12] = [
         "ask who runs the cluster for the rights: to read or write the topic, to use the group or the transactional id",
     ),
     (
+        &["invalid topic"],
+        "a topic's name is of at most 249 letters, digits, `.`, `_` and `-`",
+    ),
+    (
+        &["disconnected", "broken pipe", "connection reset"],
+        "the listener hangs up: it may ask for TLS or for a name and a password (`.tls()`, `.sasl(…)`), or is no \
+         Kafka broker's",
+    ),
+    (
+        &["timed out", "broker transport failure"],
+        "check that the brokers run, and that their `advertised.listeners` name addresses that can be reached from \
+         here",
+    ),
+    (
         &["message size too large", "message too large"],
         "raise `message.max.bytes` here (by `.property`) and `max.message.bytes` of the topic",
     ),
     (
-        &["no such configuration property"],
-        "docs/KAFKA.md names where the properties of librdkafka are listed",
+        &[
+            "not available at build time",
+            "not built with",
+            "no provider for sasl mechanism",
+        ],
+        "the client library is built without it",
     ),
 ];
 
@@ -92,10 +142,9 @@ pub(crate) fn because(problem: Problem, reason: &str) -> Problem {
 pub(crate) fn because_error(problem: Problem, error: &KafkaError, told: Option<String>) -> Problem {
     let reason = match error {
         KafkaError::ClientCreation(reason) => reason.clone(),
-        KafkaError::ClientConfig(_, reason, name, value) if is_shown(name) => {
-            format!("{reason} (`{name}` was set to `{value}`)")
+        KafkaError::ClientConfig(code, reason, name, value) => {
+            return because_config(problem, *code, reason, name, value);
         }
-        KafkaError::ClientConfig(_, _, name, _) => format!("the value of `{name}` is not accepted"),
         KafkaError::Transaction(error) => error.string(),
         error => match error.rdkafka_error_code() {
             Some(code) => code.to_string(),
@@ -105,11 +154,30 @@ pub(crate) fn because_error(problem: Problem, error: &KafkaError, told: Option<S
     because(problem, &told.unwrap_or(reason))
 }
 
-/// Only of properties whose values hold no secret.
-fn is_shown(name: &str) -> bool {
-    !["password", "secret", "key", "oauthbearer", "jaas"]
-        .iter()
-        .any(|part| name.contains(part))
+/// The same of a property that is not accepted. Of one that nobody knows the value is not shown: it may be a
+/// secret whose name is misspelt.
+fn because_config(
+    problem: Problem,
+    code: RDKafkaConfRes,
+    reason: &str,
+    name: &str,
+    value: &str,
+) -> Problem {
+    if code == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+        let problem = problem.detail(format!("there is no Kafka property `{name}`"));
+        return problem.hint(match raw::property_like(name) {
+            Some(like) => format!("do you mean `{like}`?"),
+            None => "docs/KAFKA.md names where the properties of librdkafka are listed".to_owned(),
+        });
+    }
+    let reason = match is_secret(name) {
+        false => format!("{reason} (`{name}` was set to `{value}`)"),
+        true if value.is_empty() || reason.contains(value) => {
+            format!("the value of `{name}` is not accepted")
+        }
+        true => format!("{reason} (`{name}`)"),
+    };
+    because(problem, &reason)
 }
 
 /// Whether trying again is of no use.
@@ -121,6 +189,8 @@ pub(crate) fn is_lasting(code: RDKafkaErrorCode) -> bool {
             | Code::SaslAuthenticationFailed
             | Code::UnsupportedSASLMechanism
             | Code::ClusterAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::InvalidTopic
             | Code::SSL
             | Code::Resolve
             | Code::InvalidArgument

@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_micros(200);
 /// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
+/// How long to listen to what a client that has failed has to tell: more than one thing, mostly.
+const HEAR_WAIT: Duration = Duration::from_millis(20);
+
 /// How much longer than it was told to the client may take for a request.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
@@ -302,12 +305,20 @@ fn find_topic(
     let failed = || Problem::new(format!("cannot write to the topic `{topic}`"));
     let started = Instant::now();
     let (mut is_made, mut is_known) = (false, false);
+    let mut patience = explain::FIRST_WAIT;
     loop {
         let left = wait.saturating_sub(started.elapsed());
-        let found = client
-            .client()
-            .fetch_metadata(Some(topic), left.min(REQUEST_WAIT));
-        client.poll(Duration::ZERO); // what has gone wrong is heard here
+        let asked = client.client();
+        let mut found = asked.fetch_metadata(Some(topic), left.min(patience));
+        if is_known && found.is_ok() {
+            // One that leads is asked itself: only it knows whether it can be reached at its address.
+            let end = asked.fetch_watermarks(topic, MARKER_PARTITION, left.min(patience));
+            found = end.and(found);
+        }
+        if found.is_err() {
+            client.poll(HEAR_WAIT); // what has gone wrong is heard here
+        }
+        patience = (2 * patience).min(REQUEST_WAIT);
         let is_late = started.elapsed() >= wait;
         let code = match &found {
             Ok(metadata) => metadata.topics().first().and_then(MetadataTopic::error),
@@ -333,7 +344,7 @@ fn find_topic(
             (Some(RDKafkaErrorCode::UnknownTopicOrPartition), None) => {
                 return Err(topics::unknown(topic, "say `.create_topic(…)` on the sink"));
             }
-            (Some(code), _) if is_late => {
+            (Some(code), _) if is_late || explain::is_lasting(code) => {
                 return Err(explain::because(failed(), &code.to_string()));
             }
             _ => thread::sleep(LOOK),
@@ -373,7 +384,8 @@ impl Group {
     pub(crate) fn marker(&self, topic: &str, wait: Duration) -> Result<Option<Marker>, KafkaError> {
         let mut asked = TopicPartitionList::with_capacity(1);
         asked.add_partition(topic, MARKER_PARTITION);
-        let known = self.client().committed_offsets(asked, wait)?;
+        let known = self.client().committed_offsets(asked, wait);
+        let known = known.map_err(|error| self.refusal().unwrap_or(error))?;
         let Some(known) = known.find_partition(topic, MARKER_PARTITION) else {
             return Ok(None);
         };
@@ -386,6 +398,21 @@ impl Group {
             }),
             _ => None,
         })
+    }
+}
+
+impl Group {
+    /// Why the brokers let nobody ask for the group, if they have said so: the client library then asks on.
+    fn refusal(&self) -> Option<KafkaError> {
+        let started = Instant::now();
+        while started.elapsed() < HEAR_WAIT {
+            if let Some(Err(error)) = self.client().poll(HEAR_WAIT)
+                && error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+            {
+                return Some(error);
+            }
+        }
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! Calls of the client library that its safe layer does not have: the other module with unsafe code.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
+
+use crate::config::common_names;
 
 /// What tells a topic from one of the same name that was made later. Brokers before 2.8 give all topics
 /// the same.
@@ -23,6 +25,73 @@ pub(crate) fn set_leader_epoch(list: &TopicPartitionList, index: usize, epoch: i
         let element = (*list.ptr()).elems.add(index);
         sys::rd_kafka_topic_partition_set_leader_epoch(element, epoch);
     }
+}
+
+/// The property of the client library whose name is nearest to one that it does not know, if one is near.
+pub(crate) fn property_like(name: &str) -> Option<String> {
+    let near = known_properties()
+        .into_iter()
+        .chain(common_names().chain(UNSET).map(str::to_owned))
+        .map(|known| (distance(name, &known), known));
+    let (distance, known) = near.min()?;
+    (distance <= 2.max(name.len() / 8)).then_some(known)
+}
+
+/// Properties that have no value unless set, so that the client library does not list them.
+const UNSET: [&str; 11] = [
+    "client.rack",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.password",
+    "sasl.username",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.key.password",
+];
+
+/// The names of all properties that have a value unless set.
+fn known_properties() -> Vec<String> {
+    let mut names = Vec::new();
+    // SAFETY: the settings are made and given back here, and so are the lists of names and values, from which
+    // the names are copied.
+    unsafe {
+        let (conf, topic) = (sys::rd_kafka_conf_new(), sys::rd_kafka_topic_conf_new());
+        let (mut of_client, mut of_topic) = (0, 0);
+        for (dump, count) in [
+            (sys::rd_kafka_conf_dump(conf, &raw mut of_client), of_client),
+            (
+                sys::rd_kafka_topic_conf_dump(topic, &raw mut of_topic),
+                of_topic,
+            ),
+        ] {
+            for index in (0..count).step_by(2) {
+                let name = CStr::from_ptr(*dump.add(index));
+                names.push(name.to_string_lossy().into_owned());
+            }
+            sys::rd_kafka_conf_dump_free(dump, count);
+        }
+        sys::rd_kafka_conf_destroy(conf);
+        sys::rd_kafka_topic_conf_destroy(topic);
+    }
+    names
+}
+
+/// How many letters have to be put in, left out or changed to make one word of another.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (index, wanted) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *wanted);
+            diagonal = row[index + 1];
+            row[index + 1] = changed.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Where a partition that is being read ended when a broker last told; asks nobody. None where none has.

@@ -4,6 +4,7 @@ mod profile;
 mod properties;
 mod secret;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use stream_core::Problem;
 
 pub use self::profile::Profile;
-pub(crate) use self::properties::Role;
 use self::properties::{Properties, Value};
+pub(crate) use self::properties::{Role, common_names, is_secret};
 pub use self::secret::Secret;
 
 /// Where a client looks for a cluster that nobody has named.
@@ -30,7 +31,8 @@ const PREFERRED: [(&str, &str); 5] = [
     ("reconnect.backoff.ms", "20"),
     ("reconnect.backoff.max.ms", "1000"),
     ("socket.nagle.disable", "true"),
-    ("log.connection.close", "false"),
+    // Else nobody hears of a listener that hangs up on who speaks another protocol.
+    ("log.connection.close", "true"),
 ];
 
 /// A Kafka cluster, and how to talk to it.
@@ -53,6 +55,10 @@ const PREFERRED: [(&str, &str); 5] = [
 #[derive(Clone)]
 pub struct Cluster {
     properties: Properties,
+    /// What was asked for is kept, whatever else is set: nobody's password goes over the network as it is
+    /// because a property says another thing.
+    is_encrypted: bool,
+    has_name: bool,
     profile: Option<Profile>,
     start_wait: Duration,
 }
@@ -82,8 +88,14 @@ impl Sasl {
 impl Cluster {
     /// The cluster that these brokers belong to: `host:port`, one or several with commas between.
     pub fn at(bootstrap: impl Into<String>) -> Self {
+        Cluster::with(Properties::of("bootstrap.servers", bootstrap.into()))
+    }
+
+    fn with(properties: Properties) -> Self {
         Cluster {
-            properties: Properties::of("bootstrap.servers", bootstrap.into()),
+            properties,
+            is_encrypted: false,
+            has_name: false,
             profile: None,
             start_wait: START_WAIT,
         }
@@ -100,8 +112,11 @@ impl Cluster {
     /// | `KAFKA_PROPERTIES` | a file as for [`properties_file`](Cluster::properties_file) |
     pub fn from_env() -> Self {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let bootstrap = set("KAFKA_BOOTSTRAP").unwrap_or_else(|| BOOTSTRAP.to_owned());
-        let mut cluster = Cluster::at(bootstrap);
+        // Where it is not set, the file may have it.
+        let mut cluster = match set("KAFKA_BOOTSTRAP") {
+            Some(bootstrap) => Cluster::at(bootstrap),
+            None => Cluster::with(Properties::default()),
+        };
         if let Some(path) = set("KAFKA_PROPERTIES") {
             cluster = cluster.properties_file(path);
         }
@@ -119,7 +134,7 @@ impl Cluster {
     /// Encrypts what goes over the network, and trusts whom the system trusts. Needs the feature `ssl`.
     #[must_use]
     pub fn tls(mut self) -> Self {
-        self.protocol(true, self.properties.has("sasl.mechanism"));
+        self.is_encrypted = true;
         self
     }
 
@@ -137,8 +152,7 @@ impl Cluster {
     }
 
     fn sasl_by(mut self, mechanism: &str, user: String, password: Secret) -> Self {
-        let is_encrypted = self.properties.is("security.protocol", "ssl");
-        self.protocol(is_encrypted, true);
+        self.has_name = true;
         self.properties.set("sasl.mechanism", mechanism);
         self.properties.set("sasl.username", user);
         self.properties
@@ -146,13 +160,20 @@ impl Cluster {
         self
     }
 
-    fn protocol(&mut self, encrypted: bool, sasl: bool) {
-        let protocol = match (encrypted, sasl) {
-            (false, _) => "sasl_plaintext",
-            (true, false) => "ssl",
-            (true, true) => "sasl_ssl",
-        };
-        self.properties.set("security.protocol", protocol);
+    /// The value of `security.protocol`, if one is needed: what was asked for, and what a property adds.
+    fn protocol(&self, all: &BTreeMap<String, String>) -> Option<&'static str> {
+        let set = all.get("security.protocol").map(|set| set.to_lowercase());
+        let says = |part| set.as_ref().is_some_and(|set| set.contains(part));
+        let is_encrypted = self.is_encrypted || says("ssl");
+        let has_name = self.has_name
+            || says("sasl")
+            || (set.is_none() && self.is_encrypted && all.contains_key("sasl.mechanism"));
+        match (is_encrypted, has_name) {
+            (false, false) => None,
+            (false, true) => Some("sasl_plaintext"),
+            (true, false) => Some("ssl"),
+            (true, true) => Some("sasl_ssl"),
+        }
     }
 
     /// Chooses what to be good at; where nothing is said, that depends on the job's mode.
@@ -218,9 +239,8 @@ impl Cluster {
 
     /// The brokers, for people.
     pub(crate) fn bootstrap(&self) -> String {
-        self.properties
-            .text("bootstrap.servers")
-            .unwrap_or_default()
+        let named = self.properties.text("bootstrap.servers");
+        named.unwrap_or_else(|| BOOTSTRAP.to_owned())
     }
 
     /// The settings of a client: first what the adapter prefers, over that what was set, and last what
@@ -232,14 +252,21 @@ impl Cluster {
         needed: &[(&str, String)],
     ) -> Result<ClientConfig, Problem> {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // That a broker has hung up is told as no more than that.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in PREFERRED {
             config.set(name, value);
         }
         for (name, value) in preferred {
             config.set(*name, value);
         }
-        for (name, value) in self.properties.resolve(role)? {
+        let mut all = self.properties.resolve(role)?;
+        let brokers = all.entry("bootstrap.servers".to_owned());
+        check_brokers(brokers.or_insert_with(|| BOOTSTRAP.to_owned()))?;
+        if let Some(protocol) = self.protocol(&all) {
+            all.insert("security.protocol".to_owned(), protocol.to_owned());
+        }
+        for (name, value) in all {
             config.set(name, value);
         }
         for (name, value) in needed {
@@ -249,10 +276,40 @@ impl Cluster {
     }
 }
 
+/// Looks whether brokers are named at all; of a port that is none the client library would make another.
+fn check_brokers(brokers: &str) -> Result<(), Problem> {
+    let wrong = |what: String| {
+        let problem = Problem::new(what);
+        Err(problem.hint("name brokers as HOST:PORT, with commas between (`KAFKA_BOOTSTRAP`)"))
+    };
+    let mut named = brokers.split(',').map(str::trim).peekable();
+    if named.peek().is_none_or(|broker| broker.is_empty()) {
+        return wrong("no Kafka broker is named".to_owned());
+    }
+    for broker in named {
+        let address = broker
+            .split_once("://")
+            .map_or(broker, |(_, address)| address);
+        // The colons of an IPv6 address stand in brackets.
+        let outside = address
+            .rsplit_once(']')
+            .map_or(address, |(_, outside)| outside);
+        let port = outside
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if address.is_empty() || matches!(port, Some(Err(_) | Ok(0))) {
+            return wrong(format!("`{broker}` is no address of a Kafka broker"));
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
             .field("properties", &self.properties)
+            .field("tls", &self.is_encrypted)
+            .field("sasl", &self.has_name)
             .field("profile", &self.profile)
             .field("start_wait", &self.start_wait)
             .finish()
@@ -278,6 +335,73 @@ mod tests {
         assert_eq!(resolved(&cluster, "sasl.password"), "hush");
         let cluster = cluster.tls();
         assert_eq!(resolved(&cluster, "security.protocol"), "sasl_ssl");
+    }
+
+    #[test]
+    fn what_goes_encrypted_stays_so_whatever_else_is_set() {
+        let sasl = |cluster: Cluster| cluster.sasl(Sasl::Plain, "me", Secret::text("hush"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "security.protocol=SSL").unwrap();
+        let at = || Cluster::at("b:1");
+        for cluster in [
+            sasl(sasl(at().tls())),
+            sasl(at().property("security.protocol", "SSL")),
+            sasl(at().property("security.protocol", "SASL_SSL")),
+            sasl(at().properties_file(file.path())),
+            sasl(at()).tls().property("security.protocol", "plaintext"),
+            at().tls().property("sasl.mechanism", "OAUTHBEARER"),
+        ] {
+            assert_eq!(
+                resolved(&cluster, "security.protocol"),
+                "sasl_ssl",
+                "{cluster:?}"
+            );
+        }
+        assert_eq!(resolved(&at(), "security.protocol"), "");
+        assert_eq!(resolved(&at().tls(), "security.protocol"), "ssl");
+    }
+
+    #[test]
+    fn a_name_that_means_another_one_counts_as_that() {
+        let cluster = Cluster::at("b:1")
+            .property("queue.buffering.max.ms", "9")
+            .property("metadata.broker.list", "c:2")
+            .property("sasl.mechanisms", "PLAIN");
+        let preferred = [("linger.ms", "1".to_owned())];
+        let config = cluster.client_config(Role::Producer, &preferred, &[]);
+        let config = config.unwrap();
+        assert_eq!(config.get("linger.ms"), Some("9"));
+        assert_eq!(config.get("queue.buffering.max.ms"), None);
+        assert_eq!(config.get("bootstrap.servers"), Some("c:2"));
+        assert_eq!(config.get("sasl.mechanism"), Some("PLAIN"));
+    }
+
+    #[test]
+    fn brokers_have_a_host_and_a_port() {
+        let check = |brokers| Cluster::at(brokers).client_config(Role::Consumer, &[], &[]);
+        for brokers in [
+            "b:1",
+            "b",
+            "b:1, c:2",
+            "[::1]:9092",
+            "[::1]",
+            "SASL_SSL://b:1",
+        ] {
+            assert!(check(brokers).is_ok(), "{brokers}");
+        }
+        for brokers in ["b:99999", "b:", "b:0", "b:port", "b:1,,c:2", ":x"] {
+            let told = check(brokers).unwrap_err().to_string();
+            assert!(
+                told.contains("is no address of a Kafka broker"),
+                "{brokers}: {told}"
+            );
+        }
+        let told = check(" ").unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "no Kafka broker is named (hint: name brokers as HOST:PORT, with commas between \
+             (`KAFKA_BOOTSTRAP`))"
+        );
     }
 
     #[test]

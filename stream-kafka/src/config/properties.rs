@@ -41,16 +41,45 @@ impl From<&str> for Value {
     }
 }
 
-/// Names whose values are not shown, whoever has set them.
+/// Parts of the names whose values are not shown, whoever has set them.
 const SECRET: [&str; 7] = [
-    "sasl.password",
+    "pass",
+    "pasw",
+    "secret",
+    "jaas",
     "sasl.oauthbearer.config",
-    "sasl.oauthbearer.client.secret",
-    "ssl.key.password",
     "ssl.key.pem",
-    "ssl.keystore.password",
-    "sasl.oauthbearer.assertion.private.key.pem",
+    "private.key.pem",
 ];
+
+/// Names that mean another one, by which the adapter calls it: a client is given each but once.
+const ALIASES: [(&str, &str); 8] = [
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("message.send.max.retries", "retries"),
+    ("compression.codec", "compression.type"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+];
+
+/// The names of those that have an alias.
+pub(crate) fn common_names() -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().map(|(_, common)| *common)
+}
+
+/// Whether the value of a property is not to be shown.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+fn common(name: String) -> String {
+    match ALIASES.iter().find(|(alias, _)| *alias == name) {
+        Some((_, common)) => (*common).to_owned(),
+        None => name,
+    }
+}
 
 /// Names that are not to be set, with the reason and what to do instead.
 const REFUSED: [(&str, &str, &str); 17] = [
@@ -123,19 +152,11 @@ impl Properties {
     }
 
     pub(super) fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.by_name.insert(name.into(), value.into());
+        self.by_name.insert(common(name.into()), value.into());
     }
 
     pub(super) fn add_file(&mut self, path: PathBuf) {
         self.files.push(path);
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
-
-    pub(super) fn is(&self, name: &str, value: &str) -> bool {
-        self.text(name).as_deref() == Some(value)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {
@@ -151,7 +172,7 @@ impl Properties {
         for path in &self.files {
             for (name, value) in read_file(path)? {
                 check(&name).map_err(|problem| in_file(problem, path))?;
-                all.insert(name, value);
+                all.insert(common(name), value);
             }
         }
         for (name, value) in &self.by_name {
@@ -166,8 +187,7 @@ impl Properties {
             // Numbers of requests under way are only a producer's; the check is for all.
             return Ok(all);
         }
-        let in_flight = all.get("max.in.flight.requests.per.connection");
-        let in_flight = in_flight.or(all.get("max.in.flight"));
+        let in_flight = all.get("max.in.flight");
         if let Some(number) = in_flight.and_then(|value| value.parse::<u64>().ok())
             && number > 5
         {
@@ -243,7 +263,7 @@ impl fmt::Debug for Properties {
         for (name, value) in &self.by_name {
             match value {
                 Value::Secret(secret) => map.entry(name, secret),
-                Value::Text(_) if SECRET.contains(&name.as_str()) => map.entry(name, &"***"),
+                Value::Text(_) if is_secret(name) => map.entry(name, &"***"),
                 Value::Text(text) => map.entry(name, text),
             };
         }
@@ -258,6 +278,48 @@ impl fmt::Debug for Properties {
 mod tests {
     use super::*;
 
+    const REASONS: &str = "
+enable.auto.commit: positions belong to the job's checkpoints
+auto.commit.enable: positions belong to the job's checkpoints
+auto.commit.interval.ms: positions belong to the job's checkpoints
+enable.auto.offset.store: positions belong to the job's checkpoints
+auto.offset.reset: records that the broker has lost would be passed over without a word
+group.id: the job itself decides which worker reads a partition, so it joins no group
+group.instance.id: the job itself decides which worker reads a partition, so it joins no group
+partition.assignment.strategy: the job itself decides which worker reads a partition, so it joins no group
+group.protocol: the job itself decides which worker reads a partition, so it joins no group
+isolation.level: records of transactions that were given up would count
+enable.partition.eof: the source needs to know where a partition ends
+transactional.id: transactions belong to the job's checkpoints
+enable.idempotence: records could be written twice, or in another order
+acks: records that count as written could be lost
+request.required.acks: records that count as written could be lost
+enable.gapless.guarantee: transactions belong to the job's checkpoints
+delivery.report.only.error: the sink could not know what is written";
+
+    #[test]
+    fn what_may_be_a_secret_is_one() {
+        for name in [
+            "sasl.password",
+            "sasl.pasword",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "ssl.keystore.password",
+            "sasl.jaas.config",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.assertion.private.key.pem",
+        ] {
+            let shown = format!("{:?}", Properties::of(name, "hush".into()));
+            assert_eq!(shown, format!("{{{name:?}: \"***\"}}"));
+        }
+        for name in ["ssl.ca.location", "sasl.username", "linger.ms"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
     #[test]
     fn what_would_break_a_guarantee_is_refused_with_the_reason() {
         for (name, ..) in REFUSED {
@@ -267,6 +329,9 @@ mod tests {
             let told = problem.to_string();
             assert!(told.contains(name) && told.contains("hint"), "{told}");
         }
+        // Each with its reason, so that none comes or goes without a word.
+        let reasons = REFUSED.map(|(name, why, _)| format!("{name}: {why}"));
+        assert_eq!(reasons.join("\n"), REASONS.trim());
         let many = Properties::of("max.in.flight", "6".into());
         assert!(many.resolve(Role::Producer).is_err());
         assert!(many.resolve(Role::Consumer).is_ok());

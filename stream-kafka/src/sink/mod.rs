@@ -233,6 +233,13 @@ impl Settings {
     }
 }
 
+#[cfg(test)]
+impl<T, E> KafkaSink<T, E> {
+    pub(crate) fn settings_for_tests(&self) -> Settings {
+        self.settings.clone()
+    }
+}
+
 impl<T, E> fmt::Debug for KafkaSink<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.fmt(f)

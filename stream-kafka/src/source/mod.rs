@@ -194,6 +194,13 @@ impl<F> KafkaSource<F> {
     }
 }
 
+#[cfg(test)]
+impl<F> KafkaSource<F> {
+    pub(crate) fn settings_for_tests(&self) -> Settings {
+        self.settings.clone()
+    }
+}
+
 impl<F> fmt::Debug for KafkaSource<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.fmt(f)

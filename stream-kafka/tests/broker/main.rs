@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod mistakes;
+#[cfg(feature = "ssl")]
+mod secure;
 mod sink_cut;
 mod sink_exact;
 mod sink_outage;

@@ -80,6 +80,34 @@ impl Cluster {
         Self::start_new(&options)
     }
 
+    /// A cluster that asks for TLS and a password, which all tests of a process use.
+    ///
+    /// # Panics
+    ///
+    /// Where [`shared`](Self::shared) does.
+    pub(crate) fn shared_secure() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
+        SHARED.get_or_init(|| Self::own(1, true)).as_ref()
+    }
+
+    /// A cluster of one broker that sends clients to a port where it does not listen.
+    ///
+    /// # Panics
+    ///
+    /// Where [`shared`](Self::shared) does.
+    pub(crate) fn advertising(port: &str) -> Option<Self> {
+        Self::start_new(&["--advertise", port])
+    }
+
+    /// Where the broker listens, wherever it sends clients.
+    ///
+    /// # Panics
+    ///
+    /// If it was not started by [`advertising`](Self::advertising).
+    pub(crate) fn listener(&self) -> String {
+        variables(&self.dev_kafka(&["env"]))["KAFKA_LISTENER"].clone()
+    }
+
     /// A cluster of one broker, which clients reach through a proxy.
     ///
     /// # Panics
