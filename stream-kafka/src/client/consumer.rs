@@ -311,7 +311,7 @@ impl Client {
             let told = self.context.error_since(started);
             let told = told.or_else(|| self.context.recent_error());
             let lasts = error.rdkafka_error_code().is_some_and(explain::is_lasting)
-                || self.context.is_hopeless_since(started);
+                || self.context.is_hopeless(started, &self.cluster);
             if lasts || started.elapsed() >= wait {
                 let what = format!("Kafka at {} gives no answer", self.cluster);
                 return Err(explain::because_error(Problem::new(what), &error, told));

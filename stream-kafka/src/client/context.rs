@@ -15,6 +15,9 @@ use super::explain;
 /// How long the same kind of line is kept back after one was told.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// How long the other addresses of a cluster have to answer where one cannot.
+const OTHERS_WAIT: Duration = Duration::from_secs(5);
+
 /// For how long an error is told as the last one.
 const RECENT: Duration = Duration::from_secs(60);
 
@@ -50,10 +53,12 @@ impl Context {
             .and_then(|time| self.error_since(time))
     }
 
-    /// Whether an error that lasts was told since then.
-    pub(crate) fn is_hopeless_since(&self, time: Instant) -> bool {
+    /// Whether an error that lasts was told since then, by the only address of a cluster, or for so long that
+    /// another one would have answered.
+    pub(crate) fn is_hopeless(&self, since: Instant, bootstrap: &str) -> bool {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.hopeless.is_some_and(|told| told >= time)
+        let has_lasted = heard.hopeless.is_some_and(|told| told >= since);
+        has_lasted && (!bootstrap.contains(',') || since.elapsed() >= OTHERS_WAIT)
     }
 
     fn note_error(&self, error: &str, lasts: bool) {
@@ -131,6 +136,16 @@ impl ConsumerContext for Context {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_one_address_is_not_hopeless_where_there_are_others() {
+        let (context, start) = (Context::default(), Instant::now());
+        context.note_error("no such host", true);
+        assert!(context.is_hopeless(start, "a:9092"));
+        assert!(!context.is_hopeless(start, "a:9092,b:9092"));
+        let long_ago = start - OTHERS_WAIT;
+        assert!(context.is_hopeless(long_ago, "a:9092,b:9092"));
+    }
 
     #[test]
     fn a_kind_of_line_is_told_once_in_a_while() {

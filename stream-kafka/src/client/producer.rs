@@ -304,6 +304,7 @@ fn find_topic(
 ) -> Result<(), Problem> {
     let failed = || Problem::new(format!("cannot write to the topic `{topic}`"));
     let started = Instant::now();
+    let bootstrap = config.get("bootstrap.servers").unwrap_or_default();
     let (mut is_made, mut is_known) = (false, false);
     let mut patience = explain::FIRST_WAIT;
     loop {
@@ -322,7 +323,7 @@ fn find_topic(
         let is_late = started.elapsed() >= wait;
         let code = match &found {
             Ok(metadata) => metadata.topics().first().and_then(MetadataTopic::error),
-            Err(error) if is_late || context.is_hopeless_since(started) => {
+            Err(error) if is_late || context.is_hopeless(started, bootstrap) => {
                 let told = context.error_since(started);
                 return Err(explain::because_error(failed(), error, told));
             }
