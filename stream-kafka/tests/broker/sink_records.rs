@@ -1,13 +1,14 @@
 //! What a job writes is in the topic: the formats, the partitions, and what is refused.
 
 use serde::Serialize;
-use stream_core::io::{Sink, Slot};
+use stream_core::io::{self, Sink, Slot, SourceExt};
 use stream_core::ops::{Change, Entry};
+use stream_core::run::StateStore;
 use stream_core::{EventTime, Problem};
-use stream_kafka::{Encode, KafkaSink, Record as Whole};
+use stream_kafka::{Encode, End, KafkaSink, Record as Whole};
 
 use super::sink_support::{exact, sink, staged, values, write, writing};
-use super::source_support::{MODES, ended, sorted, texts};
+use super::source_support::{MODES, copy, ended, run, sorted, source, texts};
 use crate::support::{Cluster, Record};
 
 #[derive(Clone, Debug, Serialize)]
@@ -86,6 +87,38 @@ fn whole_records_keep_all_but_their_place() {
         ..record.clone()
     };
     assert_eq!(topic.read_committed(), [record.stored(0), gone.stored(1)]);
+}
+
+#[test]
+fn what_cannot_be_read_goes_to_another_topic_as_it_was_with_what_is_wrong() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let (topic, dead) = (kafka.topic("read", 1), kafka.topic("dead", 1));
+    let poison = Record::new(0, "no number").key("k").header("h", "1");
+    let poison = poison.at(1_700_000_000_000);
+    topic.produce(&[Record::new(0, "7"), poison.clone()]);
+    let numbers = source(kafka, topic.name()).until(End::Latest).json::<u64>();
+    let (rows, read) = io::collect();
+    let letters = exact(kafka, &dead).dead_letters();
+    let job = copy(numbers.dead_letter(letters), rows).state(StateStore::memory());
+    run(job).unwrap();
+    assert_eq!(read.take(), [7]);
+
+    let letters = dead.read_settled();
+    let [letter] = &letters[..] else {
+        panic!("not one letter: {letters:?}")
+    };
+    let expected = poison
+        .header("error.topic", topic.name())
+        .header("error.partition", "0")
+        .header("error.offset", "1");
+    let (was, reason) = letter.headers.split_at(expected.headers.len());
+    assert_eq!(was, expected.headers);
+    assert_eq!(reason[0].0, "error.reason");
+    let mut letter = letter.clone();
+    letter.headers.clone_from(&expected.headers);
+    assert_eq!(letter, expected.stored(0));
 }
 
 #[test]
