@@ -52,7 +52,7 @@ fn compare() -> Result<bool, Error> {
     let micro_batch = Mode::micro_batch(Duration::from_millis(100));
     for mode in [Mode::Batch, micro_batch, Mode::PerRecord] {
         let topic = format!("sessions-{run}-{}", mode.to_string().replace('=', "-"));
-        let report = write_sessions(mode.clone(), &topic)?;
+        let report = write_sessions(mode, &topic)?;
         let rows = read_back(&topic)?;
         let clicks = report.counts.read["clicks"] as f64;
         let is_same = first.as_ref().is_none_or(|first| *first == rows);
