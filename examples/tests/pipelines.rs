@@ -11,8 +11,10 @@ use examples::daily::daily;
 use examples::earthquakes::{Earthquake, earthquakes};
 use examples::funnel::funnel;
 use examples::sessions::{Click, sessions};
+use examples::visits::visits;
 use examples::word_count::word_count;
 use stream_core::prelude::*;
+use stream_core::testing::{Input, check_modes};
 
 /// Reads a file of JSON Lines without the library.
 fn earthquakes_of_the_week() -> Vec<Earthquake> {
@@ -72,6 +74,31 @@ fn the_pipelines_give_the_same_in_every_mode() {
         .clicks(clicks)
         .gap(Gap::mins(30))
         .check_modes();
+}
+
+#[test]
+fn visits_are_numbered_by_their_user_and_those_of_nobody_left_out() {
+    let mut clicks: Vec<_> = clicks().into_iter().take(200).collect();
+    clicks[17].user_id = "robot".to_owned();
+    let mut counts = BTreeMap::new();
+    let mut expected = Vec::new();
+    for click in &clicks {
+        if let Some(user) = click.user_id.strip_prefix("user_") {
+            let count = counts.entry(user).or_insert(0);
+            *count += 1;
+            expected.push((user.parse().unwrap(), *count, click.timestamp));
+        }
+    }
+    let rows = visits::test().clicks(clicks.clone()).rows();
+    let visits = rows.visits.into_iter();
+    let mut found: Vec<_> = visits
+        .map(|visit| (visit.user, visit.nth, visit.at))
+        .collect();
+    (expected.sort(), found.sort());
+    assert_eq!(found, expected);
+    // As a topic has them whose key is the user.
+    let input = Input::new(clicks).partition_by(|click: &Click| click.user_id.clone());
+    check_modes(input, visits);
 }
 
 #[test]
