@@ -11,7 +11,7 @@ use examples::daily::daily;
 use examples::earthquakes::{Earthquake, earthquakes};
 use examples::funnel::funnel;
 use examples::sessions::{Click, sessions};
-use examples::visits::visits;
+use examples::visits::{Visit, visits};
 use examples::word_count::word_count;
 use stream_core::prelude::*;
 use stream_core::testing::{Input, check_modes};
@@ -90,10 +90,8 @@ fn visits_are_numbered_by_their_user_and_those_of_nobody_left_out() {
         }
     }
     let rows = visits::test().clicks(clicks.clone()).rows();
-    let visits = rows.visits.into_iter();
-    let mut found: Vec<_> = visits
-        .map(|visit| (visit.user, visit.nth, visit.at))
-        .collect();
+    let of = |visit: Visit| (visit.user, visit.nth, visit.at);
+    let mut found: Vec<_> = rows.visits.into_iter().map(of).collect();
     (expected.sort(), found.sort());
     assert_eq!(found, expected);
     // As a topic has them whose key is the user.
