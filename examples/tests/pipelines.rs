@@ -92,7 +92,8 @@ fn visits_are_numbered_by_their_user_and_those_of_nobody_left_out() {
     let rows = visits::test().clicks(clicks.clone()).rows();
     let of = |visit: Visit| (visit.user, visit.nth, visit.at);
     let mut found: Vec<_> = rows.visits.into_iter().map(of).collect();
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     // As a topic has them whose key is the user.
     let input = Input::new(clicks).partition_by(|click: &Click| click.user_id.clone());

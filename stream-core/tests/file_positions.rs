@@ -95,6 +95,7 @@ fn read_from<T>(
     source.partitions()?;
     let (wake, woken) = channel();
     let opening = Opening {
+        goes_on: false,
         from,
         waker: Waker::new(move || wake.send(()).unwrap_or_default()),
         clock: Clock::by_hand(),

@@ -62,6 +62,7 @@ fn open<T>(source: &impl Source<T>) -> (Box<dyn Reader<T>>, Receiver<()>) {
     let (wake, woken) = channel();
     let waker = Waker::new(move || wake.send(()).unwrap_or_default());
     let opening = Opening {
+        goes_on: false,
         from: Position::START,
         waker,
         clock: Clock::by_hand(),

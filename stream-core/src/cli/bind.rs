@@ -38,21 +38,36 @@ impl FromStr for PortPath {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Property {
     name: String,
-    value: String,
+    value: Option<String>,
 }
 
 impl FromStr for Property {
     type Err = String;
 
+    /// Takes any word. One that is no property is told of later, without what may be a secret in it.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text
-            .split_once('=')
-            .filter(|(name, _)| name.split('.').count() > 1 && !name.split('.').any(str::is_empty))
-            .ok_or("expected KIND.NAME=VALUE, like kafka.linger.ms=5")?;
-        Ok(Property {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        let name = name.to_owned();
+        Ok(Property { name, value })
+    }
+}
+
+impl Property {
+    /// The name and the value, if it is one.
+    fn parts(&self) -> Result<(&str, &str), Error> {
+        let mut parts = self.name.split('.');
+        let is_name = parts.clone().count() > 1 && parts.all(|part| !part.is_empty());
+        match &self.value {
+            Some(value) if is_name => Ok((&self.name, value)),
+            _ => {
+                let problem = Problem::new(format!("`{}` sets no property", self.name));
+                let hint = "write KIND.NAME=VALUE, like kafka.linger.ms=5";
+                Err(Error::Plan(problem.hint(hint)))
+            }
+        }
     }
 }
 
@@ -77,10 +92,11 @@ pub(super) fn spell_out_properties(words: &mut [OsString]) {
 
 /// Sets properties of the sources and sinks that know them.
 pub(super) fn set(job: &mut Job, properties: &[Property]) -> Result<(), Error> {
-    for Property { name, value } in properties {
+    for property in properties {
+        let (name, value) = property.parts()?;
         let revision = Revision::Property {
-            name: name.clone(),
-            value: value.clone(),
+            name: name.to_owned(),
+            value: value.to_owned(),
         };
         let bindings = job.bindings_mut();
         let mut is_known = false;
@@ -247,31 +263,29 @@ mod tests {
 
     #[test]
     fn a_property_has_a_kind_a_name_and_a_value() {
-        let property = |name: &str, value: &str| Property {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        };
-        for (text, parsed) in [
-            ("kafka.linger.ms=5", property("kafka.linger.ms", "5")),
-            ("kafka.a=b=c", property("kafka.a", "b=c")),
-            ("kafka.client.id=", property("kafka.client.id", "")),
+        let parse = |text: &str| text.parse::<Property>().unwrap();
+        for (text, name, value) in [
+            ("kafka.linger.ms=5", "kafka.linger.ms", "5"),
+            ("kafka.a=b=c", "kafka.a", "b=c"),
+            ("kafka.client.id=", "kafka.client.id", ""),
         ] {
-            assert_eq!(text.parse(), Ok(parsed));
+            assert_eq!(parse(text).parts().unwrap(), (name, value));
         }
         for text in [
             "kafka.linger.ms",
-            "linger=5",
-            "=5",
-            ".linger=5",
-            "kafka.=5",
-            "kafka..ms=5",
+            "linger=hush",
+            "=hush",
+            ".linger=hush",
+            "kafka.=hush",
+            "kafka..ms=hush",
             "",
         ] {
-            assert_eq!(
-                text.parse::<Property>().unwrap_err(),
-                "expected KIND.NAME=VALUE, like kafka.linger.ms=5",
-                "{text}"
+            let told = parse(text).parts().unwrap_err().to_string();
+            assert!(
+                told.contains("sets no property (hint: write KIND.NAME"),
+                "{told}"
             );
+            assert!(!told.contains("hush"), "{told}");
         }
     }
 

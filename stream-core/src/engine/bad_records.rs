@@ -38,12 +38,20 @@ struct Letters {
     waiting: Vec<(u64, BadRecord)>,
     participant: Participant,
     slot: usize,
+    /// How many bytes the writer has told to keep.
+    held: u64,
 }
 
 impl Letters {
     fn take(&mut self, epoch: u64, record: BadRecord) -> Result<(), Problem> {
         match self.participant.due(epoch) {
-            None => self.writer.write(&mut vec![record]),
+            None => {
+                self.writer.write(&mut vec![record])?;
+                let held = self.writer.held();
+                self.participant.hold(held.saturating_sub(self.held));
+                self.held = held;
+                Ok(())
+            }
             Some(_) => {
                 self.waiting.push((epoch, record));
                 Ok(())
@@ -64,7 +72,11 @@ impl Letters {
 
     fn prepare(&mut self, boundary: Boundary, sink: &str) -> Result<(), Problem> {
         let staged = self.writer.prepare(boundary.number)?;
-        let prepared = Prepared { staged, held: 0 };
+        let held = std::mem::replace(&mut self.held, self.writer.held());
+        let prepared = Prepared {
+            staged,
+            held: held.saturating_sub(self.held),
+        };
         self.participant.stage(boundary, sink, self.slot, prepared);
         Ok(())
     }
@@ -83,6 +95,7 @@ impl BadRecordPolicy {
                         waiting: Vec::new(),
                         participant: local.checkpoints.join(),
                         slot: local.index,
+                        held: 0,
                     }))
                 }
                 Err(problem) => {

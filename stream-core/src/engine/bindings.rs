@@ -159,8 +159,14 @@ impl BoundSource {
 
     /// The same source as one run has it.
     pub(crate) fn connect(&mut self, record_by_record: bool) -> Result<(), Problem> {
-        if let Some(connected) = self.revised(&Revision::Connected { record_by_record }) {
+        let revision = Revision::Connected { record_by_record };
+        if let Some(connected) = self.revised(&revision) {
             *self = connected?;
+        }
+        if let BadRecords::DeadLetter(sink) = &mut self.bad_records
+            && let Some(connected) = sink.revised(&revision)
+        {
+            *sink = connected?;
         }
         Ok(())
     }

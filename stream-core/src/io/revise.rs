@@ -268,6 +268,7 @@ fn spool_partition<T>(
     let bell = Arc::new(Bell::default());
     let rings = bell.clone();
     let opening = Opening {
+        goes_on: false,
         from: Position::START,
         waker: Waker::new(move || rings.ring()),
         clock: clock.clone(),

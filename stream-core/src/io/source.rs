@@ -265,6 +265,9 @@ pub struct Opening {
     pub waker: Waker,
     /// The job's clock.
     pub clock: Clock,
+    /// Whether the job goes on from a checkpoint that has read the source before. A partition that is then
+    /// begun is one that was added meanwhile.
+    pub goes_on: bool,
 }
 
 /// Wakes the worker that owns a partition. Calling it too often is harmless.

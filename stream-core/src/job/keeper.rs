@@ -124,6 +124,7 @@ impl Keeper {
         team: Team,
     ) -> Result<Self, Error> {
         let from = session.last().map(Manifest::number);
+        team.shared.checkpoints.keep();
         let (told, clock) = (Told::default(), team.shared.clock.clone());
         told.change(|told| (told.report.from, told.report.last) = (from, from));
         let mut keeping = Keeping {
@@ -176,14 +177,17 @@ impl Keeping {
         while !shared.abort.is_failed() {
             let now = shared.clock.elapsed();
             let is_time = due.is_some_and(|due| due <= now);
-            if let (Some(interval), true) = (self.interval, is_time || shared.checkpoints.is_due())
-            {
-                due = Some(now + interval);
-                if shared.checkpoints.under_way() < UNDER_WAY_MAX {
+            let under_way = shared.checkpoints.under_way();
+            // One that is under way lets go of what sinks keep, or shows that it is not enough. An interval
+            // is not asked for: without checkpoints the job would stand still.
+            let is_room_wanted = under_way == 0 && shared.checkpoints.is_due();
+            if is_time || is_room_wanted {
+                due = self.interval.map(|interval| now + interval);
+                if under_way < UNDER_WAY_MAX {
                     let ask = |boundary| shared.checkpoints.ask(boundary);
                     shared.epochs.cut_checkpoint(ask);
                     shared.abort.wake();
-                } else if is_time {
+                } else {
                     self.told.change(|told| told.report.left_out += 1);
                 }
             }

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -151,6 +151,8 @@ struct Shared {
     held: AtomicU64,
     /// How many of them no boundary covers yet.
     unstaged: AtomicU64,
+    /// Whether somebody takes checkpoints while the job runs, and so lets them go.
+    is_kept: AtomicBool,
 }
 
 /// How many bytes sinks may keep in memory before nothing more is read.
@@ -265,6 +267,7 @@ impl Checkpoints {
             changed: Condvar::new(),
             held: AtomicU64::new(0),
             unstaged: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
         }))
     }
 
@@ -284,6 +287,12 @@ impl Checkpoints {
         found
             .map(|bytes| bytes.read(self.0.read.as_ref()))
             .transpose()
+    }
+
+    /// Whether the job goes on from a checkpoint that has read a port.
+    pub(crate) fn has_read(&self, port: &str) -> bool {
+        let mut read = self.start().partitions.keys();
+        read.any(|(of, _)| of == port)
     }
 
     /// How far a partition had been read.
@@ -333,9 +342,14 @@ impl Checkpoints {
         self.gathering().rendered += 1;
     }
 
+    /// Says that checkpoints are taken while the job runs.
+    pub(crate) fn keep(&self) {
+        self.0.is_kept.store(true, Ordering::Release);
+    }
+
     /// Whether sinks keep so much in memory that nothing more may be read.
     pub(crate) fn is_full(&self) -> bool {
-        self.0.held.load(Ordering::Acquire) >= HELD_MAX
+        self.0.is_kept.load(Ordering::Acquire) && self.0.held.load(Ordering::Acquire) >= HELD_MAX
     }
 
     /// Whether sinks keep so much that a checkpoint is due, for it lets them go.

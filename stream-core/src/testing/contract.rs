@@ -91,6 +91,7 @@ pub fn opening() -> Opening {
         from: Position::START,
         waker: Waker::new(|| ()),
         clock: Clock::by_hand(),
+        goes_on: false,
     }
 }
 
@@ -167,6 +168,7 @@ impl<T> Session<T> {
         let waker = Waker::new(move || wake.send(()).unwrap_or_default());
         let clock = Clock::by_hand();
         let opening = Opening {
+            goes_on: false,
             from: from.clone(),
             waker,
             clock: clock.clone(),

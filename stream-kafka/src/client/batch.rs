@@ -234,6 +234,11 @@ impl Draft<'_> {
     }
 
     pub(crate) fn timestamp_millis(&mut self, millis: i64) {
+        if millis < 0 {
+            self.refused = Some(format!(
+                "{millis} ms is a time before 1970, which Kafka has not"
+            ));
+        }
         self.layout.timestamp_millis = Some(millis);
     }
 

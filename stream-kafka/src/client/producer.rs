@@ -21,6 +21,7 @@ use super::batch::Batch;
 use super::context::Context;
 use super::explain;
 use super::queue::Failure;
+use super::raw;
 use super::send::{Scratch, TopicHandle, send};
 use super::topics::{self, NewTopic};
 
@@ -165,6 +166,10 @@ impl Producer {
             next += sent;
             match error {
                 None => {}
+                // There is room for no more than this one record, and it does not fit.
+                Some(RDKafkaErrorCode::QueueFull) if self.client().in_flight_count() == 0 => {
+                    return Err(Failure::of(RDKafkaErrorCode::MessageSizeTooLarge));
+                }
                 Some(RDKafkaErrorCode::QueueFull) if goes_on() => {
                     self.hear_or_sleep();
                     self.check()?;
@@ -386,17 +391,17 @@ impl Group {
         let mut asked = TopicPartitionList::with_capacity(1);
         asked.add_partition(topic, MARKER_PARTITION);
         let known = self.client().committed_offsets(asked, wait);
-        let known = known.map_err(|error| self.refusal().unwrap_or(error))?;
-        let Some(known) = known.find_partition(topic, MARKER_PARTITION) else {
+        let list = known.map_err(|error| self.refusal().unwrap_or(error))?;
+        let Some(known) = list.find_partition(topic, MARKER_PARTITION) else {
             return Ok(None);
         };
         // A partition of which nothing can be told is not one without a marker.
         known.error()?;
+        let run = raw::metadata(&list, 0);
         Ok(match known.offset() {
-            Offset::Offset(offset) => u64::try_from(offset).ok().map(|checkpoint| Marker {
-                checkpoint,
-                run: known.metadata().to_owned(),
-            }),
+            Offset::Offset(offset) => u64::try_from(offset)
+                .ok()
+                .map(|checkpoint| Marker { checkpoint, run }),
             _ => None,
         })
     }

@@ -39,7 +39,7 @@ pub(crate) struct PartitionQueue {
     taken: Vec<NonNull<sys::rd_kafka_message_t>>,
     next: usize,
     /// Called by the library's threads, so it must not move.
-    waker: Box<Waker>,
+    waker: NonNull<Waker>,
     /// Declared last: the queue must go before the client.
     _consumer: Arc<BaseConsumer<Context>>,
 }
@@ -88,16 +88,18 @@ impl PartitionQueue {
         let name = CString::new(topic)
             .map_err(|_| Problem::new(format!("`{topic}` is no name of a topic")))?;
         let client = consumer.client().native_ptr();
-        let waker = Box::new(waker);
         // SAFETY: the client lives as long as `consumer`, which the queue keeps.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, name.as_ptr(), partition) };
         let queue = NonNull::new(queue)
             .ok_or_else(|| Problem::new(format!("partition {partition} has no queue")))?;
-        // SAFETY: the queue is alive until `drop`, which first disables the event; the waker has a
-        // place of its own until then. Forwarding to nowhere detaches it from the common queue.
+        // SAFETY: the queue is alive until `drop`. Forwarding to nowhere detaches it from the common queue.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
-            let opaque = ptr::from_ref::<Waker>(&waker).cast_mut().cast::<c_void>();
+        }
+        let waker = NonNull::from(Box::leak(Box::new(waker)));
+        // SAFETY: the waker lives until `drop`, which first disables the event.
+        unsafe {
+            let opaque = waker.as_ptr().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), opaque);
         }
         Ok(PartitionQueue {
@@ -164,12 +166,13 @@ impl Drop for PartitionQueue {
     fn drop(&mut self) {
         self.release();
         // SAFETY: the callback is called under the queue's lock, which the first call takes: when it
-        // returns, the waker is not in use, and will not be. Then the queue is given back once.
+        // returns, the waker is not in use, and will not be. Then the queue and the waker are given back
+        // once.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+            drop(Box::from_raw(self.waker.as_ptr()));
         }
-        let _ = &self.waker; // lives until here
     }
 }
 

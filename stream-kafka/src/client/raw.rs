@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::ptr;
 use std::time::Duration;
+use std::{ptr, slice};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
@@ -92,6 +92,20 @@ fn distance(one: &str, other: &str) -> usize {
         }
     }
     row[other.len()]
+}
+
+/// What stands beside an offset that was committed. Anybody may have written it, so it may be no text.
+pub(crate) fn metadata(list: &TopicPartitionList, index: usize) -> String {
+    assert!(index < list.count(), "an element of the list");
+    // SAFETY: the list is alive, has an element of that number, and says where its metadata is, and how long.
+    let bytes = unsafe {
+        let element = &*(*list.ptr()).elems.add(index);
+        match element.metadata.is_null() {
+            true => &[],
+            false => slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size),
+        }
+    };
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Where a partition that is being read ended when a broker last told; asks nobody. None where none has.

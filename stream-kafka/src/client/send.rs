@@ -118,7 +118,8 @@ fn send_plain(
             i32::try_from(count).expect("few enough"),
         );
     }
-    // Behind the first that was not taken none was, so the order stays.
+    // Where the queue is full, none behind the first that was not taken was, so the order stays; whatever
+    // else is wrong ends the job.
     let errors = messages
         .iter()
         .map(|message| RDKafkaErrorCode::from(message.err));

@@ -73,6 +73,8 @@ enum Todo {
 enum Fault {
     /// It may go well with a new producer.
     Retry(KafkaError),
+    /// There is no new producer now.
+    Later(Problem),
     /// It will not.
     Problem(Problem),
 }
@@ -100,6 +102,8 @@ impl Committer {
 
     /// Brings the topic to where a checkpoint left it. In any case the marker is then this run's.
     pub(super) fn recover(&mut self, last: Option<&Commit>) -> Result<(), Problem> {
+        // A run before this one may have left them, where a sink serves several.
+        (self.producer, self.marked) = (None, None);
         let Some(last) = last else {
             // From now on a marker that is missing is one that the broker has forgotten.
             return self.persist(0, &[], |committer, marker| {
@@ -160,6 +164,13 @@ impl Committer {
                 Err(Fault::Problem(problem)) => {
                     self.producer = None;
                     return Err(problem);
+                }
+                Err(Fault::Later(problem)) => {
+                    if started.elapsed() >= self.settings.waits.commit {
+                        return Err(problem);
+                    }
+                    std::thread::sleep(RETRY_WAIT);
+                    continue;
                 }
                 Err(Fault::Retry(error)) => error,
             };
@@ -258,7 +269,11 @@ impl Committer {
             None => self.settings.cluster.start_wait_max(),
             Some(_) => self.settings.waits.commit.saturating_sub(started.elapsed()),
         };
-        let producer = self.settings.producer(&needed, wait)?;
+        let producer = self.settings.producer(&needed, wait);
+        let producer = producer.map_err(|problem| match self.marked {
+            None => Fault::Problem(problem),
+            Some(_) => Fault::Later(problem),
+        })?;
         let initialized = producer.init_transactions(self.settings.waits.request);
         initialized.map_err(Fault::Retry)?;
         Ok(producer)

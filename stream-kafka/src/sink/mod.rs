@@ -19,7 +19,7 @@ use std::time::Duration;
 use rdkafka::config::ClientConfig;
 use stream_core::Problem;
 use stream_core::io::{
-    Canonical, Commit, Reading, Revised, Revision, Sink, SinkInfo, Slot, Writer,
+    Canonical, Commit, Place, Reading, Revised, Revision, Sink, SinkInfo, Slot, Writer,
 };
 
 use self::commit::Committer;
@@ -225,6 +225,8 @@ impl Settings {
         ]);
         let mut all = vec![
             ("enable.idempotence", "true".to_owned()),
+            // Else a broker may make the topic as it likes when it is first asked for it.
+            ("allow.auto.create.topics", "false".to_owned()),
             ("acks", "all".to_owned()),
             ("delivery.report.only.error", "false".to_owned()),
         ];
@@ -317,6 +319,15 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
             }) as _
         };
         Some(revised.map(sink))
+    }
+
+    /// Two sinks cannot share the id of their transactions.
+    fn exclusive(&self) -> Option<Place> {
+        let id = self.settings.transactions.as_ref()?;
+        let bootstrap = self.settings.cluster.bootstrap();
+        Some(Place::named(&format!(
+            "the transactions `{id}` at {bootstrap}"
+        )))
     }
 
     fn readings(&self) -> Vec<Reading> {

@@ -11,8 +11,12 @@ use super::connection::{Connection, Part};
 use super::format::{Decode, DecodeError, RecordRef};
 use super::lost;
 use super::position::At;
+use super::range::Start;
 use super::watch;
 use crate::client::{Event, Failure, Flow, Message, PartitionQueue, explain};
+
+/// How often a partition is begun anew whose offset is refused, before it has given a record.
+const BEGUN_MAX: u32 = 5;
 
 pub(super) struct PartitionReader<F> {
     queue: PartitionQueue,
@@ -30,6 +34,8 @@ struct Next {
     skips_tombstones: bool,
     /// An error that is to be looked at when the messages before it have been taken.
     failure: Option<Failure>,
+    /// How often reading was begun anew since the last record.
+    begun: u32,
 }
 
 impl<F: Decode> PartitionReader<F> {
@@ -40,10 +46,13 @@ impl<F: Decode> PartitionReader<F> {
         format: F,
     ) -> Result<Self, Problem> {
         let part = connection.part(number)?;
-        let at = if opening.from == Position::START {
-            At::start(part.start, part.topic_id)
-        } else {
+        let at = if opening.from != Position::START {
             opening.from.read()?
+        } else if opening.goes_on && connection.settings().start != Start::Earliest {
+            // It was added while nobody looked, and is read from its first record.
+            At::start(connection.log(&part)?.first, part.topic_id)
+        } else {
+            At::start(part.start, part.topic_id)
         };
         if at.topic_id.is_some() && part.topic_id.is_some() && at.topic_id != part.topic_id {
             return Err(watch::made_anew(&part.place.topic));
@@ -59,6 +68,7 @@ impl<F: Decode> PartitionReader<F> {
                 has_ended,
                 skips_tombstones,
                 failure: None,
+                begun: 0,
             },
             format,
             connection,
@@ -80,7 +90,10 @@ impl Next {
             Event::End(offset) => {
                 // Behind the last record there may be marks of transactions, and records that were given
                 // up. To have read them as well tells a log that loses them from one that loses records.
-                self.at.offset = self.at.offset.max(offset);
+                if offset > self.at.offset {
+                    // Nobody says of which term of the leader they are.
+                    (self.at.offset, self.at.leader_epoch) = (offset, None);
+                }
                 self.has_ended = self.part.end.is_some_and(|end| offset >= end);
                 self.go_on_unless(self.has_ended)
             }
@@ -116,6 +129,7 @@ impl Next {
             }
         }
         self.at.offset = offset + 1;
+        self.begun = 0;
         let epoch = message.leader_epoch();
         self.at.leader_epoch = (epoch >= 0).then_some(epoch);
         self.go_on_unless(into.is_full())
@@ -159,6 +173,10 @@ impl<F> PartitionReader<F> {
                 if is_truncation(&failure) {
                     return Err(truncated(part, failure));
                 }
+                self.next.begun += 1;
+                if self.next.begun > BEGUN_MAX {
+                    return Err(unreadable(part, &failure));
+                }
                 let log = self.connection.log(part)?;
                 let policy = self.connection.settings().lost;
                 let offset = lost::go_on(policy, &part.place, self.next.at.offset, &log)?;
@@ -176,10 +194,7 @@ impl<F> PartitionReader<F> {
                     .detail(failure.text)
                     .hint("the topic was deleted; start afresh when there is another"))
             }
-            _ => {
-                let problem = Problem::new(format!("cannot read the partition `{}`", part.name()));
-                Err(explain::because(problem, &failure.text))
-            }
+            _ => Err(unreadable(part, &failure)),
         }
     }
 }
@@ -194,6 +209,11 @@ impl<F> Drop for PartitionReader<F> {
 /// says so as well of a log that has lost all its records, and with them its history.
 fn is_truncation(failure: &Failure) -> bool {
     failure.text.contains("truncation") && !failure.text.contains("No epoch found")
+}
+
+fn unreadable(part: &Part, failure: &Failure) -> Problem {
+    let problem = Problem::new(format!("cannot read the partition `{}`", part.name()));
+    explain::because(problem, &failure.text)
 }
 
 fn truncated(part: &Part, failure: Failure) -> Problem {

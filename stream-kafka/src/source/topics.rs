@@ -23,8 +23,8 @@ use crate::client::{Topic, unknown_topic};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     names: Vec<String>,
-    /// Only these of each; all if there are none.
-    partitions: Vec<i32>,
+    /// Only these of each; all if nothing is said.
+    partitions: Option<Vec<i32>>,
 }
 
 impl Topics {
@@ -32,7 +32,7 @@ impl Topics {
     pub fn partitions(topic: impl Into<String>, partitions: impl IntoIterator<Item = i32>) -> Self {
         Topics {
             names: vec![topic.into()],
-            partitions: partitions.into_iter().collect(),
+            partitions: Some(partitions.into_iter().collect()),
         }
     }
 
@@ -75,15 +75,19 @@ impl Topics {
     }
 
     fn restrict(&self, topic: &Topic) -> Result<Topic, Problem> {
-        if self.partitions.is_empty() {
+        let Some(wanted) = &self.partitions else {
             return Ok(topic.clone());
+        };
+        if wanted.is_empty() {
+            let what = format!("no partition of the topic `{}` is to be read", topic.name);
+            return Err(Problem::new(what).hint("name some, or the topic alone for all of them"));
         }
         let has = |partition: &&i32| topic.partitions.contains(partition);
-        if let Some(missing) = self.partitions.iter().find(|partition| !has(partition)) {
+        if let Some(missing) = wanted.iter().find(|partition| !has(partition)) {
             let what = format!("the topic `{}` has no partition {missing}", topic.name);
             return Err(Problem::new(what).detail(format!("it has {}", topic.partitions.len())));
         }
-        let mut partitions = self.partitions.clone();
+        let mut partitions = wanted.clone();
         partitions.sort_unstable();
         partitions.dedup();
         let name = topic.name.clone();
@@ -92,7 +96,7 @@ impl Topics {
 
     /// Whether partitions that are added are to be read.
     pub(super) fn may_grow(&self) -> bool {
-        self.partitions.is_empty()
+        self.partitions.is_none()
     }
 }
 
@@ -131,7 +135,7 @@ impl<N: Into<String>> From<Vec<N>> for Topics {
     fn from(names: Vec<N>) -> Self {
         Topics {
             names: names.into_iter().map(Into::into).collect(),
-            partitions: Vec::new(),
+            partitions: None,
         }
     }
 }
@@ -139,7 +143,7 @@ impl<N: Into<String>> From<Vec<N>> for Topics {
 impl fmt::Display for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names.join(", "))?;
-        for (index, partition) in self.partitions.iter().enumerate() {
+        for (index, partition) in self.partitions.iter().flatten().enumerate() {
             write!(f, "{}{partition}", if index == 0 { "/" } else { "," })?;
         }
         Ok(())
@@ -184,6 +188,7 @@ mod tests {
         let told = |topics: Topics| topics.choose(&[topic("clicks")]).unwrap_err().to_string();
         assert!(told("Clicks".into()).contains("there is `clicks`"));
         assert!(told("x".into()).contains("there is no topic `x`"));
+        assert!(told(Topics::partitions("clicks", [])).contains("no partition of the topic"));
         assert!(told(Topics::partitions("clicks", [7])).contains("no partition 7"));
         assert!(told("a[".into()).contains("is no pattern"));
     }

@@ -240,6 +240,42 @@ fn a_job_that_goes_back_is_told() {
 }
 
 #[test]
+fn a_job_without_an_interval_makes_checkpoints_where_output_would_fill_the_memory() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let topic = kafka.topic("large", 2);
+    let rows = vec!["x".repeat(1_000); 20_000]; // more than may be kept
+    let job = writing(rows, exact(kafka, &topic).text()).state(StateStore::memory());
+    let report = run(job).unwrap();
+    assert!(report.state.unwrap().checkpoints > 2);
+    assert_eq!(topic.read_settled().len(), 20_000);
+}
+
+#[test]
+fn two_sinks_of_a_job_cannot_share_an_id() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let topic = kafka.topic("shared-id", 1);
+    let job = Job::new("twice", |graph| {
+        let rows = graph.input::<String>("in");
+        graph.output("one", rows.again());
+        graph.output("two", rows);
+    });
+    let sink = || exact(kafka, &topic).text::<String>();
+    let job = job.source("in", io::vec(texts(0..3)));
+    let job = job.sink("one", sink()).sink("two", sink());
+    let told = run(job.state(StateStore::memory()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains(topic.name()) && told.contains("transactions"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_job_that_keeps_no_state_is_told_to() {
     let Some(kafka) = Cluster::shared() else {
         return;

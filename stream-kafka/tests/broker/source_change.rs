@@ -4,7 +4,7 @@ use rdkafka::Offset;
 use stream_core::io::{self, Position, Source};
 use stream_core::prelude::*;
 use stream_core::run::StateStore;
-use stream_kafka::LostRecords;
+use stream_kafka::{LostRecords, Start};
 
 use super::source_support::{
     committed, copy, ended, read_partition, records, run, sorted, source, start_kept, stop, texts,
@@ -29,6 +29,28 @@ fn a_partition_that_is_added_is_read_from_its_first_record() {
     until_read(&handle, 9);
     stop(handle);
     assert_eq!(sorted(rows.take()), texts(0..9));
+}
+
+#[test]
+fn a_partition_that_is_added_while_nobody_looks_is_read_from_its_first_record() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let mut topic = kafka.topic("grows-meanwhile", 1);
+    let store = StateStore::memory();
+    let input = source(kafka, topic.name()).text().start(Start::Latest);
+    let handle = start_kept(input, io::discard(), &store);
+    topic.produce(&records(0, 0..3));
+    until_read(&handle, 3);
+    stop(handle);
+    topic.grow(2);
+    topic.produce(&records(1, 3..6));
+    let (sink, rows) = io::collect();
+    let input = source(kafka, topic.name()).text().start(Start::Latest);
+    let handle = start_kept(input, sink, &store);
+    until_read(&handle, 3);
+    stop(handle);
+    assert_eq!(sorted(rows.take()), texts(3..6));
 }
 
 #[test]

@@ -149,7 +149,15 @@ pub(crate) fn read_partition<T>(
 ) -> Result<(usize, Position), Problem> {
     source.partitions()?;
     let (waker, clock) = (Waker::new(|| ()), Clock::machine());
-    let mut reader = source.open(partition, Opening { from, waker, clock })?;
+    let mut reader = source.open(
+        partition,
+        Opening {
+            from,
+            waker,
+            clock,
+            goes_on: false,
+        },
+    )?;
     let mut chunk = Chunk::default();
     let start = Instant::now();
     while chunk.len() < enough {

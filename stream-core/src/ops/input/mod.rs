@@ -328,6 +328,7 @@ impl Input {
         }
         let checkpoints = &self.local.checkpoints;
         self.participant.get_or_insert_with(|| checkpoints.join());
+        let goes_on = checkpoints.has_read(&self.port);
         let end = checkpoints.read_partition(&self.port, name);
         let end = end.cloned().unwrap_or_default();
         let number = self.lanes.len();
@@ -344,6 +345,7 @@ impl Input {
             from: end.position.clone(),
             waker,
             clock: self.local.clock.clone(),
+            goes_on,
         };
         let quota = self.local.limit;
         let reader = match end.ended || quota == Some(0) {

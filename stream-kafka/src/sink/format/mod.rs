@@ -156,7 +156,8 @@ impl<T: 'static, E: Encode<T>> KafkaSink<T, E> {
         })
     }
 
-    /// Chooses the partition by a function, in place of the key.
+    /// Chooses the partition by a function, in place of the key. It must be there: a job that writes exactly
+    /// once and has chosen one that is not goes on only when that was added.
     pub fn partition(
         self,
         partition: impl Fn(&T) -> i32 + Clone + Send + Sync + 'static,
@@ -166,7 +167,8 @@ impl<T: 'static, E: Encode<T>> KafkaSink<T, E> {
         })
     }
 
-    /// Gives records a timestamp, in whole milliseconds; without one it is that of sending.
+    /// Gives records a timestamp, in whole milliseconds; without one, or with 1970-01-01T00:00:00Z itself, it
+    /// is that of sending.
     pub fn timestamp(
         self,
         time: impl Fn(&T) -> EventTime + Clone + Send + Sync + 'static,
