@@ -1,7 +1,7 @@
 //! The connection of a source: one consumer, and the thread that hears what it has to tell.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,22 +15,17 @@ use rdkafka::{Offset, TopicPartitionList};
 use stream_core::Problem;
 use stream_core::io::Waker;
 
+use super::bounded::{REQUEST_WAIT, leave};
 use super::context::Context;
 use super::explain;
 use super::queue::PartitionQueue;
 use super::raw::{self, TopicId};
-
-/// How long one request may take.
-const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long to wait before a seek is tried again that came too early.
 const SEEK_POLL: Duration = Duration::from_millis(2);
 
 /// How often the thread looks whether it is still wanted.
 const SERVE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
-const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
 /// A topic, as the brokers describe it.
 #[derive(Clone, Debug)]
@@ -327,19 +322,8 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Leaves on a thread of its own, which may hang where brokers are gone.
     fn drop(&mut self) {
         self.is_wanted.store(false, Ordering::Relaxed);
-        let consumer = self.consumer.take();
-        let (left, leaves) = mpsc::channel();
-        let leaving = thread::Builder::new()
-            .name("kafka-leave".to_owned())
-            .spawn(move || {
-                drop(consumer);
-                left.send(()).unwrap_or_default(); // else nobody waits any more
-            });
-        if leaving.is_ok() {
-            let _in_time = leaves.recv_timeout(LEAVE_WAIT);
-        }
+        leave(self.consumer.take());
     }
 }

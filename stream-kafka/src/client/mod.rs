@@ -2,6 +2,7 @@
 //! knows librdkafka's types but errors' codes.
 
 mod batch;
+mod bounded;
 mod consumer;
 mod context;
 pub(crate) mod explain;

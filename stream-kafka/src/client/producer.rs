@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use stream_core::Problem;
 
 use super::batch::Batch;
+use super::bounded::{REQUEST_WAIT, leave, within};
 use super::context::Context;
 use super::explain;
 use super::queue::Failure;
@@ -25,15 +26,9 @@ use super::raw;
 use super::send::{Scratch, TopicHandle, send};
 use super::topics::{self, NewTopic};
 
-/// How long one request may take.
-const REQUEST_WAIT: Duration = Duration::from_secs(5);
-
 /// How long a producer that waits for the brokers sleeps between two looks. To poll for so long would keep a
 /// processor busy: the client library counts in whole milliseconds, and takes what is left of one for none.
 const LOOK: Duration = Duration::from_micros(200);
-
-/// How long the end of a job waits for the client to leave; it hangs where brokers are gone.
-const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
 /// How long to listen to what a client that has failed has to tell: more than one thing, mostly.
 const HEAR_WAIT: Duration = Duration::from_millis(20);
@@ -277,25 +272,6 @@ impl Drop for Producer {
         // The topic goes before the client.
         leave((self.topic.take(), self.client.take()));
     }
-}
-
-/// Drops a client, which may hang where brokers are gone.
-fn leave(client: impl Send + 'static) {
-    let _in_time = within(LEAVE_WAIT, "kafka-leave", move || drop(client));
-}
-
-/// Does work on a thread of its own, which is left to itself when it takes too long.
-fn within<R: Send + 'static>(
-    wait: Duration,
-    name: &str,
-    work: impl FnOnce() -> R + Send + 'static,
-) -> Option<R> {
-    let (done, result) = mpsc::channel();
-    let working = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        done.send(work()).unwrap_or_default(); // else nobody waits any more
-    });
-    working.ok()?;
-    result.recv_timeout(wait).ok()
 }
 
 /// Makes sure that the topic is there.

@@ -266,6 +266,11 @@ impl Cluster {
         if let Some(protocol) = self.protocol(&all) {
             all.insert("security.protocol".to_owned(), protocol.to_owned());
         }
+        for (name, value) in needed {
+            if all.get(*name).is_some_and(|set| set != value) {
+                return Err(properties::needed(name, value));
+            }
+        }
         for (name, value) in all {
             config.set(name, value);
         }
@@ -323,6 +328,21 @@ mod tests {
     fn resolved(cluster: &Cluster, name: &str) -> String {
         let config = cluster.client_config(Role::Consumer, &[], &[]).unwrap();
         config.get(name).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_a_client_needs_is_not_set_otherwise_without_a_word() {
+        let cluster = |value| Cluster::at("a:9092").property("message.timeout.ms", value);
+        let needed = [("message.timeout.ms", "60000".to_owned())];
+        let config = |value| cluster(value).client_config(Role::Producer, &[], &needed);
+        assert!(config("60000").is_ok());
+        let told = config("5").unwrap_err().to_string();
+        assert!(
+            told.contains("here it has to be `60000`") && told.contains("transaction_timeout"),
+            "{told}"
+        );
+        let for_ever = cluster("0").client_config(Role::Producer, &[], &[]);
+        assert!(for_ever.unwrap_err().to_string().contains("for ever"));
     }
 
     #[test]

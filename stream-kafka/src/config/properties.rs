@@ -197,8 +197,26 @@ impl Properties {
                 "set at most 5",
             ));
         }
+        if all
+            .get("message.timeout.ms")
+            .is_some_and(|value| value == "0")
+        {
+            return Err(refusal(
+                "message.timeout.ms",
+                "a broker that is away would hold up the end of the job for ever",
+                "set how long it is to be borne, in milliseconds",
+            ));
+        }
         Ok(all)
     }
+}
+
+/// Says that a source or a sink sets a property itself.
+pub(super) fn needed(name: &str, value: &str) -> Problem {
+    let why = format!("here it has to be `{value}`");
+    let instead =
+        "leave it out; a sink that writes exactly once has its times by `.transaction_timeout(…)`";
+    refusal(name, &why, instead)
 }
 
 fn refusal(name: &str, why: &str, instead: &str) -> Problem {
