@@ -434,10 +434,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_wins_over_what_is_set_and_that_over_what_is_preferred() {
-        let cluster = Cluster::at("b:1")
-            .property("linger.ms", "7")
-            .property("a", "set");
+    fn what_is_set_wins_over_what_is_preferred_and_what_is_needed_is_there() {
+        let cluster = Cluster::at("b:1").property("linger.ms", "7");
         let preferred = [
             ("linger.ms", "1".to_owned()),
             ("fetch.min.bytes", "1".to_owned()),
