@@ -33,7 +33,7 @@ pub trait Encode<T>: Clone + Send + Sync + 'static {
     /// When the row cannot be written; the job fails with it.
     fn encode(&mut self, row: &T, record: &mut OutgoingRecord<'_, '_>) -> Result<(), Problem>;
 
-    /// How rows are told as text, where runs are [compared](Sink::canonical) by them; `None` where the format
+    /// How rows are told as text, where runs are [compared](stream_core::io::Sink::canonical) by them; `None` where the format
     /// does not know.
     #[must_use]
     fn canonical() -> Option<Canonical<T>> {
