@@ -21,6 +21,9 @@ use super::explain;
 use super::queue::PartitionQueue;
 use super::raw::{self, TopicId};
 
+/// For how long a seek is tried again.
+const SEEK_WAIT: Duration = Duration::from_millis(500);
+
 /// How long to wait before a seek is tried again that came too early.
 const SEEK_POLL: Duration = Duration::from_millis(2);
 
@@ -213,7 +216,8 @@ impl Client {
 
     /// Lets the brokers be asked whether the log of a partition is still the one that was read up to there:
     /// the client library does that where one seeks a place with a leader epoch, and not at the start. It
-    /// refuses for a moment, while it still ends an earlier reading.
+    /// refuses for a moment, while it still ends an earlier reading, and for good where it has given up the
+    /// partition already; why, the partition's queue tells.
     fn check_log(&self, mut place: TopicPartitionList) -> Result<(), KafkaError> {
         let started = Instant::now();
         loop {
@@ -223,10 +227,13 @@ impl Client {
                 .as_ref()
                 .err()
                 .and_then(KafkaError::rdkafka_error_code);
-            if code != Some(RDKafkaErrorCode::State) || started.elapsed() >= REQUEST_WAIT {
-                return sought;
+            match code {
+                Some(RDKafkaErrorCode::State) if started.elapsed() < SEEK_WAIT => {
+                    thread::sleep(SEEK_POLL);
+                }
+                Some(RDKafkaErrorCode::State) => return Ok(()),
+                _ => return sought,
             }
-            thread::sleep(SEEK_POLL);
         }
     }
 

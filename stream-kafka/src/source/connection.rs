@@ -112,8 +112,13 @@ impl Connection {
                 next: Arc::default(),
             }));
         }
-        let starts = self.resolve(&parts, |place| Some(start(place)))?;
-        let ends = self.resolve(&parts, |place| self.settings.end.of(place))?;
+        let starts = resolve(&self.client, &parts, |place| Some(start(place)))?;
+        let ends = match self.settings.end {
+            End::Never => vec![None; parts.len()],
+            _ => resolve(&self.witness()?, &parts, |place| {
+                self.settings.end.of(place)
+            })?,
+        };
         for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
             part.start = start.unwrap_or_default();
             part.next.store(part.start, Ordering::Relaxed);
@@ -122,27 +127,15 @@ impl Connection {
         Ok(parts)
     }
 
-    /// Finds the offsets that are wanted, those that have to be asked for in one request.
-    fn resolve(
-        &self,
-        parts: &[Part],
-        wanted: impl Fn(&Place) -> Option<Wanted>,
-    ) -> Result<Vec<Option<i64>>, Problem> {
-        let wanted: Vec<_> = parts.iter().map(|part| wanted(&part.place)).collect();
-        let asked = parts
-            .iter()
-            .zip(&wanted)
-            .filter_map(|(part, wanted)| match wanted {
-                Some(Wanted::Ask(offset)) => Some((part.place.clone(), *offset)),
-                _ => None,
-            });
-        let asked: Vec<_> = asked.collect();
-        let mut answers = self.client.offsets(&asked)?.into_iter();
-        let offsets = wanted.into_iter().map(|wanted| match wanted? {
-            Wanted::Known(offset) => Some(offset),
-            Wanted::Ask(_) => answers.next(),
-        });
-        Ok(offsets.collect())
+    /// A client that sees where partitions end. One that reads what is committed is told of an end before the
+    /// first transaction that is not decided: what a commit has just written would be behind it, for brokers
+    /// mark partitions only after they have answered.
+    fn witness(&self) -> Result<Client, Problem> {
+        let settings = Settings {
+            committed_only: false,
+            ..self.settings.clone()
+        };
+        connect(&settings, PARTITIONS_GUESSED)
     }
 
     fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
@@ -277,6 +270,29 @@ pub(super) struct Look {
     pub(super) added: Vec<Part>,
     pub(super) gone: Vec<String>,
     pub(super) made_anew: Vec<String>,
+}
+
+/// Finds the offsets that are wanted, those that have to be asked for in one request.
+fn resolve(
+    client: &Client,
+    parts: &[Part],
+    wanted: impl Fn(&Place) -> Option<Wanted>,
+) -> Result<Vec<Option<i64>>, Problem> {
+    let wanted: Vec<_> = parts.iter().map(|part| wanted(&part.place)).collect();
+    let asked = parts
+        .iter()
+        .zip(&wanted)
+        .filter_map(|(part, wanted)| match wanted {
+            Some(Wanted::Ask(offset)) => Some((part.place.clone(), *offset)),
+            _ => None,
+        });
+    let asked: Vec<_> = asked.collect();
+    let mut answers = client.offsets(&asked)?.into_iter();
+    let offsets = wanted.into_iter().map(|wanted| match wanted? {
+        Wanted::Known(offset) => Some(offset),
+        Wanted::Ask(_) => answers.next(),
+    });
+    Ok(offsets.collect())
 }
 
 /// The topics of partitions, each once.

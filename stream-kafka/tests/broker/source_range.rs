@@ -2,11 +2,11 @@
 
 use std::iter;
 
-use stream_core::{EventTime, io};
+use stream_core::{EventTime, Mode, io};
 use stream_kafka::{End, KafkaSource, Start, Text, Topics};
 
 use super::source_support::{
-    all, copy, failure, records, run, sorted, source, stop, texts, until, until_read,
+    all, copy, ended, failure, records, run, sorted, source, stop, texts, until, until_read,
 };
 use crate::support::{Cluster, Record};
 
@@ -190,7 +190,6 @@ fn an_open_transaction_holds_back_what_is_committed_only() {
     topic.produce(&records(0, ["a"]));
     let open = topic.transaction(&records(0, ["b"]));
     topic.produce(&records(0, ["c"]));
-    assert_eq!(all(text(kafka, topic.name())), ["a"]);
     let uncommitted = all(text(kafka, topic.name()).read_uncommitted());
     assert_eq!(uncommitted, ["a", "b", "c"]);
 
@@ -198,11 +197,18 @@ fn an_open_transaction_holds_back_what_is_committed_only() {
     let input = source(kafka, topic.name()).text();
     let handle = copy(input, sink).start("per-record".parse().unwrap());
     let handle = handle.unwrap();
+    // The end is where the topic ends, whatever is not yet decided before it.
+    let (whole, to_the_end) = io::collect();
+    let input = source(kafka, topic.name()).text().until(End::Latest);
+    let ending = copy(input, whole).start(Mode::PerRecord).unwrap();
     until_read(&handle, 1);
+    until_read(&ending, 1);
     open.commit();
     until_read(&handle, 3);
     stop(handle);
     assert_eq!(rows.take(), ["a", "b", "c"]);
+    ended(ending).unwrap();
+    assert_eq!(to_the_end.take(), ["a", "b", "c"]);
 }
 
 #[test]
