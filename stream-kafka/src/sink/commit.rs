@@ -316,7 +316,8 @@ impl Committer {
                 "it holds what was written up to checkpoint {marker}, and the job goes on from {checkpoint}"
             ))
             .hint(
-                "go on from the last checkpoint, or start afresh with a state of its own, and another topic",
+                "another run may have gone on meanwhile, and is the one to keep; else go on from the last checkpoint, \
+                 or start afresh with a state of its own, and another topic",
             )
     }
 
