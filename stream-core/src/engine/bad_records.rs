@@ -7,7 +7,7 @@ use super::local::Local;
 use crate::error::{Error, Problem};
 use crate::io::{BadRecord, BadRecords, Slot, Writer};
 use crate::observe::{Counter, Examples};
-use crate::state::checkpoint::{Boundary, Participant, Prepared};
+use crate::state::checkpoint::{Boundary, Held, Participant, Prepared};
 
 /// What to do about the record that fails a job, where there is nothing better to say. It is no part
 /// of a dead letter, which is kept apart already.
@@ -38,8 +38,7 @@ struct Letters {
     waiting: Vec<(u64, BadRecord)>,
     participant: Participant,
     slot: usize,
-    /// How many bytes the writer has told to keep.
-    held: u64,
+    held: Held,
 }
 
 impl Letters {
@@ -47,9 +46,7 @@ impl Letters {
         match self.participant.due(epoch) {
             None => {
                 self.writer.write(&mut vec![record])?;
-                let held = self.writer.held();
-                self.participant.hold(held.saturating_sub(self.held));
-                self.held = held;
+                self.held.grow(self.writer.held(), &self.participant);
                 Ok(())
             }
             Some(_) => {
@@ -72,11 +69,8 @@ impl Letters {
 
     fn prepare(&mut self, boundary: Boundary, sink: &str) -> Result<(), Problem> {
         let staged = self.writer.prepare(boundary.number)?;
-        let held = std::mem::replace(&mut self.held, self.writer.held());
-        let prepared = Prepared {
-            staged,
-            held: held.saturating_sub(self.held),
-        };
+        let held = self.held.take(self.writer.held());
+        let prepared = Prepared { staged, held };
         self.participant.stage(boundary, sink, self.slot, prepared);
         Ok(())
     }
@@ -95,7 +89,7 @@ impl BadRecordPolicy {
                         waiting: Vec::new(),
                         participant: local.checkpoints.join(),
                         slot: local.index,
-                        held: 0,
+                        held: Held::default(),
                     }))
                 }
                 Err(problem) => {

@@ -131,11 +131,7 @@ fn nothing_read(team: &Team) -> Option<Error> {
     if abort.has_unread() || abort.is_output_closed() {
         return None;
     }
-    let checkpoints = &team.shared.checkpoints;
-    let goes_on = |port: &str| {
-        let mut read = checkpoints.start().partitions.keys();
-        read.any(|(other, _)| other == port)
-    };
+    let goes_on = |port: &str| team.shared.checkpoints.has_read(port);
     for (index, node) in spec.nodes.iter().enumerate() {
         let ports = warnings::inputs_of(spec, index);
         let (all, good) = match (node.kind.as_str(), node.port()) {

@@ -24,7 +24,7 @@ use crate::graph::{
 };
 use crate::io::{self, Slot, Staged, Writer};
 use crate::observe::Counter;
-use crate::state::checkpoint::{Boundary, Participant, Prepared};
+use crate::state::checkpoint::{Boundary, Held, Participant, Prepared};
 use crate::state::record::Stamp;
 use crate::time::epoch::FOREVER;
 
@@ -141,7 +141,7 @@ impl Render for OutputStep {
             participant: local.checkpoints.join(),
             slot: local.index,
             port: self.port,
-            held: 0,
+            held: Held::default(),
         };
         let aligned = Rc::new(RefCell::new(aligned));
         let closing = aligned.clone();
@@ -183,8 +183,7 @@ struct Aligned {
     participant: Participant,
     port: String,
     slot: usize,
-    /// How many bytes the writer has told to keep.
-    held: u64,
+    held: Held,
 }
 
 impl Aligned {
@@ -192,11 +191,7 @@ impl Aligned {
         match self.participant.due(epoch) {
             None => {
                 self.count.add(self.end.take(epoch, segment));
-                let held = self.end.held();
-                if held != self.held {
-                    self.participant.hold(held.saturating_sub(self.held));
-                    self.held = held;
-                }
+                self.held.grow(self.end.held(), &self.participant);
             }
             Some(_) => self.waiting.push_back((epoch, std::mem::take(segment))),
         }
@@ -215,11 +210,8 @@ impl Aligned {
 
     fn prepare(&mut self, boundary: Boundary) {
         let staged = self.end.prepare(boundary.number);
-        let held = std::mem::replace(&mut self.held, self.end.held());
-        let staged = Prepared {
-            staged,
-            held: held.saturating_sub(self.held),
-        };
+        let held = self.held.take(self.end.held());
+        let staged = Prepared { staged, held };
         self.participant
             .stage(boundary, &self.port, self.slot, staged);
     }

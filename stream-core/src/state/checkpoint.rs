@@ -168,6 +168,25 @@ pub(crate) struct Prepared {
     pub(crate) held: u64,
 }
 
+/// How much the writer of a slot keeps in memory, as it has told last.
+#[derive(Debug, Default)]
+pub(crate) struct Held(u64);
+
+impl Held {
+    /// Counts what has come to it.
+    pub(crate) fn grow(&mut self, to: u64, participant: &Participant) {
+        if to != self.0 {
+            participant.hold(to.saturating_sub(self.0));
+            self.0 = to;
+        }
+    }
+
+    /// What a checkpoint takes of it, where so much is left.
+    pub(crate) fn take(&mut self, left: u64) -> u64 {
+        std::mem::replace(&mut self.0, left).saturating_sub(left)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Gathering {
     participants: usize,
@@ -291,8 +310,9 @@ impl Checkpoints {
 
     /// Whether the job goes on from a checkpoint that has read a port.
     pub(crate) fn has_read(&self, port: &str) -> bool {
-        let mut read = self.start().partitions.keys();
-        read.any(|(of, _)| of == port)
+        let first = (port.to_owned(), String::new());
+        let mut read = self.start().partitions.range(first..);
+        read.next().is_some_and(|((of, _), _)| of == port)
     }
 
     /// How far a partition had been read.

@@ -113,11 +113,11 @@ impl Connection {
             }));
         }
         let starts = resolve(&self.client, &parts, |place| Some(start(place)))?;
-        let ends = match self.settings.end {
-            End::Never => vec![None; parts.len()],
-            _ => resolve(&self.witness()?, &parts, |place| {
-                self.settings.end.of(place)
-            })?,
+        let end = |place: &Place| self.settings.end.of(place);
+        let ends = match (&self.settings.end, self.settings.committed_only) {
+            (End::Never, _) => vec![None; parts.len()],
+            (_, false) => resolve(&self.client, &parts, end)?,
+            (_, true) => resolve(&self.witness()?, &parts, end)?,
         };
         for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
             part.start = start.unwrap_or_default();
