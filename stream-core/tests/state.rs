@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::{parts, sorted, until, until_read, within};
@@ -25,8 +26,18 @@ fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
 }
 
 fn counts(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<Entry<u64, u64>>) {
+    counts_when(log, store, || ())
+}
+
+/// Calls a function each time the graph is built: for the checks, and then on the worker.
+fn counts_when(
+    log: &MemoryLog<u64>,
+    store: &StateStore,
+    built: impl Fn() + Send + Sync + 'static,
+) -> (Job, Rows<Entry<u64, u64>>) {
     let (sink, rows) = io::collect();
-    let job = Job::new("digits", |graph| {
+    let job = Job::new("digits", move |graph| {
+        built();
         let numbers = graph.input::<u64>("in");
         graph.output("out", numbers.key_by(|n| n % 10).count());
     });
@@ -363,6 +374,30 @@ fn a_stop_ends_a_job_that_waits_for_its_next_start() {
         std::thread::sleep(Duration::from_millis(20));
         stop.stop();
         assert!(waiting.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_run_that_was_followed_while_it_started_is_told_so() {
+    within("a run that sleeps while it starts", || {
+        let (log, store) = (log(1, 0..50), StateStore::memory().keep(1));
+        stop_at(counts(&log, &store).0.start(Mode::PerRecord).unwrap(), 50);
+        let follow = {
+            let (log, store, built) = (log.clone(), store.clone(), AtomicU32::new(0));
+            move || {
+                let has_claimed = built.fetch_add(1, Ordering::Relaxed) == 1;
+                for number in [50, 60].into_iter().filter(|_| has_claimed) {
+                    log.append(0, number..number + 10).unwrap(); // every key changes
+                    let (job, _) = counts(&log, &store);
+                    stop_at(job.start(Mode::PerRecord).unwrap(), 10);
+                }
+            }
+        };
+        let (job, rows) = counts_when(&log, &store, follow);
+        let job = job.restarts(Restarts::attempts(3));
+        let error = job.run(Mode::PerRecord).unwrap_err();
+        assert!(matches!(error, Error::TakenOver(_)), "{error}");
+        assert!(rows.take().is_empty());
     });
 }
 

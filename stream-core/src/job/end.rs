@@ -57,7 +57,10 @@ fn conclude_with(
     mut keeping: Option<&mut Keeping>,
 ) -> Result<(Outcome, Snapshot), Error> {
     if let Some(error) = team.shared.abort.take() {
-        return Err(error);
+        return Err(match &keeping {
+            Some(keeping) => keeping.explain(error),
+            None => error,
+        });
     }
     if let Some(error) = nothing_read(team) {
         return Err(error);

@@ -240,6 +240,11 @@ impl Keeping {
         Ok(left.snapshot)
     }
 
+    /// What an error of the job comes from.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        self.session.explain(error)
+    }
+
     /// Tells the sources how far they are covered.
     fn tell_sources(&self, snapshot: &Snapshot) {
         for (port, source) in self.team.shared.bindings.sources() {

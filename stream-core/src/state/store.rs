@@ -473,18 +473,24 @@ impl Session {
     fn add(&mut self, entry: &Entry) -> Result<(), Error> {
         let is_next = self.store.append(self.next, entry);
         if !is_next.map_err(Error::State)? {
-            return Err(Error::TakenOver(
-                Problem::new("another run of the job has taken over its state")
-                    .detail(self.taken_over())
-                    .hint("let one run of the job have it"),
-            ));
+            return Err(self.taken_over());
         }
         self.next += 1;
         Ok(())
     }
 
-    /// Which run has the state now.
-    fn taken_over(&self) -> String {
+    /// What an error comes from: a run that others have gone on from finds that state which it needs was
+    /// cleaned up.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let is_of_state = matches!(error, Error::State(_));
+        let newest = || self.store.log().map_or(0, |log| log.generation());
+        match is_of_state && newest() > self.generation {
+            true => self.taken_over(),
+            false => error,
+        }
+    }
+
+    fn taken_over(&self) -> Error {
         let log = self.store.log();
         let holder = log.as_ref().ok().and_then(|log| log.holder());
         let holder = holder.filter(|holder| holder.generation > self.generation);
@@ -492,7 +498,11 @@ impl Session {
             let Opened { generation, at, .. } = holder;
             format!("; generation {generation} has had it since {at}")
         });
-        format!("this one is generation {}{now}", self.generation)
+        Error::TakenOver(
+            Problem::new("another run of the job has taken over its state")
+                .detail(format!("this one is generation {}{now}", self.generation))
+                .hint("let one run of the job have it"),
+        )
     }
 
     /// Writes a checkpoint. When it returns, the checkpoint is there, and nothing takes it back. Gives
