@@ -13,6 +13,7 @@
 //! | `CHECKPOINT_MS` | how often it commits, if it does: each 100 ms unless told |
 //! | `TRANSACTION_TIMEOUT_MS` | how long an open transaction may block readers; 60000 unless told |
 //! | `LINGER_MS` | how long records wait for others to be sent together; 0 unless told |
+//! | `PROPERTIES` | further properties of librdkafka, `NAME=VALUE …` |
 
 use std::env;
 use std::error::Error;
@@ -105,8 +106,12 @@ fn pair(record: &RecordRef<'_>) -> Result<Option<Pair>, DecodeError> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let cluster = Cluster::at(variable("BOOTSTRAP", "localhost:9092"))
+    let mut cluster = Cluster::at(variable("BOOTSTRAP", "localhost:9092"))
         .property("linger.ms", variable("LINGER_MS", "0"));
+    for property in variable("PROPERTIES", "").split_whitespace() {
+        let (name, value) = property.split_once('=').ok_or("PROPERTIES are `NAME=VALUE …`")?;
+        cluster = cluster.property(name, value);
+    }
     let job = match &*variable("WORKLOAD", "S") {
         "S" => stateless::job()
             .input(kafka::source("in").at(&cluster).json())
