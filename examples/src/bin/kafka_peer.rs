@@ -109,7 +109,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut cluster = Cluster::at(variable("BOOTSTRAP", "localhost:9092"))
         .property("linger.ms", variable("LINGER_MS", "0"));
     for property in variable("PROPERTIES", "").split_whitespace() {
-        let (name, value) = property.split_once('=').ok_or("PROPERTIES are `NAME=VALUE …`")?;
+        let (name, value) = property
+            .split_once('=')
+            .ok_or("PROPERTIES are `NAME=VALUE …`")?;
         cluster = cluster.property(name, value);
     }
     let job = match &*variable("WORKLOAD", "S") {

@@ -163,14 +163,18 @@ impl Lanes {
         }
     }
 
+    /// The furthest that any lane has promised, if any has: behind the end of all lanes it depends on their
+    /// records alone.
+    pub(crate) fn furthest(&self) -> Progress {
+        self.furthest.map_or(Progress::Open, Progress::At)
+    }
+
     /// What holds for all lanes: `Open` while one has promised nothing, `End` when all have ended. Where others
     /// may begin when all have ended, it is what was promised last.
     pub(crate) fn least(&self) -> Progress {
         let least = self.counts.first_key_value();
         match least.map_or(Progress::Open, |(progress, _)| *progress) {
-            Progress::End if !self.discovering.is_empty() => {
-                self.furthest.map_or(Progress::Open, Progress::At)
-            }
+            Progress::End if !self.discovering.is_empty() => self.furthest(),
             least => least,
         }
     }

@@ -9,7 +9,7 @@ use crate::time::EventTime;
 
 /// What is known of a stream's records besides their values.
 ///
-/// Sealed: [`Lanes`], [`Mixed`] and [`OnTime`] are all there are.
+/// Sealed: [`Lanes`], [`Mixed`], [`OnTime`] and [`InOrder`] are all there are.
 pub trait Kind: sealed::Sealed + 'static {
     /// What is known of the records after an exchange.
     type Exchanged: Kind<Stamp = Self::Stamp>;
@@ -18,6 +18,8 @@ pub trait Kind: sealed::Sealed + 'static {
 mod sealed {
     pub trait Sealed {
         type Stamp: super::Stamp;
+        /// Whether the records of each key come in the order of event time.
+        const IS_IN_ORDER: bool = false;
     }
 }
 /// The records of each lane are in the order of their source; they have no event time yet.
@@ -30,6 +32,11 @@ pub enum Mixed {}
 #[derive(Debug)]
 pub enum OnTime {}
 
+/// Every record has an event time, and those of each key come in its order; made by
+/// [`Keyed::in_order`].
+#[derive(Debug)]
+pub enum InOrder {}
+
 impl sealed::Sealed for Lanes {
     type Stamp = ();
 }
@@ -39,6 +46,10 @@ impl sealed::Sealed for Mixed {
 impl sealed::Sealed for OnTime {
     type Stamp = EventTime;
 }
+impl sealed::Sealed for InOrder {
+    type Stamp = EventTime;
+    const IS_IN_ORDER: bool = true;
+}
 impl Kind for Lanes {
     type Exchanged = Mixed;
 }
@@ -46,6 +57,10 @@ impl Kind for Mixed {
     type Exchanged = Mixed;
 }
 impl Kind for OnTime {
+    type Exchanged = OnTime;
+}
+
+impl Kind for InOrder {
     type Exchanged = OnTime;
 }
 
@@ -66,6 +81,7 @@ impl KnowsLane for Lanes {}
 )]
 pub trait EventTimed: Kind<Stamp = EventTime> {}
 impl EventTimed for OnTime {}
+impl EventTimed for InOrder {}
 
 /// A stream of records.
 ///

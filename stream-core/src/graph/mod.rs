@@ -25,7 +25,8 @@ pub use crate::state::Fingerprint;
 pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{
-    Changes, EventTimed, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream, Table, Timed,
+    Changes, EventTimed, InOrder, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream,
+    Table, Timed,
 };
 pub use node::Graph;
 pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};

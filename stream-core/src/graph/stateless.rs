@@ -86,7 +86,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         Chain::open(self.port)
     }
 
-    fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
+    pub(crate) fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
         let graph = self.port.graph().clone();
         let spec = stage(kind, vec![self.port.spec()]);
         let render = stateless::<K::Stamp, T, P>(self.port.spec(), step);

@@ -8,6 +8,7 @@ pub(crate) mod event_time;
 pub(crate) mod export;
 pub(crate) mod input;
 pub(crate) mod keyed;
+mod operator;
 pub(crate) mod output;
 mod refusals;
 pub(crate) mod scan;
@@ -22,6 +23,7 @@ pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
+pub use operator::{Apply, Cx, KeyedOperator, Operator};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
 pub use session::SessionWindows;

@@ -1,7 +1,9 @@
 //! Event time: when something happened, by the record's own word.
 
 use std::fmt;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -67,6 +69,37 @@ impl EventTime {
     pub(crate) const fn minus(self, micros: i64) -> Self {
         EventTime(self.0.saturating_sub(micros))
     }
+}
+
+/// So much later; at the most [`EventTime::MAX`].
+///
+/// ```
+/// use std::time::Duration;
+/// use stream_core::EventTime;
+///
+/// assert_eq!(EventTime::secs(5) + Duration::from_millis(500), EventTime::millis(5_500));
+/// assert_eq!(EventTime::MAX + Duration::from_secs(1), EventTime::MAX);
+/// ```
+impl Add<Duration> for EventTime {
+    type Output = EventTime;
+
+    fn add(self, later: Duration) -> EventTime {
+        self.plus(micros_of(later))
+    }
+}
+
+/// So much earlier; at the least [`EventTime::MIN`].
+impl Sub<Duration> for EventTime {
+    type Output = EventTime;
+
+    fn sub(self, earlier: Duration) -> EventTime {
+        self.minus(micros_of(earlier))
+    }
+}
+
+/// Whole microseconds, at most as many as there are.
+fn micros_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Display for EventTime {

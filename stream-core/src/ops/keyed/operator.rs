@@ -414,7 +414,14 @@ impl Operator {
         for (lane, progress) in promises {
             self.lanes.note(lane, progress);
         }
-        let progress = self.lanes.least();
+        let mut progress = self.lanes.least();
+        if progress == Progress::End && self.lanes.furthest() > self.applied {
+            // The end comes behind the last watermark, in every mode: whether lanes said both at once is
+            // not to be seen.
+            progress = self.lanes.furthest();
+            let epoch = *kept.emitted.time();
+            self.promised.insert(epoch, (kept.clone(), Vec::new()));
+        }
         if progress > self.applied {
             let watermark = match progress {
                 Progress::Open => EventTime::MIN,

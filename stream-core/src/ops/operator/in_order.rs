@@ -1,0 +1,99 @@
+//! `in_order`: the records of each key in the order of event time.
+//!
+//! Definition. The records of a key are sorted by event time, those of one time by how they are written (the
+//! bytes of their encoding), so that the order is theirs and not that of their coming. A record is held until
+//! the watermark has passed its time, for then no older one that is on time can come.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cx, KeyedOperator, stage_of};
+use crate::codec;
+use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
+use crate::time::EventTime;
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Puts the records of each key into the order of event time; those of one time are ordered by what is in
+    /// them, by the bytes that they are written as.
+    ///
+    /// A record is held until the watermark has passed it, that is for the lateness that `event_time` allows. Behind it
+    /// [`scan`](Keyed::scan) and [`apply`](Keyed::apply) give the same in every mode, in whatever lanes the
+    /// records of a key come.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     let gaps = timed.key_by(|_| ()).in_order().scan(
+    ///         || None,
+    ///         |last: &mut Option<i64>, second| last.replace(second).map(|last| second - last),
+    ///     );
+    ///     gaps.filter_map(|(_, gap)| gap)
+    /// };
+    /// assert_eq!(testing::rows(pipeline, [1, 9, 4, 20]), [3, 5, 11]);
+    /// ```
+    pub fn in_order(self) -> Keyed<Q, T, InOrder>
+    where
+        Q: Key,
+        T: Record,
+        K: EventTimed,
+    {
+        let order = Order(PhantomData);
+        let (ordered, _) =
+            stage_of::<Order<Q, T>, OnTime>(self.port, "in_order", Class::Exact, order);
+        Keyed { port: ordered.port }
+    }
+}
+
+struct Order<Q, T>(PhantomData<fn() -> (Q, T)>);
+
+/// Records that are held, in the order of time, those of one time as they came.
+#[derive(Clone, Serialize, Deserialize)]
+struct Held<T>(VecDeque<(EventTime, T)>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Held(VecDeque::new())
+    }
+}
+
+/// All that is asked is whether there are any.
+impl<T> PartialEq for Held<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_empty() && other.0.is_empty()
+    }
+}
+
+impl<Q: Key, T: Record> KeyedOperator for Order<Q, T> {
+    type Key = Q;
+    type In = T;
+    type State = Held<T>;
+    type Out = (Q, T);
+
+    fn record(&self, _: &Q, record: T, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
+        let time = cx.time();
+        let place = held.partition_point(|(other, _)| *other <= time);
+        if place == 0 || held[place - 1].0 != time {
+            cx.set_timer(time.plus(1));
+        }
+        held.insert(place, (time, record));
+    }
+
+    fn timer(&self, key: &Q, at: EventTime, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
+        while let Some((time, record)) = held.pop_front_if(|(time, _)| *time < at) {
+            let mut same = vec![record];
+            while let Some((_, record)) = held.pop_front_if(|(other, _)| *other == time) {
+                same.push(record);
+            }
+            if same.len() > 1 {
+                same.sort_by_cached_key(|record| codec::encode(record).ok());
+            }
+            for record in same {
+                cx.emit_at(time, (key.clone(), record));
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! A user's operator on the core of all keyed ones.
+//!
+//! A key has a row as long as it has a state or timers. Timers stand in the row, where they are saved with the
+//! state, and in a calendar for all keys, which is made anew from the rows. One that was cancelled stays in
+//! the calendar until it falls due, and finds no row that has it.
+//!
+//! **In order.** Where the records of a key come in the order of event time, a record tells that all older ones
+//! of its key are in. So the timers up to its time are called before it, whether the watermark has come to
+//! them or not: records and timers of a key follow one another in one order in every mode.
+//!
+//! **The end.** When the input has ended, all keys are walked through: the timers of each are called in their
+//! order, then `end`, and the row is gone. It is saved piece by piece as sessions are.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cx, KeyedOperator};
+use crate::codec;
+use crate::error::Problem;
+use crate::observe::Counter;
+use crate::ops::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use crate::ops::timers::Timers;
+use crate::state::WriteShard;
+use crate::state::by_shard::ByShard;
+use crate::state::hash::hash_of;
+use crate::state::noted::Noted;
+use crate::time::EventTime;
+
+/// How wide the buckets of the calendar are, in microseconds.
+const BUCKET: i64 = 1_000_000;
+
+/// What is kept for a key.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Row<S> {
+    state: S,
+    /// The soonest first.
+    timers: VecDeque<EventTime>,
+}
+
+impl<S: PartialEq> Row<S> {
+    fn is_idle(&self, none: &S) -> bool {
+        self.timers.is_empty() && self.state == *none
+    }
+}
+
+/// What an operator counts for the report.
+pub(super) struct Counts {
+    /// Keys that have a row.
+    pub(super) keys: Counter,
+    /// Records that are older than the watermark.
+    pub(super) overtaken: Counter,
+}
+
+pub(super) struct Own<O: KeyedOperator> {
+    calls: Calls<O>,
+    is_in_order: bool,
+    counts: Counts,
+    /// The bucket of the table at which the walk at the end goes on.
+    walked: usize,
+    saving: Option<ByShard>,
+}
+
+/// The operator, and what it is called with.
+struct Calls<O: KeyedOperator> {
+    operator: O,
+    cx: Cx<O::Out>,
+    timers: Timers,
+    /// The state that a key has which has no row.
+    none: O::State,
+}
+
+type Table<O> = Noted<<O as KeyedOperator>::Key, Row<<O as KeyedOperator>::State>>;
+
+impl<O: KeyedOperator> Calls<O> {
+    /// Calls the operator for a key at a time.
+    #[inline(always)]
+    fn call(
+        &mut self,
+        hash: u64,
+        row: &mut Row<O::State>,
+        time: EventTime,
+        call: impl FnOnce(&O, &mut O::State, &mut Cx<O::Out>),
+    ) {
+        let Calls {
+            operator,
+            cx,
+            timers,
+            ..
+        } = self;
+        cx.time = time;
+        std::mem::swap(&mut cx.timers, &mut row.timers);
+        call(operator, &mut row.state, cx);
+        std::mem::swap(&mut cx.timers, &mut row.timers);
+        for at in cx.set.drain(..) {
+            timers.set(at, hash);
+        }
+    }
+
+    /// Calls the timers of a key up to a time, in their order.
+    fn call_timers(&mut self, hash: u64, key: &O::Key, row: &mut Row<O::State>, until: EventTime) {
+        while let Some(at) = row.timers.pop_front_if(|at| *at <= until) {
+            self.call(hash, row, at, |operator, state, cx| {
+                operator.timer(key, at, state, cx);
+            });
+        }
+    }
+}
+
+impl<O: KeyedOperator> Own<O> {
+    pub(super) fn new(operator: O, is_in_order: bool, counts: Counts) -> Self {
+        Own {
+            calls: Calls {
+                operator,
+                cx: Cx::new(),
+                timers: Timers::new(BUCKET),
+                none: O::State::default(),
+            },
+            is_in_order,
+            counts,
+            walked: 0,
+            saving: None,
+        }
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.calls.cx.watermark
+    }
+
+    /// Takes in a record.
+    #[inline(always)]
+    fn take(&mut self, table: &mut Table<O>, (time, key, record): (EventTime, O::Key, O::In)) {
+        let hash = hash_of(&key);
+        let found = table
+            .rows
+            .find_bucket_index(hash, |(other, _)| *other == key);
+        let Some((bucket, (key, row))) = found.and_then(|bucket| {
+            let row = table.rows.get_bucket_mut(bucket)?;
+            Some((bucket, row))
+        }) else {
+            return self.take_first(table, hash, (time, key, record));
+        };
+        if self.is_in_order {
+            self.calls.call_timers(hash, key, row, time);
+        }
+        self.calls.call(hash, row, time, |operator, state, cx| {
+            operator.record(key, record, state, cx);
+        });
+        if row.is_idle(&self.calls.none)
+            && let Ok(entry) = table.rows.get_bucket_entry(bucket)
+        {
+            entry.remove();
+            self.counts.keys.sub(1);
+        }
+    }
+
+    /// Takes in a record of a key that has no row.
+    #[inline(never)]
+    fn take_first(
+        &mut self,
+        table: &mut Table<O>,
+        hash: u64,
+        (time, key, record): (EventTime, O::Key, O::In),
+    ) {
+        let mut row = Row::default();
+        self.calls
+            .call(hash, &mut row, time, |operator, state, cx| {
+                operator.record(&key, record, state, cx);
+            });
+        if row.is_idle(&self.calls.none) {
+            return;
+        }
+        self.counts.keys.add(1);
+        match self.saving {
+            Some(_) => table.insert_new(hash, (key, row)),
+            None => {
+                let rows = &mut table.rows;
+                rows.insert_unique(hash, (key, row), |(key, _)| hash_of(key));
+            }
+        }
+    }
+
+    /// Calls the timers of the key that has set this one, if it still has.
+    fn ring(&mut self, table: &mut Table<O>, at: EventTime, hash: u64) {
+        let has_set_it = |(key, row): &(O::Key, Row<O::State>)| {
+            row.timers.binary_search(&at).is_ok() && hash_of(key) == hash
+        };
+        if self.saving.is_some()
+            && let Some(bucket) = table.rows.find_bucket_index(hash, has_set_it)
+        {
+            self.save_bucket(table, bucket, hash);
+        }
+        let Ok(mut entry) = table.rows.find_entry(hash, has_set_it) else {
+            return;
+        };
+        let (key, row) = entry.get_mut();
+        self.calls.call_timers(hash, key, row, at);
+        if row.is_idle(&self.calls.none) {
+            entry.remove();
+            self.counts.keys.sub(1);
+        }
+    }
+
+    /// Ends key after key, until there is enough.
+    fn end(&mut self, table: &mut Table<O>) -> bool {
+        self.calls.timers.clear();
+        self.calls.cx.has_ended = true;
+        while !table.rows.is_empty() {
+            if self.calls.cx.out.len() >= FULL {
+                return true;
+            }
+            if self.walked >= table.rows.num_buckets() {
+                self.walked = 0;
+            }
+            if self.saving.is_some()
+                && let Some(row) = table.rows.get_bucket(self.walked)
+            {
+                let hash = hash_of(&row.0);
+                self.save_bucket(table, self.walked, hash);
+            }
+            if let Ok(entry) = table.rows.get_bucket_entry(self.walked) {
+                let ((key, mut row), _) = entry.remove();
+                self.counts.keys.sub(1);
+                let hash = hash_of(&key);
+                self.calls.call_timers(hash, &key, &mut row, EventTime::MAX);
+                if row.state != self.calls.none {
+                    self.calls
+                        .call(hash, &mut row, EventTime::MAX, |operator, state, cx| {
+                            operator.end(&key, state, cx);
+                        });
+                }
+            }
+            self.walked += 1;
+        }
+        false
+    }
+
+    /// Writes the row in a bucket, which is about to be changed, if the save has not come to it.
+    #[cold]
+    #[inline(never)]
+    fn save_bucket(&mut self, table: &mut Table<O>, bucket: usize, hash: u64) {
+        if let Some(saving) = &mut self.saving
+            && let Some(row) = table.take_unwritten(bucket)
+            && let Err(problem) = saving.push(hash, row)
+        {
+            saving.fail(problem);
+        }
+    }
+}
+
+impl<O: KeyedOperator> Logic for Own<O> {
+    type Record = (EventTime, O::Key, O::In);
+    type State = Table<O>;
+    type Stamp = EventTime;
+    type Out = O::Out;
+
+    #[inline]
+    fn hash((_, key, _): &(EventTime, O::Key, O::In)) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Self::State {
+        Noted::default()
+    }
+
+    fn fold_all(
+        &mut self,
+        table: &mut Self::State,
+        records: impl Iterator<Item = Self::Record>,
+        emit: &mut Emit<Self>,
+    ) {
+        std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
+        for record in records {
+            if record.0 < self.watermark() {
+                self.counts.overtaken.add(1);
+                if emit.wants_overtaken {
+                    emit.overtaken.push(((), record));
+                }
+                continue;
+            }
+            self.take(table, record);
+        }
+        std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
+    }
+
+    fn due(&self) -> EventTime {
+        self.calls.timers.due()
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.calls.cx.watermark = watermark;
+    }
+
+    fn advance(&mut self, table: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
+        let watermark = self.watermark();
+        let has_more = if watermark == EventTime::MAX {
+            self.end(table)
+        } else {
+            loop {
+                if self.calls.cx.out.len() >= FULL {
+                    break self.calls.timers.due() <= watermark;
+                }
+                let Some((at, hash)) = self.calls.timers.pop(watermark) else {
+                    break false;
+                };
+                self.ring(table, at, hash);
+            }
+        };
+        std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
+        has_more
+    }
+
+    fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
+        self.saving = Some(ByShard::default());
+        true
+    }
+
+    fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
+        let Some(saving) = &mut self.saving else {
+            return Ok(false);
+        };
+        saving.check()?;
+        let mut left = SAVED_ROWS;
+        if !table.save(&mut left, &mut |hash, row| saving.push(hash, row))? {
+            return Ok(true);
+        }
+        self.saving
+            .take()
+            .map_or(Ok(()), |saved| saved.finish(write))?;
+        Ok(false)
+    }
+
+    fn save_before_change(
+        &mut self,
+        table: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        let Some(saving) = &mut self.saving else {
+            return Ok(0);
+        };
+        let mut written = 0;
+        for (_, key, _) in records {
+            let hash = hash_of(key);
+            if let Some(row) = table.take_unwritten_of(hash, key) {
+                saving.push(hash, row)?;
+                written += 1;
+            }
+        }
+        Ok(written)
+    }
+
+    fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        for (key, row) in codec::decode::<Vec<(O::Key, Row<O::State>)>>(bytes)? {
+            let hash = hash_of(&key);
+            for at in &row.timers {
+                self.calls.timers.set(*at, hash);
+            }
+            self.counts.keys.add(1);
+            let rows = &mut table.rows;
+            rows.insert_unique(hash, (key, row), |(key, _)| hash_of(key));
+        }
+        Ok(())
+    }
+}
