@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use stream_core::prelude::*;
 use stream_core::testing::{Inputs, ModeCheck, Outputs, RecoveryCheck, check_modes};
+use stream_core::time::Clock;
 
 /// A reading as far as the tests care: sensor, second, value.
 type Reading = (u8, i64, i16);
@@ -368,4 +369,24 @@ fn an_operator_that_looks_at_the_clock_is_found_out() {
         let keyed = timed(readings).key_by(|reading| reading.0);
         keyed.in_order().apply(Clocked(Instant::now()))
     });
+}
+
+#[test]
+fn a_lane_that_ends_with_its_last_records_ends_behind_its_last_watermark() {
+    let beats = |mode| {
+        let (sink, rows) = io::collect::<(u8, Option<EventTime>, u64, u64)>();
+        let job = Job::new("beats", |graph| {
+            graph.output("out", heartbeats(graph.input("in")));
+        });
+        let readings: Vec<Reading> = vec![(1, 0, 1), (2, 105, 1)];
+        let job = job.source("in", io::vec(readings)).clock(Clock::by_hand());
+        job.sink("out", sink).run(mode).unwrap();
+        let mut rows = rows.take();
+        rows.sort();
+        rows
+    };
+    let rows = beats(Mode::Batch);
+    // The last watermark is 95: it has called the timers up to 90, and the end those at 100 and 115.
+    assert_eq!(rows.len(), 10 + 1 + 2, "{rows:?}");
+    assert_eq!(beats(Mode::PerRecord), rows);
 }
