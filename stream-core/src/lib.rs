@@ -47,6 +47,46 @@ pub use error::{Error, Problem};
 pub use expanded::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
 pub use run::{Job, Mode};
 pub use state::Snapshot;
+/// Makes an operator a method of streams: stands on a function that makes it.
+///
+/// Beside the function `alarm` stands a trait of the same name, so that one `use` brings both: what
+/// [`apply(alarm(80.0))`](graph::Keyed::apply) does, `.alarm(80.0)` does in a chain, and the stage is called
+/// `alarm` in the graph, in its id and in errors.
+///
+/// ```
+/// use stream_core::prelude::*;
+///
+/// /// The numbers from a limit on.
+/// pub struct AtLeast { limit: u64 }
+///
+/// impl Operator for AtLeast {
+///     type In = u64;
+///     type Out = u64;
+///
+///     fn record(&self, number: u64, emit: &mut impl FnMut(u64)) {
+///         if number >= self.limit {
+///             emit(number);
+///         }
+///     }
+/// }
+///
+/// /// Keeps the numbers from a limit on.
+/// #[operator]
+/// pub fn at_least(limit: u64) -> AtLeast {
+///     AtLeast { limit }
+/// }
+///
+/// #[pipeline]
+/// fn large(numbers: Stream<u64>, limit: u64) -> Stream<u64> {
+///     let large = numbers.at_least(limit);
+///     large
+/// }
+///
+/// assert_eq!(large::test().numbers([1, 5, 9]).limit(5).rows().large, [5, 9]);
+/// ```
+///
+/// `#[operator(crate = "streams")]` says that the library has another name in `Cargo.toml`.
+pub use stream_macros::operator;
 /// Makes a pipeline of a function from streams to streams.
 ///
 /// The function stays a function, which other pipelines can call. Beside it, under the same name,
@@ -122,7 +162,9 @@ pub mod __private {
     pub use crate::graph::Outline;
     pub use crate::graph::outline;
     pub use crate::graph::{Graph, Output, Scope, Setting};
+    pub use crate::graph::{Keyed, Kind, Stream};
     pub use crate::io::{Sink, Source};
+    pub use crate::ops::{Apply, Divided, Outputs, Parts};
     pub use crate::run::Mode;
     pub use crate::testing::check_modes;
 }
@@ -132,8 +174,8 @@ pub mod prelude {
     pub use crate::graph::{Changes, Graph, Keyed, Mixed, Stream, Table, Timed};
     pub use crate::io::{self, SourceExt};
     pub use crate::ops::{Change, Cx, Entry, KeyedOperator, Operator, Windowed};
-    pub use crate::pipeline;
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
+    pub use crate::{operator, pipeline};
 }

@@ -16,6 +16,9 @@ use crate::refuse;
 /// does by a method of its own.
 pub(crate) const RESERVED: &str = "check_modes";
 
+/// The methods that give two streams.
+const GIVE_TWO: [&str; 3] = ["event_time", "split", "try_map"];
+
 /// Notes what keeps the body from being written at all.
 pub(crate) fn language(model: &Model, errors: &mut Errors) {
     let body = &model.definition.body;
@@ -32,7 +35,7 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
     }
     for bind in binds(model) {
         let last = bind.chain.calls.last().map(|call| &call.method);
-        let gives_two = last.filter(|method| *method == "event_time" || *method == "split");
+        let gives_two = last.filter(|method| GIVE_TWO.iter().any(|name| *method == name));
         // A numbered part of it was told of already.
         if let (true, Some(method), syn::Pat::Ident(pat)) = (is_parsed, gives_two, &bind.pat) {
             refuse::one_name_for_two(&pat.ident, method, errors);

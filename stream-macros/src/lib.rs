@@ -1,4 +1,5 @@
-//! The attribute macro of `stream-core`: `#[pipeline]`.
+//! The macros of `stream-core`: `#[pipeline]`, and for operators of one's own `#[operator]` and
+//! `#[derive(Outputs)]`.
 //!
 //! A definition's way: `parse` reads the function in the language of pipelines, `model` finds
 //! out who reads what, what is fused, and what each stage is called, `check` holds it against the
@@ -22,6 +23,8 @@ mod errors;
 mod expand;
 mod model;
 mod names;
+mod operator;
+mod outputs;
 mod parse;
 mod refuse;
 mod signature;
@@ -38,6 +41,24 @@ use model::Model;
 #[proc_macro_attribute]
 pub fn pipeline(attr: TokenStream, item: TokenStream) -> TokenStream {
     pipeline_tokens(attr.into(), item.into()).into()
+}
+
+#[allow(
+    missing_docs,
+    reason = "`stream_core`, which exports it, has the documentation"
+)]
+#[proc_macro_attribute]
+pub fn operator(attr: TokenStream, item: TokenStream) -> TokenStream {
+    operator::operator(attr.into(), item.into()).into()
+}
+
+#[allow(
+    missing_docs,
+    reason = "`stream_core`, which exports it, has the documentation"
+)]
+#[proc_macro_derive(Outputs, attributes(outputs))]
+pub fn outputs(item: TokenStream) -> TokenStream {
+    outputs::outputs(item.into()).into()
 }
 
 fn pipeline_tokens(

@@ -183,8 +183,29 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
     }
 }
 
+/// Further methods of handles, whose names no operator may have.
+pub(crate) const OF_HANDLES: [&str; 17] = [
+    "again",
+    "apply",
+    "apply_as",
+    "apply_with_overtaken",
+    "chain",
+    "clone",
+    "distinct",
+    "either",
+    "end",
+    "fold_with",
+    "fuse",
+    "in_order",
+    "join",
+    "outputs",
+    "reduce",
+    "sliding",
+    "try_map",
+];
+
 /// The methods of a stream that one may begin with.
-const OF_STREAMS: [&str; 18] = [
+pub(crate) const OF_STREAMS: [&str; 18] = [
     "map",
     "filter",
     "filter_map",

@@ -44,18 +44,9 @@ pub(crate) fn arguments(attr: TokenStream, function: &Ident, errors: &mut Errors
                 let at = value.map_or(key.to_token_stream(), |value| value.to_token_stream());
                 errors.add(at, what, "write `name = \"sessions\"`");
             }
-            ("crate", text) => match text.and_then(|text| syn::parse_str::<Path>(&text).ok()) {
-                Some(path) if path.get_ident().is_none_or(|only| only == "crate") => library = path,
-                Some(path) => library = syn::parse_quote!(::#path),
-                None => {
-                    let what = "`crate` says where `stream-core` is found, as a path in a text";
-                    let at = value.map_or(key.to_token_stream(), |value| value.to_token_stream());
-                    errors.add(
-                        at,
-                        what,
-                        "write `crate = \"streams\"`, as the dependency is called",
-                    );
-                }
+            ("crate", text) => match text.and_then(|text| path_of(&text)) {
+                Some(path) => library = path,
+                None => no_library(&key, value.as_ref(), errors),
             },
             (other, _) => {
                 let what = format!("`#[pipeline]` has no argument `{other}`");
@@ -66,6 +57,45 @@ pub(crate) fn arguments(attr: TokenStream, function: &Ident, errors: &mut Errors
         }
     }
     Arguments { name, library }
+}
+
+/// Reads the arguments of another attribute, which has one: `crate = "…"`.
+pub(crate) fn library(of: &str, attr: TokenStream, errors: &mut Errors) -> Path {
+    let mut library = syn::parse_quote!(::stream_core);
+    match Punctuated::<Argument, Token![,]>::parse_terminated.parse2(attr) {
+        Err(error) => errors.push(error),
+        Ok(arguments) => {
+            for Argument { key, value } in arguments {
+                let path = value.as_ref().and_then(text);
+                match path.and_then(|text| path_of(&text)) {
+                    Some(path) if key == "crate" => library = path,
+                    _ if key == "crate" => no_library(&key, value.as_ref(), errors),
+                    _ => {
+                        let what = format!("`#[{of}]` has no argument `{key}`");
+                        let help = "there is `crate = \"…\"`, for another name of `stream-core`";
+                        errors.add(&key, what, help);
+                    }
+                }
+            }
+        }
+    }
+    library
+}
+
+/// Where the library is found, by what `crate = "…"` says.
+fn path_of(text: &str) -> Option<Path> {
+    let path = syn::parse_str::<Path>(text).ok()?;
+    Some(match path.get_ident().is_none_or(|only| only == "crate") {
+        true => path,
+        false => syn::parse_quote!(::#path),
+    })
+}
+
+fn no_library(key: &Ident, value: Option<&Expr>, errors: &mut Errors) {
+    let what = "`crate` says where `stream-core` is found, as a path in a text";
+    let at = value.map_or(key.to_token_stream(), ToTokens::to_token_stream);
+    let help = "write `crate = \"streams\"`, as the dependency is called";
+    errors.add(at, what, help);
 }
 
 /// One argument of the attribute, such as `name = "…"`.

@@ -355,13 +355,27 @@ fn stateless_of(input: PortSpec, step: Box<dyn Batches>) -> Box<dyn Render> {
 impl Render for Stateless {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let upstream = context.take(self.input);
-        let stage = Stage {
-            upstream,
-            step: self.step,
-            guard: Guard::new(context.id(node)),
-        };
-        context.put(node, 0, Flow::Lazy(Box::new(stage)));
+        let flow = behind(upstream, self.step, context.id(node));
+        context.put(node, 0, flow);
     }
+}
+
+/// A flow behind a step of the stage with this id.
+pub(crate) fn through<'s, S: Stamp, A: 'static, P: Step<A>>(
+    flow: Flow<'s>,
+    step: P,
+    id: &str,
+) -> Flow<'s> {
+    let records = PhantomData::<fn(S, A)>;
+    behind(flow, Box::new(Typed { step, records }), id)
+}
+
+fn behind<'s>(upstream: Flow<'s>, step: Box<dyn Batches>, id: &str) -> Flow<'s> {
+    Flow::Lazy(Box::new(Stage {
+        upstream,
+        step,
+        guard: Guard::new(id),
+    }))
 }
 
 struct Stage<U> {

@@ -75,9 +75,10 @@ impl KnowsLane for Lanes {}
 
 /// A stream that has event time, which windows need.
 #[diagnostic::on_unimplemented(
-    message = "a window needs event time, and this stream has none",
+    message = "this works in event time, and the stream has none",
     label = "assign it before `key_by`: `.event_time(|record| …, Lateness::secs(…))`",
-    note = "event time decides which window a record falls in, so that every mode agrees"
+    note = "event time decides which window a record falls in and when a timer falls due, so that every \
+            mode agrees"
 )]
 pub trait EventTimed: Kind<Stamp = EventTime> {}
 impl EventTimed for OnTime {}

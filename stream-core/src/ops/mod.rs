@@ -3,6 +3,8 @@
 //! Stateless stages are in [`crate::graph`], for they are no operators. Everything with state per
 //! key stands on one core, `keyed`, and is only its logic.
 
+mod divide;
+mod either;
 pub(crate) mod event_time;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod export;
@@ -14,7 +16,6 @@ mod refusals;
 pub(crate) mod scan;
 pub(crate) mod session;
 mod sessions_of_key;
-pub(crate) mod split;
 pub(crate) mod table;
 mod table_rows;
 mod tapped;
@@ -23,10 +24,16 @@ pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
+pub use divide::Outputs;
+#[doc(hidden)]
+pub use divide::{Divided, Parts};
+pub use either::Either;
 pub use operator::{Apply, Cx, KeyedOperator, Operator};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
 pub use session::SessionWindows;
+#[doc(inline)]
+pub use stream_macros::Outputs;
 pub use tumbling::TumblingWindows;
 pub use window::{Windowed, Windows};
 

@@ -35,10 +35,15 @@ struct Union([PortSpec; 2]);
 impl Render for Union {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flows = self.0.map(|port| context.take(port));
-        let id = context.id(node);
-        let ways = [0, 1].map(|port| UnionPort::new(id, port));
-        context.put(node, 0, Flow::Lazy(Box::new(Both { ways, flows })));
+        let flow = both(flows, context.id(node));
+        context.put(node, 0, flow);
     }
+}
+
+/// Two flows as one, in the stage with this id.
+pub(super) fn both<'s>(flows: [Flow<'s>; 2], id: &str) -> Flow<'s> {
+    let ways = [0, 1].map(|port| UnionPort::new(id, port));
+    Flow::Lazy(Box::new(Both { ways, flows }))
 }
 
 struct Both<F> {

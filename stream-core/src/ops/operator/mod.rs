@@ -81,6 +81,10 @@ use crate::time::EventTime;
 /// # What it must not do
 /// Keep anything but in its state: no `Cell`, no clock, no random number. What is not in the state is in no
 /// snapshot, and differs from run to run.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no operator that works by key",
+    label = "what is applied to a stream with keys implements `KeyedOperator`"
+)]
 pub trait KeyedOperator: 'static {
     /// The key.
     type Key: Key;
@@ -145,6 +149,11 @@ pub trait KeyedOperator: 'static {
 /// let rows = words::test().lines(["a rose is a rose".to_string()]).rows();
 /// assert_eq!(rows.words, ["rose", "rose"]);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no operator that works on single records",
+    label = "what is applied to a stream without keys implements `Operator`",
+    note = "a `KeyedOperator` is applied behind `.event_time(…)` and `.key_by(…)`"
+)]
 pub trait Operator: 'static {
     /// The records.
     type In: 'static;
@@ -172,6 +181,7 @@ pub trait Apply<O>: Sized {
     fn apply_as(self, kind: &'static str, operator: O) -> Self::Output;
 }
 
+#[diagnostic::do_not_recommend]
 impl<O: KeyedOperator, K: EventTimed> Apply<O> for Keyed<O::Key, O::In, K> {
     type Output = Timed<O::Out>;
 
@@ -180,6 +190,7 @@ impl<O: KeyedOperator, K: EventTimed> Apply<O> for Keyed<O::Key, O::In, K> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<O: Operator, K: Kind> Apply<O> for Stream<O::In, K> {
     type Output = Stream<O::Out, K>;
 
@@ -194,11 +205,12 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///
     /// Records that were *overtaken* (they are of a lane that joined late, and older than the watermark) are
     /// counted in the report, and not given to the operator.
-    pub fn apply<O>(self, operator: O) -> <Self as Apply<O>>::Output
+    pub fn apply<O>(self, operator: O) -> Timed<O::Out>
     where
-        Self: Apply<O>,
+        O: KeyedOperator<Key = Q, In = T>,
+        K: EventTimed,
     {
-        self.apply_as("apply", operator)
+        keyed(self, "apply", operator).0
     }
 
     /// As [`apply`](Keyed::apply), and hands over the records that were overtaken, with their event times
@@ -217,9 +229,9 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Works on each record with an [`Operator`].
-    pub fn apply<O>(self, operator: O) -> <Self as Apply<O>>::Output
+    pub fn apply<O>(self, operator: O) -> Stream<O::Out, K>
     where
-        Self: Apply<O>,
+        O: Operator<In = T>,
     {
         self.apply_as("apply", operator)
     }
