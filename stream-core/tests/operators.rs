@@ -390,3 +390,126 @@ fn a_lane_that_ends_with_its_last_records_ends_behind_its_last_watermark() {
     assert_eq!(rows.len(), 10 + 1 + 2, "{rows:?}");
     assert_eq!(beats(Mode::PerRecord), rows);
 }
+
+/// Operators without a job around them.
+#[cfg(feature = "proptest")]
+mod alone {
+    use proptest::strategy::Strategy;
+    use stream_core::testing::OperatorCheck;
+
+    use super::*;
+
+    fn reading() -> impl Strategy<Value = Reading> + Clone {
+        (0..3_u8, -40..40_i64, -1..3_i16)
+    }
+
+    fn check<O>(make: impl Fn() -> O + 'static) -> OperatorCheck<O>
+    where
+        O: KeyedOperator<Key = u8, In = Reading, Out: std::fmt::Debug>,
+    {
+        OperatorCheck::new(make, |reading| reading.0, at)
+    }
+
+    /// What the check says of an operator that does not give the same in every way.
+    fn told<O>(check: OperatorCheck<O>) -> String
+    where
+        O: KeyedOperator<In = Reading, Out: std::fmt::Debug>,
+    {
+        let panic = catch_unwind(AssertUnwindSafe(|| check.run(reading()))).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    }
+
+    #[test]
+    fn operators_give_the_same_however_they_are_cut() {
+        let hold = Duration::from_secs(7);
+        check(move || Debounced { hold }).in_order().run(reading());
+        check(|| Heartbeat).in_order().run(reading());
+        check(|| Heartbeat)
+            .in_order()
+            .lateness(Lateness::secs(0))
+            .run(reading());
+    }
+
+    /// How many records of a key lie in each ten seconds; a timer tells it, and forgets it.
+    struct TensOf;
+
+    impl KeyedOperator for TensOf {
+        type Key = u8;
+        type In = Reading;
+        type State = BTreeMap<i64, u64>;
+        type Out = (u8, i64, u64);
+
+        fn record(&self, _: &u8, reading: Reading, tens: &mut Self::State, cx: &mut Cx<Self::Out>) {
+            let ten = reading.1.div_euclid(10);
+            *tens.entry(ten).or_default() += 1;
+            cx.set_timer(EventTime::secs(10 * ten + 10));
+        }
+
+        fn timer(&self, key: &u8, at: EventTime, tens: &mut Self::State, cx: &mut Cx<Self::Out>) {
+            let ten = at.as_millis() / 10_000 - 1;
+            cx.emit((*key, ten, tens.remove(&ten).unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_operator_that_needs_no_order_is_what_its_oracle_says() {
+        let oracle = |by_key: &BTreeMap<u8, Vec<Reading>>| {
+            let mut tens = BTreeMap::new();
+            for (sensor, second, _) in by_key.values().flatten() {
+                *tens.entry((*sensor, second.div_euclid(10))).or_default() += 1;
+            }
+            let row = |((sensor, ten), count)| (sensor, ten, count);
+            tens.into_iter().map(row).collect()
+        };
+        check(|| TensOf).oracle(oracle).run(reading());
+        check(|| TensOf).oracle(oracle).in_order().run(reading());
+        check(|| TensOf).oracle(oracle).example(vec![
+            vec![(1, 0, 0), (1, 9, 0), (1, 10, 0), (1, 4, 0)],
+            vec![],
+            vec![(1, -1, 0)],
+        ]);
+    }
+
+    #[test]
+    fn what_is_not_in_the_state_is_missed_where_it_is_restored() {
+        struct Forgetful(std::cell::Cell<u64>);
+        impl KeyedOperator for Forgetful {
+            type Key = u8;
+            type In = Reading;
+            type State = ();
+            type Out = u64;
+
+            fn record(&self, _: &u8, _: Reading, _: &mut (), cx: &mut Cx<u64>) {
+                self.0.set(self.0.get() + 1);
+                cx.emit(self.0.get());
+            }
+        }
+        let told = told(check(|| Forgetful(std::cell::Cell::new(0))).in_order());
+        assert!(told.contains("restored"), "{told}");
+        // Two records are enough.
+        let test = told.split_once("example(vec![").unwrap().1;
+        assert_eq!(test.matches("(0, ").count(), 2, "{told}");
+    }
+
+    #[test]
+    fn an_operator_that_depends_on_the_order_of_arrival_is_shown_by_a_test() {
+        struct Last;
+        impl KeyedOperator for Last {
+            type Key = u8;
+            type In = Reading;
+            type State = i64;
+            type Out = (i64, i64);
+
+            fn record(&self, _: &u8, reading: Reading, last: &mut i64, cx: &mut Cx<Self::Out>) {
+                cx.emit((reading.1, std::mem::replace(last, reading.1)));
+            }
+        }
+        let told = told(check(|| Last));
+        assert!(
+            told.contains("the last lane first") || told.contains("in turns"),
+            "{told}"
+        );
+        assert!(told.contains("check().example(vec![vec![(0, "), "{told}");
+        check(|| Last).in_order().run(reading());
+    }
+}

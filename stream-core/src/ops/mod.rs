@@ -10,7 +10,7 @@ pub(crate) mod event_time;
 pub(crate) mod export;
 pub(crate) mod input;
 pub(crate) mod keyed;
-mod operator;
+pub(crate) mod operator;
 pub(crate) mod output;
 mod refusals;
 pub(crate) mod scan;

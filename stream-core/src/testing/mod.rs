@@ -4,6 +4,8 @@ pub mod contract;
 mod faults;
 mod keeping;
 mod modes;
+#[cfg(feature = "proptest")]
+mod operator;
 mod ports;
 #[cfg(all(test, feature = "files"))]
 mod power;
@@ -14,6 +16,8 @@ pub use faults::Faults;
 #[doc(hidden)]
 pub use modes::Interleaving;
 pub use modes::{ModeCheck, check_modes};
+#[cfg(feature = "proptest")]
+pub use operator::OperatorCheck;
 pub use ports::{Input, Inputs, Outputs};
 #[doc(hidden)]
 pub use ports::{Keep, KeptRows};

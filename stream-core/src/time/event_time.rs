@@ -26,8 +26,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// assert_eq!(time.to_string(), "2024-03-13T10:21:14Z");
 /// # Ok::<(), stream_core::time::ParseEventTimeError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
+
+/// As it is written in code.
+impl fmt::Debug for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            EventTime::MIN => f.write_str("EventTime::MIN"),
+            EventTime::MAX => f.write_str("EventTime::MAX"),
+            EventTime(micros) => write!(f, "EventTime::micros({micros})"),
+        }
+    }
+}
 
 impl EventTime {
     /// The earliest moment there is.

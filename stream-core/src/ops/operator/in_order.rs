@@ -41,18 +41,24 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         K: EventTimed,
     {
-        let order = Order(PhantomData);
+        let order = Order::new();
         let (ordered, _) =
             stage_of::<Order<Q, T>, OnTime>(self.port, "in_order", Class::Exact, order);
         Keyed { port: ordered.port }
     }
 }
 
-struct Order<Q, T>(PhantomData<fn() -> (Q, T)>);
+pub(crate) struct Order<Q, T>(PhantomData<fn() -> (Q, T)>);
+
+impl<Q, T> Order<Q, T> {
+    pub(crate) fn new() -> Self {
+        Order(PhantomData)
+    }
+}
 
 /// Records that are held, in the order of time, those of one time as they came.
 #[derive(Clone, Serialize, Deserialize)]
-struct Held<T>(VecDeque<(EventTime, T)>);
+pub(crate) struct Held<T>(VecDeque<(EventTime, T)>);
 
 impl<T> Default for Held<T> {
     fn default() -> Self {

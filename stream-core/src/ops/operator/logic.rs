@@ -45,14 +45,14 @@ impl<S: PartialEq> Row<S> {
 }
 
 /// What an operator counts for the report.
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Keys that have a row.
-    pub(super) keys: Counter,
+    pub(crate) keys: Counter,
     /// Records that are older than the watermark.
-    pub(super) overtaken: Counter,
+    pub(crate) overtaken: Counter,
 }
 
-pub(super) struct Own<O: KeyedOperator> {
+pub(crate) struct Own<O: KeyedOperator> {
     calls: Calls<O>,
     is_in_order: bool,
     counts: Counts,
@@ -108,7 +108,7 @@ impl<O: KeyedOperator> Calls<O> {
 }
 
 impl<O: KeyedOperator> Own<O> {
-    pub(super) fn new(operator: O, is_in_order: bool, counts: Counts) -> Self {
+    pub(crate) fn new(operator: O, is_in_order: bool, counts: Counts) -> Self {
         Own {
             calls: Calls {
                 operator,

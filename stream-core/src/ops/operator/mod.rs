@@ -6,8 +6,8 @@
 //! nothing to depend on that a mode decides.
 
 mod cx;
-mod in_order;
-mod logic;
+pub(crate) mod in_order;
+pub(crate) mod logic;
 
 use std::marker::PhantomData;
 
