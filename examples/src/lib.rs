@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod daily;
 pub mod earthquakes;
 pub mod funnel;
+pub mod sensors;
 pub mod sessions;
 pub mod visits;
 pub mod word_count;

@@ -110,6 +110,12 @@ macro_rules! span {
             }
         }
 
+        impl From<$name> for Duration {
+            fn from(span: $name) -> Duration {
+                Duration::from_micros(span.as_micros().unsigned_abs())
+            }
+        }
+
         impl From<$name> for String {
             fn from(span: $name) -> String {
                 span.to_string()
