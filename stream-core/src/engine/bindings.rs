@@ -125,6 +125,7 @@ pub(crate) struct BoundSource {
     discovery: fn(&BoundSource) -> Option<Arc<dyn Discovery>>,
     covered: fn(&BoundSource, u64, &[(String, Position)]),
     readings: fn(&BoundSource) -> Vec<Reading>,
+    told: fn(&BoundSource, &Position) -> Option<String>,
     partitions: Vec<String>,
     /// What looks for further partitions, and what it has found.
     discovered: Option<(Arc<dyn Discovery>, Discovered)>,
@@ -152,6 +153,7 @@ impl BoundSource {
                 bound.typed::<T>().covered(checkpoint, positions);
             },
             readings: |bound| bound.typed::<T>().readings(),
+            told: |bound, position| bound.typed::<T>().told(position),
             partitions: Vec::new(),
             discovered: None,
         }
@@ -251,6 +253,15 @@ impl BoundSource {
     /// Tells the source how far a checkpoint covers it.
     pub(crate) fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         (self.covered)(self, checkpoint, positions);
+    }
+
+    /// A position, for people.
+    #[cfg_attr(
+        not(all(feature = "cli", feature = "state")),
+        allow(dead_code, reason = "only commands ask")
+    )]
+    pub(crate) fn told(&self, position: &Position) -> Option<String> {
+        (self.told)(self, position)
     }
 
     fn readings(&self) -> Vec<Reading> {
