@@ -165,11 +165,6 @@ impl BoundSource {
         if let Some(connected) = self.revised(&revision) {
             *self = connected?;
         }
-        if let BadRecords::DeadLetter(sink) = &mut self.bad_records
-            && let Some(connected) = sink.revised(&revision)
-        {
-            *sink = connected?;
-        }
         Ok(())
     }
 
@@ -223,14 +218,32 @@ impl BoundSource {
         }
     }
 
-    /// Another form of the source, where it has that.
+    /// Another form of the source, where it has that; and of the sink of its dead letters, where what is asked
+    /// for is not the source's alone.
     pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
-        let bad_records = self.bad_records.clone();
-        let revised = (self.revise)(self, revision)?;
-        Some(revised.map(|revised| BoundSource {
-            bad_records,
-            ..revised
-        }))
+        let source = (self.revise)(self, revision);
+        let dead_letters = match (&self.bad_records, revision) {
+            (
+                BadRecords::DeadLetter(sink),
+                Revision::Connected { .. } | Revision::Property { .. },
+            ) => sink.revised(revision),
+            _ => None,
+        };
+        if source.is_none() && dead_letters.is_none() {
+            return None;
+        }
+        let revised = || {
+            let source = source.transpose()?.unwrap_or_else(|| self.clone());
+            let bad_records = match dead_letters.transpose()? {
+                Some(sink) => BadRecords::DeadLetter(sink),
+                None => self.bad_records.clone(),
+            };
+            Ok(BoundSource {
+                bad_records,
+                ..source
+            })
+        };
+        Some(revised())
     }
 
     pub(crate) fn partitions(&self) -> &[String] {
