@@ -87,7 +87,7 @@ fn packed(name: &str, content: &[u8]) -> Vec<u8> {
 
 /// Reads the first partition from a position on: so many rows, or all. Gives them with the position
 /// behind each.
-fn read_from<T>(
+fn read_from<T: 'static>(
     source: &impl Source<T>,
     from: Position,
     rows: usize,
@@ -118,14 +118,14 @@ fn read_from<T>(
 }
 
 /// The position behind so many rows.
-fn behind<T>(source: &impl Source<T>, rows: usize) -> Position {
+fn behind<T: 'static>(source: &impl Source<T>, rows: usize) -> Position {
     let (chunk, mut positions) = read_from(source, Position::START, rows).unwrap();
     assert_eq!(chunk.len(), rows);
     positions.pop().unwrap_or(Position::START)
 }
 
 /// Checks that going on behind every row gives the rest: the same records, messages and positions.
-fn going_on_gives_the_rest<T: std::fmt::Debug + PartialEq>(source: &impl Source<T>) {
+fn going_on_gives_the_rest<T: std::fmt::Debug + PartialEq + 'static>(source: &impl Source<T>) {
     let messages =
         |chunk: &Chunk<T>| -> Vec<String> { chunk.bad().iter().map(ToString::to_string).collect() };
     let (all, positions) = read_from(source, Position::START, usize::MAX).unwrap();
@@ -147,7 +147,7 @@ fn going_on_gives_the_rest<T: std::fmt::Debug + PartialEq>(source: &impl Source<
 }
 
 /// What going on behind so many rows says after the files have been changed.
-fn refused<T>(
+fn refused<T: 'static>(
     folder: &Folder,
     source: &impl Source<T>,
     rows: usize,

@@ -58,7 +58,7 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     zstd::encode_all(content, 1).unwrap()
 }
 
-fn open<T>(source: &impl Source<T>) -> (Box<dyn Reader<T>>, Receiver<()>) {
+fn open<T: 'static>(source: &impl Source<T>) -> (Box<dyn Reader<T>>, Receiver<()>) {
     let (wake, woken) = channel();
     let waker = Waker::new(move || wake.send(()).unwrap_or_default());
     let opening = Opening {
@@ -71,7 +71,7 @@ fn open<T>(source: &impl Source<T>) -> (Box<dyn Reader<T>>, Receiver<()>) {
 }
 
 /// Reads the first partition to its end; gives what was read, and the problem that ended it.
-fn read<T>(source: impl Source<T>) -> (Chunk<T>, Option<Problem>) {
+fn read<T: 'static>(source: impl Source<T>) -> (Chunk<T>, Option<Problem>) {
     let mut chunk = Chunk::default();
     if let Err(problem) = source.partitions() {
         return (chunk, Some(problem));
@@ -87,12 +87,12 @@ fn read<T>(source: impl Source<T>) -> (Chunk<T>, Option<Problem>) {
     }
 }
 
-fn problem<T>(source: impl Source<T>) -> String {
+fn problem<T: 'static>(source: impl Source<T>) -> String {
     read(source).1.expect("a problem").to_string()
 }
 
 /// The one bad record of a source.
-fn bad<T>(source: impl Source<T>) -> BadRecord {
+fn bad<T: 'static>(source: impl Source<T>) -> BadRecord {
     let (chunk, problem) = read(source);
     assert!(problem.is_none(), "{problem:?}");
     assert_eq!(chunk.bad().len(), 1, "{:?}", chunk.bad());

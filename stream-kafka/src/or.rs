@@ -1,11 +1,9 @@
 //! A topic, or what else the command line names: [`KafkaOr`].
 
-use std::sync::Arc;
-
 use stream_core::Problem;
 use stream_core::io::{
-    BadRecords, Canonical, Commit, Discovery, Opening, Place, Position, Reader, Reading, Revised,
-    Revision, Sink, SinkInfo, Slot, Source, SourceInfo, Writer,
+    Canonical, Commit, Opening, Place, Reader, Reading, Revised, Revision, Sink, SinkInfo, Slot,
+    Source, SourceInfo, Writer,
 };
 
 use crate::line;
@@ -43,24 +41,8 @@ impl<T: 'static, K: Source<T>, S: Source<T>> Source<T> for KafkaOr<K, S> {
         self.kafka.open(partition, opening)
     }
 
-    fn bad_records(&self) -> BadRecords {
-        self.kafka.bad_records()
-    }
-
-    fn reads(&self) -> Vec<Place> {
-        self.kafka.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.kafka.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.kafka.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.kafka.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&self.kafka)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -240,6 +240,8 @@ pub(super) fn spool(job: &mut Job, records: u64) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::io::{self, SourceExt, files};
     use crate::{EventTime, Mode};
@@ -319,6 +321,49 @@ mod tests {
              (hint: `explain` shows what is bound)"
         );
         assert!(set(&mut job(io::vec(vec![1]), io::discard()), &[]).is_ok());
+    }
+
+    /// A sink with a property, which it shows.
+    struct Tuned(String);
+
+    impl<T: 'static> io::Sink<T> for Tuned {
+        fn info(&self) -> io::SinkInfo {
+            io::SinkInfo {
+                kind: "tuned",
+                detail: self.0.clone(),
+                atomic: false,
+            }
+        }
+
+        fn open(&self, slot: io::Slot) -> Result<Box<dyn io::Writer<T>>, Problem> {
+            io::Sink::<T>::open(&io::discard(), slot)
+        }
+
+        fn revised(&self, revision: &Revision) -> io::Revised<dyn io::Sink<T>> {
+            match revision {
+                Revision::Property { name, value } => {
+                    let value = (name == "tuned.by").then(|| value.clone());
+                    Some(Ok(Arc::new(Tuned(value?))))
+                }
+                _ => Some(Ok(Arc::new(Tuned("elsewhere".to_owned())))),
+            }
+        }
+    }
+
+    #[test]
+    fn dead_letters_have_the_properties_that_other_sinks_have() {
+        let source = files::json_lines::<u64>("a.jsonl").dead_letter(Tuned(String::new()));
+        let mut job = job(source, Tuned(String::new()));
+        set(&mut job, &["tuned.by=5".parse().unwrap()]).unwrap();
+        feed(&mut job, &paths(&["in=b.jsonl"])).unwrap();
+        let BadRecords::DeadLetter(dead_letters) = &job.bindings().source("in").bad_records else {
+            panic!("bad records go elsewhere");
+        };
+        assert_eq!(dead_letters.info().detail, "5");
+        assert_eq!(job.bindings().sink("out").info().detail, "5");
+        assert_eq!(job.bindings().source("in").info.detail, "b.jsonl");
+        let other = "other.by=5".parse().unwrap();
+        assert!(told(set(&mut job, &[other])).contains("no source or sink of the job takes it"));
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub(crate) struct BoundSource {
     discovery: fn(&BoundSource) -> Option<Arc<dyn Discovery>>,
     covered: fn(&BoundSource, u64, &[(String, Position)]),
     readings: fn(&BoundSource) -> Vec<Reading>,
+    told: fn(&BoundSource, &Position) -> Option<String>,
     partitions: Vec<String>,
     /// What looks for further partitions, and what it has found.
     discovered: Option<(Arc<dyn Discovery>, Discovered)>,
@@ -152,6 +153,7 @@ impl BoundSource {
                 bound.typed::<T>().covered(checkpoint, positions);
             },
             readings: |bound| bound.typed::<T>().readings(),
+            told: |bound, position| bound.typed::<T>().told(position),
             partitions: Vec::new(),
             discovered: None,
         }
@@ -162,11 +164,6 @@ impl BoundSource {
         let revision = Revision::Connected { record_by_record };
         if let Some(connected) = self.revised(&revision) {
             *self = connected?;
-        }
-        if let BadRecords::DeadLetter(sink) = &mut self.bad_records
-            && let Some(connected) = sink.revised(&revision)
-        {
-            *sink = connected?;
         }
         Ok(())
     }
@@ -221,14 +218,32 @@ impl BoundSource {
         }
     }
 
-    /// Another form of the source, where it has that.
+    /// Another form of the source, where it has that; and of the sink of its dead letters, where what is asked
+    /// for is not the source's alone.
     pub(crate) fn revised(&self, revision: &Revision) -> Option<Result<Self, Problem>> {
-        let bad_records = self.bad_records.clone();
-        let revised = (self.revise)(self, revision)?;
-        Some(revised.map(|revised| BoundSource {
-            bad_records,
-            ..revised
-        }))
+        let source = (self.revise)(self, revision);
+        let dead_letters = match (&self.bad_records, revision) {
+            (
+                BadRecords::DeadLetter(sink),
+                Revision::Connected { .. } | Revision::Property { .. },
+            ) => sink.revised(revision),
+            _ => None,
+        };
+        if source.is_none() && dead_letters.is_none() {
+            return None;
+        }
+        let revised = || {
+            let source = source.transpose()?.unwrap_or_else(|| self.clone());
+            let bad_records = match dead_letters.transpose()? {
+                Some(sink) => BadRecords::DeadLetter(sink),
+                None => self.bad_records.clone(),
+            };
+            Ok(BoundSource {
+                bad_records,
+                ..source
+            })
+        };
+        Some(revised())
     }
 
     pub(crate) fn partitions(&self) -> &[String] {
@@ -251,6 +266,15 @@ impl BoundSource {
     /// Tells the source how far a checkpoint covers it.
     pub(crate) fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         (self.covered)(self, checkpoint, positions);
+    }
+
+    /// A position, for people.
+    #[cfg_attr(
+        not(all(feature = "cli", feature = "state")),
+        allow(dead_code, reason = "only commands ask")
+    )]
+    pub(crate) fn told(&self, position: &Position) -> Option<String> {
+        (self.told)(self, position)
     }
 
     fn readings(&self) -> Vec<Reading> {

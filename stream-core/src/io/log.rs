@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 pub use self::sink::LogSink;
 use self::sink::Producers;
 use super::lock;
-use super::memory::{index, numbered};
+use super::memory::{index, numbered, told};
 use super::source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
 };
@@ -220,6 +220,10 @@ impl<T: Clone + Send + 'static> Source<T> for MemoryLog<T> {
             next,
             cuts,
         }))
+    }
+
+    fn told(&self, position: &Position) -> Option<String> {
+        told(position)
     }
 }
 

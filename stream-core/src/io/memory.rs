@@ -6,6 +6,7 @@ use super::source::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
 };
 use crate::error::Problem;
+use crate::observe::grouped;
 
 /// A source of the given records, in one partition.
 ///
@@ -66,6 +67,16 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Partitions<T> {
             next,
         }))
     }
+
+    fn told(&self, position: &Position) -> Option<String> {
+        told(position)
+    }
+}
+
+/// A position that is a number of records, for people.
+pub(super) fn told(position: &Position) -> Option<String> {
+    let read: u64 = position.read().ok()?;
+    Some(format!("behind {} records", grouped(read)))
 }
 
 /// The names of partitions that have only a number.

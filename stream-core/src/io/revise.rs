@@ -13,10 +13,8 @@ use super::memory::partitions;
 use super::place::Place;
 use super::reading::Reading;
 use super::sink::{Commit, Sink, SinkInfo, Slot, Writer};
-use super::source::{
-    Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker,
-};
-use super::{BadRecords, Canonical, lock};
+use super::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo, Waker};
+use super::{Canonical, lock};
 use crate::error::Problem;
 use crate::time::Clock;
 
@@ -91,6 +89,7 @@ impl<S: fmt::Debug, F> fmt::Debug for At<S, F> {
 
 impl<T, S, F> Source<T> for At<S, F>
 where
+    T: 'static,
     S: Source<T>,
     F: Fn(&Path) -> S + Send + Sync + 'static,
 {
@@ -106,24 +105,8 @@ where
         self.here.open(partition, opening)
     }
 
-    fn bad_records(&self) -> BadRecords {
-        self.here.bad_records()
-    }
-
-    fn reads(&self) -> Vec<Place> {
-        self.here.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.here.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.here.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.here.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&self.here)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
@@ -213,24 +196,8 @@ impl<T: Clone + Send + Sync + 'static, S: Source<T>> Source<T> for Spoolable<S> 
         self.0.open(partition, opening)
     }
 
-    fn bad_records(&self) -> BadRecords {
-        self.0.bad_records()
-    }
-
-    fn reads(&self) -> Vec<Place> {
-        self.0.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.0.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.0.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.0.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&self.0)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
@@ -258,7 +225,7 @@ where
     Ok(Arc::new(partitions(kept?)))
 }
 
-fn spool_partition<T>(
+fn spool_partition<T: 'static>(
     source: &impl Source<T>,
     partition: usize,
     records: usize,
@@ -319,7 +286,7 @@ impl Bell {
 mod tests {
     use super::*;
     use crate::EventTime;
-    use crate::io::{self, SourceExt};
+    use crate::io::{self, BadRecords, SourceExt};
 
     #[test]
     fn what_is_around_a_source_hands_the_question_on() {
@@ -343,6 +310,75 @@ mod tests {
         assert_eq!(fewer.info().detail, "2 records");
         assert_eq!(revised(Revision::Replay(5.0)).info().detail, "3 records");
         assert!(io::vec(vec![1]).revised(&spool(1)).is_none());
+    }
+
+    /// Says all that a source may say beyond what it must.
+    struct Telling(Mutex<u64>);
+
+    impl Source<u64> for Telling {
+        fn info(&self) -> SourceInfo {
+            io::vec(vec![1_u64]).info()
+        }
+
+        fn partitions(&self) -> Result<Vec<String>, Problem> {
+            io::vec(vec![1_u64]).partitions()
+        }
+
+        fn open(&self, number: usize, opening: Opening) -> Result<Box<dyn Reader<u64>>, Problem> {
+            io::vec(vec![1_u64]).open(number, opening)
+        }
+
+        fn bad_records(&self) -> BadRecords {
+            BadRecords::Skip
+        }
+
+        fn reads(&self) -> Vec<Place> {
+            vec![Place::named("here")]
+        }
+
+        fn discovery(&self) -> Option<Arc<dyn io::Discovery>> {
+            struct Never;
+            impl io::Discovery for Never {
+                fn interval(&self) -> std::time::Duration {
+                    std::time::Duration::MAX
+                }
+
+                fn look(&self) -> Result<Vec<String>, Problem> {
+                    Ok(Vec::new())
+                }
+            }
+            Some(Arc::new(Never))
+        }
+
+        fn covered(&self, checkpoint: u64, _: &[(String, Position)]) {
+            *lock(&self.0) = checkpoint;
+        }
+
+        fn readings(&self) -> Vec<io::Reading> {
+            vec![io::Reading::new("covered", *lock(&self.0))]
+        }
+
+        fn told(&self, _: &Position) -> Option<String> {
+            Some("here".to_owned())
+        }
+    }
+
+    #[test]
+    fn what_is_around_a_source_says_what_that_says() {
+        let make = |_: &Path| Arc::new(Telling(Mutex::default()));
+        let source = io::spoolable(io::at("x", make))
+            .replay(1.0, |_: &u64| EventTime::MIN)
+            .rate(1e9);
+        let source: Arc<dyn Source<u64>> = Arc::new(source);
+        source.covered(7, &[]);
+        assert!(matches!(source.bad_records(), BadRecords::Skip));
+        assert_eq!(source.reads(), [Place::named("here")]);
+        assert!(source.discovery().is_some());
+        assert_eq!(source.readings(), [io::Reading::new("covered", 7_u64)]);
+        let (sink, _rows) = io::collect();
+        let source = source.dead_letter(sink);
+        assert!(matches!(source.bad_records(), BadRecords::DeadLetter(_)));
+        assert_eq!(source.told(&Position::START).as_deref(), Some("here"));
     }
 
     #[test]

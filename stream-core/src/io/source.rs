@@ -148,7 +148,7 @@ pub struct SourceInfo {
     note = "files are read by `files::csv` and `files::json_lines`; `files::to_csv` and \
             `files::to_json_lines` write them"
 )]
-pub trait Source<T>: Send + Sync + 'static {
+pub trait Source<T: 'static>: Send + Sync + 'static {
     /// Says what this source is.
     fn info(&self) -> SourceInfo;
 
@@ -165,9 +165,14 @@ pub trait Source<T>: Send + Sync + 'static {
     /// When the partition cannot be read from that position.
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem>;
 
+    /// The source that this one stands around. What this one does not say itself is asked of that.
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        None
+    }
+
     /// What is to be done with a record that cannot be read; to fail, unless told otherwise.
     fn bad_records(&self) -> BadRecords {
-        BadRecords::Fail
+        self.inner().map_or(BadRecords::Fail, Source::bad_records)
     }
 
     /// Names the places that this source reads and that a sink might write over: files, folders.
@@ -175,27 +180,35 @@ pub trait Source<T>: Send + Sync + 'static {
     /// opened.
     ///
     /// A job is refused when one of them [overlaps](Place::overlaps) with the
-    /// [place](super::Sink::exclusive) of one of its sinks. A source around another one reads what
-    /// the other reads.
+    /// [place](super::Sink::exclusive) of one of its sinks.
     fn reads(&self) -> Vec<Place> {
-        Vec::new()
+        self.inner().map_or_else(Vec::new, Source::reads)
     }
 
     /// What looks for partitions that appear while the job runs; where there is nothing, those that
     /// [`partitions`](Source::partitions) has found are all. Asked once a job, after that.
     fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        None
+        self.inner()?.discovery()
     }
 
     /// Told, after a checkpoint is complete, how far each partition has been read at it. What a source
     /// does with that is its own affair; the job goes on from the checkpoint in any case. It is
     /// called on a thread that is no worker.
-    fn covered(&self, _checkpoint: u64, _positions: &[(String, Position)]) {}
+    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
+        if let Some(inner) = self.inner() {
+            inner.covered(checkpoint, positions);
+        }
+    }
 
     /// What the source measures of itself, for those who look at the job while it runs, and for its report.
-    /// Called on any thread, and not to wait. A source around another one tells what the other does.
+    /// Called on any thread, and not to wait.
     fn readings(&self) -> Vec<Reading> {
-        Vec::new()
+        self.inner().map_or_else(Vec::new, Source::readings)
+    }
+
+    /// A position of a partition, for people; `None` where it is none of this source.
+    fn told(&self, position: &Position) -> Option<String> {
+        self.inner()?.told(position)
     }
 
     /// This source in another form, where it has that form; what the flags of a command line ask
@@ -406,7 +419,7 @@ impl<T> Extend<T> for Chunk<T> {
     }
 }
 
-/// A source that is shared is a source.
+/// A source that is shared is a source. It may be of any size, and so hands each question on by itself.
 impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
     fn info(&self) -> SourceInfo {
         (**self).info()
@@ -418,6 +431,10 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         (**self).open(partition, opening)
+    }
+
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        (**self).inner()
     }
 
     fn bad_records(&self) -> BadRecords {
@@ -438,6 +455,10 @@ impl<T: 'static, S: Source<T> + ?Sized> Source<T> for Arc<S> {
 
     fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
         (**self).covered(checkpoint, positions);
+    }
+
+    fn told(&self, position: &Position) -> Option<String> {
+        (**self).told(position)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use super::bad::BadRecords;
 use super::pace::{Rate, Replay};
-use super::place::Place;
-use super::reading::Reading;
 use super::revise::{Revised, Revision};
 use super::sink::Sink;
-use super::source::{Discovery, Opening, Position, Reader, Source, SourceInfo};
+use super::source::{Opening, Reader, Source, SourceInfo};
 use crate::error::BadRecord;
 use crate::error::Problem;
 use crate::time::EventTime;
 
 /// Settings of any source: its pace, and what becomes of records that cannot be read.
-pub trait SourceExt<T>: Source<T> + Sized {
+pub trait SourceExt<T: 'static>: Source<T> + Sized {
     /// Gives so many records a second, all partitions together, in turn.
     ///
     /// A source that has fallen behind catches up. When a partition has ended, the others do not
@@ -85,7 +83,7 @@ pub trait SourceExt<T>: Source<T> + Sized {
     }
 }
 
-impl<T, S: Source<T>> SourceExt<T> for S {}
+impl<T: 'static, S: Source<T>> SourceExt<T> for S {}
 
 /// A source with another policy for bad records; made by [`SourceExt::skip_bad_records`] or
 /// [`SourceExt::dead_letter`].
@@ -112,20 +110,8 @@ impl<T: 'static, S: Source<T>> Source<T> for WithBadRecords<S> {
         self.bad_records.clone()
     }
 
-    fn reads(&self) -> Vec<Place> {
-        self.source.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.source.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.source.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.source.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&self.source)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

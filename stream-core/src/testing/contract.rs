@@ -42,7 +42,7 @@ const REPLAYS_MAX: usize = 16;
 /// ```
 pub fn source<T, S>(make: impl Fn() -> S, expected: &[Vec<T>])
 where
-    T: Debug + PartialEq,
+    T: Debug + PartialEq + 'static,
     S: Source<T>,
 {
     let repeatable = make().info().repeatable;
@@ -95,7 +95,7 @@ pub fn opening() -> Opening {
     }
 }
 
-fn partition_names<T>(source: &impl Source<T>) -> Vec<String> {
+fn partition_names<T: 'static>(source: &impl Source<T>) -> Vec<String> {
     let names = source
         .partitions()
         .unwrap_or_else(|problem| panic!("partitions: {problem}"));
@@ -112,7 +112,7 @@ fn partition_names<T>(source: &impl Source<T>) -> Vec<String> {
 }
 
 /// Reads a partition to its end, and gives its records and the position before each reading.
-fn drain<T>(
+fn drain<T: 'static>(
     source: &impl Source<T>,
     partition: usize,
     from: Position,
@@ -138,7 +138,7 @@ fn position_of<T>(reader: &dyn Reader<T>) -> Position {
     must(reader.position(), "position")
 }
 
-fn check_replays<T: Debug + PartialEq>(
+fn check_replays<T: Debug + PartialEq + 'static>(
     source: &impl Source<T>,
     partition: usize,
     expected: &[T],
@@ -162,7 +162,7 @@ struct Session<T> {
     woken: Receiver<()>,
 }
 
-impl<T> Session<T> {
+impl<T: 'static> Session<T> {
     fn open(source: &impl Source<T>, partition: usize, from: Position) -> Self {
         let (wake, woken) = channel();
         let waker = Waker::new(move || wake.send(()).unwrap_or_default());

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
@@ -20,6 +19,7 @@ use super::context::Context;
 use super::explain;
 use super::queue::PartitionQueue;
 use super::raw::{self, TopicId};
+use crate::config::ClientSettings;
 
 /// For how long a seek is tried again.
 const SEEK_WAIT: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Makes the client, and asks nothing yet.
-    pub(crate) fn new(config: &ClientConfig, cluster: String) -> Result<Self, Problem> {
+    pub(crate) fn new(config: &ClientSettings, cluster: String) -> Result<Self, Problem> {
         let context = Context::default();
         let failed = || {
             Problem::new(format!(
@@ -63,7 +63,7 @@ impl Client {
             ))
         };
         let consumer: BaseConsumer<Context> = config
-            .create_with_context(context.clone())
+            .create(context.clone())
             .map_err(|error| explain::because_error(failed(), &error, None))?;
         let consumer = Arc::new(consumer);
         let is_wanted = Arc::new(AtomicBool::new(true));

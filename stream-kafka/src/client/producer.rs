@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -25,6 +25,7 @@ use super::queue::Failure;
 use super::raw;
 use super::send::{Scratch, TopicHandle, send};
 use super::topics::{self, NewTopic};
+use crate::config::ClientSettings;
 
 /// How long a producer that waits for the brokers sleeps between two looks. To poll for so long would keep a
 /// processor busy: the client library counts in whole milliseconds, and takes what is left of one for none.
@@ -114,7 +115,7 @@ impl Producer {
     /// Makes a producer for a topic that is there, or is made now. Waits so long for brokers that do not
     /// answer.
     pub(crate) fn new(
-        config: &ClientConfig,
+        config: &ClientSettings,
         topic: &str,
         create: Option<&NewTopic>,
         wait: Duration,
@@ -126,7 +127,7 @@ impl Producer {
         };
         let failed = || Problem::new(format!("cannot set up a producer for the topic `{topic}`"));
         let client: BaseProducer<Tally> = config
-            .create_with_context(tally.clone())
+            .create(tally.clone())
             .map_err(|error| explain::because_error(failed(), &error, None))?;
         find_topic(config, &client, &tally.context, topic, create, wait)?;
         let handle = TopicHandle::new(client.client(), topic)?;
@@ -181,14 +182,21 @@ impl Producer {
         self.check()
     }
 
-    /// Waits until everything that was sent under a mark or one before it is acknowledged. The client
-    /// itself gives up on a record after `message.timeout.ms`.
-    pub(crate) fn wait(&self, mark: usize) -> Result<(), Failure> {
+    /// Waits until everything that was sent under a mark or one before it is acknowledged, as long as
+    /// `goes_on`. The client itself gives up on a record after `message.timeout.ms`.
+    pub(crate) fn wait(
+        &self,
+        mark: usize,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<(), Failure> {
         loop {
             self.check()?;
             let first_open = self.tally.counts().open.keys().next().copied();
             if first_open.is_none_or(|open| open > mark) {
                 return Ok(());
+            }
+            if !goes_on() {
+                return Err(Failure::of(RDKafkaErrorCode::Interrupted));
             }
             self.hear_or_sleep();
         }
@@ -276,7 +284,7 @@ impl Drop for Producer {
 
 /// Makes sure that the topic is there.
 fn find_topic(
-    config: &ClientConfig,
+    config: &ClientSettings,
     client: &BaseProducer<Tally>,
     context: &Context,
     topic: &str,
@@ -353,8 +361,8 @@ pub(crate) struct Marker {
 pub(crate) struct Group(Option<BaseConsumer<Context>>);
 
 impl Group {
-    pub(crate) fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
-        let client = config.create_with_context(Context::default())?;
+    pub(crate) fn new(config: &ClientSettings) -> Result<Self, KafkaError> {
+        let client = config.create(Context::default())?;
         Ok(Group(Some(client)))
     }
 

@@ -1,11 +1,12 @@
 //! Making topics, and saying that one is missing.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as Wanted, TopicReplication};
-use rdkafka::config::ClientConfig;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use stream_core::Problem;
 
 use super::explain;
+use crate::config::ClientSettings;
 
 /// A topic that is made where it is missing.
 #[derive(Clone, Debug)]
@@ -17,10 +18,10 @@ pub(crate) struct NewTopic {
 }
 
 /// Makes a topic; one that somebody else has made meanwhile is as good.
-pub(crate) fn make(config: &ClientConfig, topic: &str, new: &NewTopic) -> Result<(), Problem> {
+pub(crate) fn make(config: &ClientSettings, topic: &str, new: &NewTopic) -> Result<(), Problem> {
     let failed = || Problem::new(format!("cannot make the topic `{topic}`"));
     let admin: AdminClient<_> = config
-        .create()
+        .create(DefaultClientContext)
         .map_err(|error| explain::because_error(failed(), &error, None))?;
     let (partitions, replicas) = (i32::try_from(new.partitions), i32::from(new.replicas));
     let partitions = partitions.map_err(|error| failed().because(error))?;

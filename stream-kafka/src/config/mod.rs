@@ -1,5 +1,6 @@
 //! Where a cluster is, and how it is talked to.
 
+mod client;
 mod profile;
 mod properties;
 mod secret;
@@ -10,9 +11,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use stream_core::Problem;
 
+pub(crate) use self::client::ClientSettings;
 pub use self::profile::Profile;
 use self::properties::{Properties, Value};
 pub(crate) use self::properties::{Role, common_names, is_secret};
@@ -250,10 +251,8 @@ impl Cluster {
         role: Role,
         preferred: &[(&str, String)],
         needed: &[(&str, String)],
-    ) -> Result<ClientConfig, Problem> {
-        let mut config = ClientConfig::new();
-        // That a broker has hung up is told as no more than that.
-        config.set_log_level(RDKafkaLogLevel::Info);
+    ) -> Result<ClientSettings, Problem> {
+        let mut config = ClientSettings::new(self.properties.secrets());
         for (name, value) in PREFERRED {
             config.set(name, value);
         }
@@ -262,7 +261,13 @@ impl Cluster {
         }
         let mut all = self.properties.resolve(role)?;
         let brokers = all.entry("bootstrap.servers".to_owned());
-        check_brokers(brokers.or_insert_with(|| BOOTSTRAP.to_owned()))?;
+        let checked = check_brokers(brokers.or_insert_with(|| BOOTSTRAP.to_owned()));
+        checked.map_err(
+            |problem| match self.properties.is_secret("bootstrap.servers") {
+                true => Problem::new("a secret names no address of a Kafka broker").hint(BROKERS),
+                false => problem,
+            },
+        )?;
         if let Some(protocol) = self.protocol(&all) {
             all.insert("security.protocol".to_owned(), protocol.to_owned());
         }
@@ -281,11 +286,13 @@ impl Cluster {
     }
 }
 
+const BROKERS: &str = "name brokers as HOST:PORT, with commas between (`KAFKA_BOOTSTRAP`)";
+
 /// Looks whether brokers are named at all; of a port that is none the client library would make another.
 fn check_brokers(brokers: &str) -> Result<(), Problem> {
     let wrong = |what: String| {
         let problem = Problem::new(what);
-        Err(problem.hint("name brokers as HOST:PORT, with commas between (`KAFKA_BOOTSTRAP`)"))
+        Err(problem.hint(BROKERS))
     };
     let mut named = brokers.split(',').map(str::trim).peekable();
     if named.peek().is_none_or(|broker| broker.is_empty()) {
@@ -431,6 +438,14 @@ mod tests {
             .property("ssl.key.password", "hush")
             .secret_property("x", Secret::text("hush"));
         assert!(!format!("{cluster:?} {cluster:#?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_secret_that_is_no_address_is_not_shown() {
+        let cluster =
+            Cluster::at("b:1").secret_property("bootstrap.servers", Secret::text("hush:port"));
+        let told = cluster.client_config(Role::Consumer, &[], &[]).unwrap_err();
+        assert!(!told.to_string().contains("hush"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Properties of librdkafka that somebody has set, and those that nobody may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -164,6 +164,16 @@ impl Properties {
             Value::Text(text) => Some(text.clone()),
             Value::Secret(_) => None,
         }
+    }
+
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        matches!(self.by_name.get(name), Some(Value::Secret(_)))
+    }
+
+    /// The names of those that were set as secrets.
+    pub(super) fn secrets(&self) -> BTreeSet<String> {
+        let names = self.by_name.keys();
+        names.filter(|name| self.is_secret(name)).cloned().collect()
     }
 
     /// What a client is to be given.

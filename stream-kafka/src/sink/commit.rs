@@ -25,7 +25,6 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use stream_core::Problem;
@@ -47,6 +46,11 @@ const RETRY_WAIT: Duration = Duration::from_millis(200);
 /// A marker is written again after so long, though nothing was written: brokers forget it some days after
 /// the last time (`offsets.retention.minutes`).
 const MARKER_AGE: Duration = Duration::from_secs(3_600);
+
+/// Why a marker is missing, and what to do.
+const FORGOTTEN: &str = "the brokers have forgotten it, as they do some days after the last commit \
+    (`offsets.retention.minutes`), and with its topic: start afresh with a state of its own, and another topic or a \
+    cleared one";
 
 pub(super) struct Committer {
     settings: Settings,
@@ -114,7 +118,7 @@ impl Committer {
         let batches = decode(last)?;
         let checkpoint = last.checkpoint;
         self.persist(checkpoint, &batches, |committer, marker| {
-            let marker = marker.ok_or_else(|| committer.forgotten(checkpoint))?;
+            let marker = marker.ok_or_else(|| committer.missing(checkpoint))?;
             if marker.checkpoint > checkpoint {
                 return Err(committer.ahead(checkpoint, marker.checkpoint));
             }
@@ -223,7 +227,7 @@ impl Committer {
             sent.map_err(|failure| fault(producer, &failure))?;
         }
         // All are acknowledged before the commit, which would wait in steps of 100 ms.
-        let sent = producer.wait(0);
+        let sent = producer.wait(0, || true);
         sent.map_err(|failure| fault(producer, &failure))?;
         let mut is_repeated = false;
         let mut timed = |step: Result<(), KafkaError>, began: Instant| {
@@ -298,16 +302,26 @@ impl Committer {
         Problem::new(format!("the topic `{}` {what}", self.settings.topic))
     }
 
+    /// At the start of a run, where the id or the topic may be another than that of the run before.
+    fn missing(&self, checkpoint: u64) -> Problem {
+        let hint = format!(
+            "most likely the sink had another id or another topic in the run before: give it those again \
+             (`.exactly_once(…)`, here `{}`); else {FORGOTTEN}",
+            self.id
+        );
+        self.unknown(checkpoint).hint(hint)
+    }
+
     fn forgotten(&self, checkpoint: u64) -> Problem {
+        self.unknown(checkpoint).hint(FORGOTTEN)
+    }
+
+    fn unknown(&self, checkpoint: u64) -> Problem {
         self.problem("cannot be gone on with: it is not known what was written")
             .detail(format!(
                 "the brokers know no marker of `{}`, and the job goes on from checkpoint {checkpoint}",
                 self.id
             ))
-            .hint(
-                "they forget it some days after the last commit (`offsets.retention.minutes`), and with \
-                 its topic; start afresh with a state of its own, and another topic or a cleared one",
-            )
     }
 
     fn ahead(&self, checkpoint: u64, marker: u64) -> Problem {
@@ -338,7 +352,7 @@ fn group(settings: &Settings, id: &str, isolation: &str) -> Result<Group, Proble
         ("enable.auto.commit", "false".to_owned()),
         ("isolation.level", isolation.to_owned()),
     ];
-    let config: ClientConfig = settings
+    let config = settings
         .cluster
         .client_config(Role::Consumer, &[], &needed)?;
     let failed = || {

@@ -16,7 +16,6 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::config::ClientConfig;
 use stream_core::Problem;
 use stream_core::io::{
     Canonical, Commit, Place, Reading, Revised, Revision, Sink, SinkInfo, Slot, Writer,
@@ -27,7 +26,7 @@ pub use self::format::{Encode, NoFormat, OutgoingRecord};
 use self::meter::Meter;
 use self::writer::{Sending, Staging};
 use crate::client::{NewTopic, Producer};
-use crate::config::Role;
+use crate::config::{ClientSettings, Role};
 use crate::{Cluster, KafkaOr, line};
 
 /// How many bytes a producer keeps at most that are not yet acknowledged.
@@ -215,7 +214,7 @@ impl Settings {
     }
 
     /// The settings of a producer; `needed` comes to those that every producer needs.
-    fn producer_config(&self, needed: &[(&str, String)]) -> Result<ClientConfig, Problem> {
+    fn producer_config(&self, needed: &[(&str, String)]) -> Result<ClientSettings, Problem> {
         let profile = self.cluster.profile_or_default();
         let mut preferred = profile.producer();
         preferred.extend([

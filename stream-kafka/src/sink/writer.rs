@@ -41,11 +41,11 @@ impl<T, E: Encode<T>> Writer<T> for Sending<E> {
 
     fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
         encode(&mut self.format, records, &mut self.batch)?;
-        let job = &self.job;
-        let goes_on = || job.as_ref().is_none_or(|job| job.wish() != Wish::Abandon);
         let sent = self
             .producer
-            .send(&self.batch, self.prepared, &mut self.scratch, goes_on);
+            .send(&self.batch, self.prepared, &mut self.scratch, || {
+                goes_on(self.job.as_ref())
+            });
         self.batch.clear();
         sent.map_err(|failure| self.producer.explain(&failure))
     }
@@ -57,15 +57,20 @@ impl<T, E: Encode<T>> Writer<T> for Sending<E> {
     }
 
     fn prepare(&mut self, _checkpoint: u64) -> Result<Staged, Problem> {
-        let (producer, mark) = (self.producer.clone(), self.prepared);
+        let (producer, mark, job) = (self.producer.clone(), self.prepared, self.job.clone());
         self.prepared += 1;
         Ok(Staged::by(move || {
             producer
-                .wait(mark)
+                .wait(mark, || goes_on(job.as_ref()))
                 .map_err(|failure| producer.explain(&failure))?;
             Ok(Vec::new())
         }))
     }
+}
+
+/// Whether what is written may still count.
+fn goes_on(job: Option<&Watch>) -> bool {
+    job.is_none_or(|job| job.wish() != Wish::Abandon)
 }
 
 /// Keeps records for the commit of their checkpoint: exactly once.

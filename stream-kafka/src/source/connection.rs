@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::Offset;
-use rdkafka::config::ClientConfig;
 use stream_core::Problem;
 use stream_core::io::{Position, Waker};
 
@@ -14,7 +13,7 @@ use super::lost::Log;
 use super::position::At;
 use super::range::{End, Wanted};
 use crate::client::{Client, PartitionQueue, Place, Topic, TopicId};
-use crate::config::Role;
+use crate::config::{ClientSettings, Role};
 
 /// How many partitions a client is made for before it is known how many there are.
 const PARTITIONS_GUESSED: usize = 4;
@@ -331,7 +330,7 @@ fn connect(settings: &Settings, partitions: usize) -> Result<Client, Problem> {
     Client::new(&config, settings.cluster.bootstrap())
 }
 
-fn client_config(settings: &Settings, partitions: usize) -> Result<ClientConfig, Problem> {
+fn client_config(settings: &Settings, partitions: usize) -> Result<ClientSettings, Problem> {
     let profile = settings.cluster.profile_or_default();
     let waiting = (settings.buffer_bytes / partitions.max(1)).max(WAITING_BYTES_MIN);
     let fetched = (settings.buffer_bytes / 2).clamp(FETCH_BYTES.0, FETCH_BYTES.1);

@@ -29,6 +29,7 @@ pub use self::format::{
     Bytes, Csv, Decode, DecodeError, Function, Headers, Json, Record, RecordRef, Text, Whole,
 };
 pub use self::lost::LostRecords;
+use self::position::At;
 pub use self::range::{End, Start};
 use self::reader::PartitionReader;
 pub use self::topics::Topics;
@@ -273,6 +274,11 @@ impl<F: Decode> Source<F::Record> for KafkaSource<F> {
         if let Some(connection) = self.connection() {
             connection.tell_group(positions);
         }
+    }
+
+    fn told(&self, position: &Position) -> Option<String> {
+        let at: At = position.read().ok()?;
+        Some(at.told())
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<F::Record>> {

@@ -28,4 +28,34 @@ impl At {
     pub(super) fn position(&self) -> Result<Position, Problem> {
         Position::of(self)
     }
+
+    /// The position, for people.
+    pub(super) fn told(&self) -> String {
+        let offset = self.offset;
+        match self.leader_epoch {
+            Some(epoch) => format!("next offset {offset} (leader epoch {epoch})"),
+            None => format!("next offset {offset}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stream_core::io::{Source, SourceExt, files};
+
+    use super::*;
+
+    #[test]
+    fn a_position_is_told_by_its_offset() {
+        let source = crate::source("clicks").text();
+        let source = source.or(files::csv::<String>("clicks.csv")).rate(1.0);
+        let told = |at: At| source.told(&at.position().unwrap()).unwrap();
+        assert_eq!(told(At::start(42, None)), "next offset 42");
+        let behind = At {
+            leader_epoch: Some(3),
+            ..At::start(42, Some((1, 2)))
+        };
+        assert_eq!(told(behind), "next offset 42 (leader epoch 3)");
+        assert_eq!(source.told(&Position::of("other").unwrap()), None);
+    }
 }

@@ -145,6 +145,31 @@ fn a_property_that_nobody_knows_is_told_and_its_value_is_not() {
 }
 
 #[test]
+fn a_secret_is_not_shown_whatever_it_is_the_value_of() {
+    for (name, value, says) in [
+        ("linger.ms", "hush", "`linger.ms` was set to `***`"),
+        ("client.dns.lookup", "hush", "`client.dns.lookup` was set"),
+        ("debug", "broker,hush", "`debug` was set to `***`"),
+        ("ssl.key.pem", "hush", "it is not accepted (`ssl.key.pem`)"),
+        ("lingr.ms", "hush", "no Kafka property `lingr.ms`"),
+        ("sasl.mechanism", "HUSH", "mechanism: ***"),
+        (
+            "bootstrap.servers",
+            "hush:port",
+            "no address of a Kafka broker",
+        ),
+    ] {
+        let cluster = kafka::Cluster::at("127.0.0.1:1")
+            .property("security.protocol", "sasl_plaintext")
+            .secret_property(name, kafka::Secret::text(value));
+        let told = told_by_all(&cluster, "clicks");
+        assert_all(&told, &[says]);
+        let is_hidden = |told: &String| !told.to_lowercase().contains("hush");
+        assert!(told.iter().all(is_hidden), "{told:?}");
+    }
+}
+
+#[test]
 #[cfg(not(any(feature = "ssl", feature = "ssl-vendored")))]
 fn what_needs_the_feature_ssl_names_it() {
     let at = || kafka::Cluster::at("127.0.0.1:1");

@@ -188,6 +188,31 @@ fn a_marker_that_the_brokers_have_forgotten_is_told() {
 }
 
 #[test]
+fn a_sink_that_had_another_id_is_told_to_take_that() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let topic = kafka.topic("other-id", 1);
+    let (first, last) = committed(kafka, &topic);
+    drop(first);
+    let other = format!("{}-other", topic.name());
+    let output = || sink(kafka, topic.name());
+    let told = output().exactly_once(&*other).text::<String>();
+    let told = told.recover(Some(&last)).unwrap_err();
+    is_refused(&told, "it is not known what was written");
+    let hint = told.hint_text().unwrap();
+    for part in ["had another id", &format!("here `{other}`")] {
+        assert!(hint.contains(part), "{part} in {hint}");
+    }
+    // With its own id it goes on.
+    exact(kafka, &topic)
+        .text::<String>()
+        .recover(Some(&last))
+        .unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a"]);
+}
+
+#[test]
 fn a_topic_that_was_made_anew_is_told() {
     let Some(kafka) = Cluster::shared() else {
         return;

@@ -145,6 +145,27 @@ fn a_job_can_be_dropped_while_its_broker_is_away() {
 }
 
 #[test]
+fn a_checkpoint_that_waits_for_a_broker_does_not_hold_up_a_job_that_is_dropped() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let (from, to) = (kafka.topic("wait-from", 1), kafka.topic("wait-to", 1));
+    let inside = kafka::Cluster::at(kafka.internal());
+    let input = source(&kafka, from.name()).at(&inside).text();
+    let output = sink(&kafka, to.name()).text();
+    let handle = start_kept(input, output, &StateStore::memory());
+    from.produce(&records(0, 0..10));
+    until_read(&handle, 10);
+    kafka.proxy().hang(true);
+    from.produce(&records(0, 10..20));
+    until_read(&handle, 20);
+    std::thread::sleep(Duration::from_secs(1)); // the next checkpoint waits
+    let begun = Instant::now();
+    drop(handle);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_job_that_goes_on_loses_nothing() {
     let Some(kafka) = Cluster::shared() else {
         return;

@@ -141,7 +141,7 @@ pub(crate) fn texts(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
 
 /// Reads a partition from a position on, without a job, until `enough` records have come, it ends or
 /// fails.
-pub(crate) fn read_partition<T>(
+pub(crate) fn read_partition<T: 'static>(
     source: &impl Source<T>,
     partition: usize,
     from: Position,

@@ -198,23 +198,14 @@ impl Job {
         value
     }
 
-    /// A position as the kind of the source has it; else its bytes.
+    /// A position as the source tells it; else its bytes.
     fn told_position(&self, port: &str, bytes: &[u8]) -> String {
         if bytes.is_empty() {
             return "at the beginning".to_owned();
         }
         let source = self.bindings().sources.get(port);
         let position = Position::from_bytes(bytes.to_vec());
-        let number = || {
-            let read: u64 = position.read().ok()?;
-            Some(format!("behind {} records", grouped(read)))
-        };
-        let told = match source.map(|source| source.info.kind) {
-            #[cfg(feature = "files")]
-            Some("csv" | "json") => crate::io::files::told_position(&position),
-            Some("memory-log" | "vec" | "partitions") => number(),
-            _ => None,
-        };
+        let told = source.and_then(|source| source.told(&position));
         told.unwrap_or_else(|| hex(bytes))
     }
 
@@ -416,7 +407,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::Mode;
-    use crate::io;
+    use crate::io::{self, SourceExt};
 
     fn job(log: &io::MemoryLog<u64>, store: &StateStore) -> Job {
         let job = Job::new("digits", |graph| {
@@ -542,5 +533,27 @@ mod tests {
             last,
             "  the next run starts without the state of `digits/count`"
         );
+    }
+
+    #[test]
+    fn a_position_is_told_by_its_source_and_else_as_bytes() {
+        let told = |job: Job, position: &Position| job.told_position("in", position.as_bytes());
+        let job = || {
+            Job::new("copy", |graph| {
+                graph.output("out", graph.input::<u64>("in"));
+            })
+        };
+        let position = Position::of(&1_234_u64).unwrap();
+        let log = io::MemoryLog::<u64>::new(1);
+        for job in [
+            job().source("in", io::vec(vec![1_u64]).skip_bad_records()),
+            job().source("in", io::spoolable(log).rate(1.0)),
+        ] {
+            assert_eq!(told(job, &position), "behind 1,234 records");
+        }
+        let (_sender, channel) = io::channel::<u64>(1);
+        let bytes = hex(position.as_bytes());
+        assert_eq!(told(job().source("in", channel), &position), bytes);
+        assert_eq!(told(job(), &Position::START), "at the beginning");
     }
 }

@@ -47,14 +47,6 @@ pub use json_lines::JsonLines;
 pub use sink::FileSink;
 pub use source::{FileSource, MAX_PARALLEL_FILES};
 
-/// A position in files, for people.
-#[cfg(all(feature = "cli", feature = "state"))]
-pub(crate) fn told_position(position: &super::Position) -> Option<String> {
-    let place: position::FilePosition = position.read().ok()?;
-    let (file, offset, rows) = (&place.file, place.offset, place.rows);
-    Some(format!("byte {offset} of {file}, behind {rows} rows"))
-}
-
 /// What a sink of files has staged, for people.
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) fn told_staged(staged: &[u8]) -> Option<String> {

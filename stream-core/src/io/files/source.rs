@@ -17,7 +17,7 @@ use super::position::FilePosition;
 use super::turns::Turns;
 use crate::error::Problem;
 use crate::io::place::Place;
-use crate::io::source::{Boundedness, Discovery, Opening, Reader, Source, SourceInfo};
+use crate::io::source::{Boundedness, Discovery, Opening, Position, Reader, Source, SourceInfo};
 use crate::io::{Revised, Revision, lock, threaded};
 
 /// How many files may be read side by side, each with a thread of its own.
@@ -315,6 +315,12 @@ impl<T: DeserializeOwned + 'static, F: InputFormat> Source<T> for FileSource<T, 
         let folder = folder.map(Place::folder);
         let files = files.iter().map(|file| Place::file(&file.path));
         files.chain(folder).collect()
+    }
+
+    fn told(&self, position: &Position) -> Option<String> {
+        let place: FilePosition = position.read().ok()?;
+        let (file, offset, rows) = (&place.file, place.offset, place.rows);
+        Some(format!("byte {offset} of {file}, behind {rows} rows"))
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

@@ -11,13 +11,9 @@ use std::time::Duration;
 
 use super::{check, micros};
 use crate::error::Problem;
-use crate::io::BadRecords;
-use crate::io::place::Place;
-use crate::io::reading::Reading;
 use crate::io::revise::{Revised, Revision};
 use crate::io::source::{
-    Boundedness, Chunk, Discovery, Opening, Planned, Position, ReadStatus, Reader, Source,
-    SourceInfo,
+    Boundedness, Chunk, Opening, Planned, Position, ReadStatus, Reader, Source, SourceInfo,
 };
 use crate::time::Clock;
 
@@ -66,24 +62,8 @@ impl<T: 'static, S: Source<T>> Source<T> for Rate<S> {
         }))
     }
 
-    fn bad_records(&self) -> BadRecords {
-        self.source.bad_records()
-    }
-
-    fn reads(&self) -> Vec<Place> {
-        self.source.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.source.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.source.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.source.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&self.source)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {

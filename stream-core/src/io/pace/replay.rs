@@ -9,14 +9,9 @@ use std::time::Duration;
 
 use super::{check, micros};
 use crate::error::Problem;
-use crate::io::BadRecords;
 use crate::io::lock;
-use crate::io::place::Place;
-use crate::io::reading::Reading;
 use crate::io::revise::{Revised, Revision};
-use crate::io::source::{
-    Chunk, Discovery, Opening, Position, ReadStatus, Reader, Source, SourceInfo,
-};
+use crate::io::source::{Chunk, Opening, Position, ReadStatus, Reader, Source, SourceInfo};
 use crate::time::{Clock, EventTime};
 
 /// A source at the pace of its records; made by
@@ -83,24 +78,8 @@ where
         }))
     }
 
-    fn bad_records(&self) -> BadRecords {
-        self.source.bad_records()
-    }
-
-    fn reads(&self) -> Vec<Place> {
-        self.source.reads()
-    }
-
-    fn discovery(&self) -> Option<Arc<dyn Discovery>> {
-        self.source.discovery()
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        self.source.readings()
-    }
-
-    fn covered(&self, checkpoint: u64, positions: &[(String, Position)]) {
-        self.source.covered(checkpoint, positions);
+    fn inner(&self) -> Option<&dyn Source<T>> {
+        Some(&*self.source)
     }
 
     fn revised(&self, revision: &Revision) -> Revised<dyn Source<T>> {
