@@ -153,6 +153,29 @@ fn an_answer_that_is_lost_at_any_step_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_commit_of_which_nothing_is_heard_for_long_is_not_done_twice() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("unheard", 2);
+    let wait = Duration::from_secs(1);
+    let cluster = at(&kafka).property("client.id", topic.name());
+    let first = exact(&kafka, &topic).at(&cluster).commit_waits(wait, WAIT);
+    let first = first.text();
+    first.recover(None).unwrap();
+    let commit = staged(&first, 1, ["a", "b"]);
+    catch(&kafka, &topic, END_TXN, Catch::LoseAnswer);
+    let unheard = commits(first, &commit);
+    kafka.proxy().await_caught();
+    kafka.proxy().hang(true);
+    thread::sleep(2 * wait);
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+    kafka.proxy().hang(false);
+    unheard.join().unwrap().unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
 fn a_run_that_wakes_up_in_a_commit_is_refused_when_another_one_has_taken_over() {
     let Some(kafka) = Cluster::shared_behind_proxy() else {
         return;
