@@ -12,7 +12,7 @@ use super::source_support::{at, until};
 use crate::support::{Catch, Cluster, Topic};
 
 /// The requests of a commit, by their keys in Kafka's protocol.
-const STEPS: [(&str, i16); 5] = [
+pub(crate) const STEPS: [(&str, i16); 5] = [
     ("Produce", PRODUCE),
     ("AddPartitionsToTxn", 24),
     ("AddOffsetsToTxn", 25),
