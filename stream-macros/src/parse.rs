@@ -184,11 +184,12 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 17] = [
+pub(crate) const OF_HANDLES: [&str; 18] = [
     "again",
     "apply",
     "apply_as",
     "apply_with_overtaken",
+    "assume_in_order",
     "chain",
     "clone",
     "distinct",
