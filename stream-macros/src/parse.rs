@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 18] = [
+pub(crate) const OF_HANDLES: [&str; 19] = [
     "again",
     "apply",
     "apply_as",
@@ -200,6 +200,7 @@ pub(crate) const OF_HANDLES: [&str; 18] = [
     "in_order",
     "join",
     "outputs",
+    "raw",
     "reduce",
     "sliding",
     "try_map",

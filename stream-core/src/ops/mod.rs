@@ -12,6 +12,7 @@ pub(crate) mod input;
 pub(crate) mod keyed;
 pub(crate) mod operator;
 pub(crate) mod output;
+pub(crate) mod raw;
 mod refusals;
 pub(crate) mod scan;
 pub(crate) mod session;
