@@ -1,5 +1,7 @@
 //! Operators of a user's own: in every mode, through crashes, against oracles from scratch.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};

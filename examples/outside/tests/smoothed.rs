@@ -43,9 +43,13 @@ fn it_is_the_same_in_every_mode_and_through_crashes() {
 
 #[test]
 fn it_is_the_same_however_it_is_cut() {
-    OperatorCheck::new(|| smoothed(HALF_LIFE, value), |measured: &Measured| measured.0, at)
-        .in_order()
-        .run((0..3_u8, 0..40_i64, -5..5_i16));
+    OperatorCheck::new(
+        || smoothed(HALF_LIFE, value),
+        |measured: &Measured| measured.0,
+        at,
+    )
+    .in_order()
+    .run((0..3_u8, 0..40_i64, -5..5_i16));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
+use super::cx::pop_front_if;
 use super::{Cx, KeyedOperator, stage_of};
 use crate::codec;
 use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
@@ -117,9 +118,9 @@ impl<Q: Key, T: Record> KeyedOperator for Order<Q, T> {
     }
 
     fn timer(&self, key: &Q, at: EventTime, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
-        while let Some((time, record)) = held.pop_front_if(|(time, _)| *time < at) {
+        while let Some((time, record)) = pop_front_if(held, |(time, _)| *time < at) {
             let mut same = vec![record];
-            while let Some((_, record)) = held.pop_front_if(|(other, _)| *other == time) {
+            while let Some((_, record)) = pop_front_if(held, |(other, _)| *other == time) {
                 same.push(record);
             }
             if same.len() > 1 {

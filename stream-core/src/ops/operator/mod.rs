@@ -250,12 +250,25 @@ impl<O: Operator> Step<O::In> for ByRecord<O> {
     }
 }
 
-/// Adds the stage of an operator: what it emits, and what was overtaken.
+/// What an operator emits, and what was overtaken.
+type Emitted<O> = (
+    Timed<<O as KeyedOperator>::Out>,
+    Stream<
+        (
+            EventTime,
+            <O as KeyedOperator>::Key,
+            <O as KeyedOperator>::In,
+        ),
+        Mixed,
+    >,
+);
+
+/// Adds the stage of an operator.
 fn keyed<O: KeyedOperator, K: EventTimed>(
     input: Keyed<O::Key, O::In, K>,
     kind: &'static str,
     operator: O,
-) -> (Timed<O::Out>, Stream<(EventTime, O::Key, O::In), Mixed>) {
+) -> Emitted<O> {
     let class = match K::IS_IN_ORDER {
         true => Class::Exact,
         false => Class::ExactIfOrderFree,
@@ -268,7 +281,7 @@ fn stage_of<O: KeyedOperator, K: EventTimed>(
     kind: &'static str,
     class: Class,
     operator: O,
-) -> (Timed<O::Out>, Stream<(EventTime, O::Key, O::In), Mixed>) {
+) -> Emitted<O> {
     let graph = input.graph().clone();
     let spec = stage(kind, vec![input.spec()])
         .class(class)
