@@ -6,6 +6,8 @@
 //! | chained | the same stages, a method each | the same operator |
 //! | count | `key_by`, `count`, changes | exchange, one hash map |
 //! | sessions | `event_time`, `key_by`, `session`, `count` | watermarks, a hash map, a heap of timers |
+//! | own scan | a `KeyedOperator` that counts | the built-in `scan` that counts |
+//! | own sessions | a `KeyedOperator` with a timer a session | the built-in `session`, `count` |
 //!
 //! Both sides read the same records from memory, in chunks of the same size under the same slices,
 //! with the same number of slices in flight, on the same number of workers, and emit the same rows.
@@ -49,7 +51,7 @@ struct Case {
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     print_head();
     let mut rows = Vec::new();
-    for make in [fused, count, sessions] {
+    for make in [fused, count, sessions, own] {
         for mut case in make(&options.only) {
             let row = compare(
                 &case.name,
@@ -157,6 +159,55 @@ fn sessions(only: &str) -> Vec<Case> {
                 )
             }),
             by_hand: Box::new(move || by_hand::run(&input, slice, by_hand::sessions)),
+        });
+    }
+    cases
+}
+
+/// Operators as a user writes them, against those of the library that do the same.
+fn own(only: &str) -> Vec<Case> {
+    type Counted = (u64, u64);
+    type Session = stream_core::ops::Windowed<u64, u64>;
+    let clicks = data::clicks(2_000_000);
+    let few: Vec<_> = clicks
+        .iter()
+        .map(|click| data::Click {
+            user: click.user % 10_000,
+            ..*click
+        })
+        .collect();
+    let mut cases = Vec::new();
+    for (case, clicks) in [
+        ("own scan of 10 k keys", &few),
+        ("own scan of 200 k keys", &clicks),
+    ] {
+        for (name, workers, slice) in settings(case, only) {
+            let shares = Shares::deal(clicks, workers, 1);
+            let input = shares.clone();
+            cases.push(Case {
+                name,
+                records: shares.records(),
+                ours: Box::new(move || {
+                    ours::run::<_, Counted>(ours::own_scan, &shares, mode_of(slice))
+                }),
+                by_hand: Box::new(move || {
+                    ours::run::<_, Counted>(ours::scan, &input, mode_of(slice))
+                }),
+            });
+        }
+    }
+    for (name, workers, slice) in settings("own sessions", only) {
+        let shares = Shares::deal(&clicks, workers, 1);
+        let input = shares.clone();
+        cases.push(Case {
+            name,
+            records: shares.records(),
+            ours: Box::new(move || {
+                ours::run::<_, Session>(ours::own_sessions, &shares, mode_of(slice))
+            }),
+            by_hand: Box::new(move || {
+                ours::run::<_, Session>(ours::sessions, &input, mode_of(slice))
+            }),
         });
     }
     cases

@@ -1,13 +1,15 @@
 //! Our side: the pipelines, a source of records that lie in memory, a sink that digests.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use stream_core::graph::Graph;
+use smallvec::SmallVec;
+use stream_core::graph::{Graph, Keyed, OnTime};
 use stream_core::io::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Slot, Source,
     SourceInfo, Staged, Writer,
 };
-use stream_core::ops::{Change, Windowed};
+use stream_core::ops::{Change, Cx, KeyedOperator, Windowed};
 use stream_core::{EventTime, Gap, Job, Lateness, Mode, Problem};
 
 use super::data::{Click, GAP_MINS, LATENESS_SECS, Shares};
@@ -56,15 +58,119 @@ pub(super) fn count(graph: &Graph) {
 }
 
 pub(super) fn sessions(graph: &Graph) {
+    let sessions = by_user(graph).session(Gap::mins(GAP_MINS));
+    graph.output("out", sessions.count());
+}
+
+/// The clicks on time, by user.
+fn by_user(graph: &Graph) -> Keyed<u64, Click, OnTime> {
     let clicks = graph.input::<Click>("in");
     let (timed, _) = clicks.event_time(
         |click| EventTime::micros(click.at),
         Lateness::secs(LATENESS_SECS),
     );
-    let sessions = timed
-        .key_by(|click| click.user)
-        .session(Gap::mins(GAP_MINS));
-    graph.output("out", sessions.count());
+    timed.key_by(|click| click.user)
+}
+
+/// Counts the clicks of each user so far.
+pub(super) fn scan(graph: &Graph) {
+    let counts = by_user(graph).scan(u64::default, |count, _| {
+        *count += 1;
+        *count
+    });
+    graph.output("out", counts);
+}
+
+/// The same by an operator of a user's own.
+pub(super) fn own_scan(graph: &Graph) {
+    graph.output("out", by_user(graph).apply(Counting));
+}
+
+struct Counting;
+
+impl KeyedOperator for Counting {
+    type Key = u64;
+    type In = Click;
+    type State = u64;
+    type Out = (u64, u64);
+
+    fn record(&self, user: &u64, _: Click, count: &mut u64, cx: &mut Cx<(u64, u64)>) {
+        *count += 1;
+        cx.emit((*user, *count));
+    }
+}
+
+/// Sessions by an operator of a user's own.
+pub(super) fn own_sessions(graph: &Graph) {
+    let gap = Duration::from_secs(60 * GAP_MINS);
+    let sessions = by_user(graph).apply(Sessions { gap });
+    graph.output("out", sessions);
+}
+
+struct Sessions {
+    gap: Duration,
+}
+
+/// The first click of a session, the last, and how many there are.
+type Open = (EventTime, EventTime, u64);
+
+impl KeyedOperator for Sessions {
+    type Key = u64;
+    type In = Click;
+    type State = SmallVec<[Open; 1]>;
+    type Out = Windowed<u64, u64>;
+
+    fn record(&self, _: &u64, _: Click, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        let (mut first, mut last, mut count) = (cx.time(), cx.time(), 1);
+        if let [session] = &mut open[..]
+            && first < session.1 + self.gap
+            && session.0 < last + self.gap
+        {
+            *session = (session.0.min(first), session.1.max(last), session.2 + 1);
+            return; // its timer is set anew when it falls due
+        }
+        open.retain(|session| {
+            let meets = first < session.1 + self.gap && session.0 < last + self.gap;
+            if meets {
+                first = first.min(session.0);
+                last = last.max(session.1);
+                count += session.2;
+            }
+            !meets
+        });
+        open.push((first, last, count));
+        cx.set_timer(last + self.gap);
+    }
+
+    fn timer(&self, user: &u64, at: EventTime, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        open.retain(|&mut (first, last, count)| {
+            let end = last + self.gap;
+            if end > at {
+                cx.set_timer(end);
+                return true;
+            }
+            let (key, start, value) = (*user, first, count);
+            cx.emit(Windowed {
+                key,
+                start,
+                end,
+                value,
+            });
+            false
+        });
+    }
+
+    fn end(&self, user: &u64, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        for (start, last, value) in open.drain(..) {
+            let (key, end) = (*user, last + self.gap);
+            cx.emit(Windowed {
+                key,
+                start,
+                end,
+                value,
+            });
+        }
+    }
 }
 
 impl Row for Change<u64, u64> {

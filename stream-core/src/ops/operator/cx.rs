@@ -1,7 +1,9 @@
 //! What an operator can see and do.
 
-use std::collections::VecDeque;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::time::EventTime;
 
@@ -15,8 +17,8 @@ pub struct Cx<O> {
     pub(super) out: Vec<(EventTime, O)>,
     pub(super) time: EventTime,
     pub(super) watermark: EventTime,
-    /// The timers of the key, the soonest first.
-    pub(super) timers: VecDeque<EventTime>,
+    /// The timers of the key.
+    pub(super) timers: Timers,
     /// Those that were set since the operator was called.
     pub(super) set: Vec<EventTime>,
     /// Whether the input has ended: no timer can be set any more.
@@ -39,7 +41,7 @@ impl<O> Cx<O> {
             out: Vec::new(),
             time: EventTime::MIN,
             watermark: EventTime::MIN,
-            timers: VecDeque::new(),
+            timers: Timers::default(),
             set: Vec::new(),
             has_ended: false,
         }
@@ -72,18 +74,14 @@ impl<O> Cx<O> {
 
     /// Sets a timer. One for [`time`](Cx::time) or sooner is set for a microsecond behind it, for it comes
     /// after what sets it. At the end of input those fall due that are set by then, and none can be set
-    /// any more.
+    /// any more: what waits for a timer that sets itself anew is for
+    /// [`end`](super::KeyedOperator::end) to emit.
     pub fn set_timer(&mut self, at: EventTime) {
         if self.has_ended {
             return;
         }
         let at = at.max(self.time.plus(1));
-        let place = match self.timers.back() {
-            Some(last) if *last >= at => self.timers.partition_point(|timer| *timer < at),
-            _ => self.timers.len(),
-        };
-        if self.timers.get(place) != Some(&at) {
-            self.timers.insert(place, at);
+        if self.timers.insert(at) {
             self.set.push(at);
         }
     }
@@ -96,28 +94,77 @@ impl<O> Cx<O> {
 
     /// Takes a timer back; tells whether it was set.
     pub fn cancel_timer(&mut self, at: EventTime) -> bool {
-        let place = self.timers.binary_search(&at);
-        place.is_ok_and(|place| self.timers.remove(place).is_some())
+        self.timers.remove(at)
     }
 
     /// Takes all timers of the key back.
     pub fn cancel_timers(&mut self) {
-        self.timers.clear();
+        if let Some(timers) = &mut self.timers.0 {
+            timers.clear();
+        }
     }
 
     /// The timers of the key, the soonest first.
     pub fn timers(&self) -> impl ExactSizeIterator<Item = EventTime> + '_ {
-        self.timers.iter().copied()
+        self.timers.all().iter().rev().copied()
     }
 }
 
-/// Takes the first of a queue, if it is so.
-pub(super) fn pop_front_if<T>(
-    queue: &mut VecDeque<T>,
-    is_so: impl FnOnce(&T) -> bool,
-) -> Option<T> {
-    match queue.front().is_some_and(is_so) {
-        true => queue.pop_front(),
-        false => None,
+/// The timers of a key, the soonest last. Most keys have none, and a row stays small.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Timers(Option<Box<SmallVec<[EventTime; FEW]>>>);
+
+/// How many timers of a key lie together.
+const FEW: usize = 4;
+
+impl Timers {
+    /// Whether there are none, and there is no room for any.
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn all(&self) -> &[EventTime] {
+        self.0.as_ref().map_or(&[], |timers| timers)
+    }
+
+    pub(super) fn contains(&self, at: EventTime) -> bool {
+        self.find(at).is_ok()
+    }
+
+    /// The place of a timer, or the one where it would stand.
+    fn find(&self, at: EventTime) -> Result<usize, usize> {
+        self.all().binary_search_by(|timer| at.cmp(timer))
+    }
+
+    /// Adds a timer; tells whether it is new.
+    fn insert(&mut self, at: EventTime) -> bool {
+        let place = self.find(at);
+        if let Err(place) = place {
+            self.0.get_or_insert_default().insert(place, at);
+        }
+        place.is_err()
+    }
+
+    fn remove(&mut self, at: EventTime) -> bool {
+        let found = self.find(at);
+        if let (Some(timers), Ok(place)) = (&mut self.0, found) {
+            timers.remove(place);
+        }
+        found.is_ok()
+    }
+
+    /// Takes the soonest, if it is due at a time.
+    #[inline]
+    pub(super) fn pop_due(&mut self, time: EventTime) -> Option<EventTime> {
+        let timers = self.0.as_mut()?;
+        let is_due = timers.last().is_some_and(|at| *at <= time);
+        is_due.then(|| timers.pop()).flatten()
+    }
+
+    /// Gives up the room that none takes.
+    #[inline]
+    pub(super) fn shrink(&mut self) {
+        self.0.take_if(|timers| timers.is_empty());
     }
 }

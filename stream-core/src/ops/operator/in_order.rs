@@ -9,7 +9,6 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::cx::pop_front_if;
 use super::{Cx, KeyedOperator, stage_of};
 use crate::codec;
 use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
@@ -111,24 +110,45 @@ impl<Q: Key, T: Record> KeyedOperator for Order<Q, T> {
     fn record(&self, _: &Q, record: T, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
         let time = cx.time();
         let place = held.partition_point(|(other, _)| *other <= time);
-        if place == 0 || held[place - 1].0 != time {
-            cx.set_timer(time.plus(1));
+        if place == 0 {
+            cx.move_timers(time.plus(1));
         }
         held.insert(place, (time, record));
     }
 
-    fn timer(&self, key: &Q, at: EventTime, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
-        while let Some((time, record)) = pop_front_if(held, |(time, _)| *time < at) {
-            let mut same = vec![record];
-            while let Some((_, record)) = pop_front_if(held, |(other, _)| *other == time) {
-                same.push(record);
-            }
-            if same.len() > 1 {
-                same.sort_by_cached_key(|record| codec::encode(record).ok());
-            }
-            for record in same {
-                cx.emit_at(time, (key.clone(), record));
-            }
+    fn timer(&self, key: &Q, at: EventTime, held: &mut Held<T>, cx: &mut Cx<(Q, T)>) {
+        held.emit_before(at, key, cx);
+        if let Some((time, _)) = held.0.front() {
+            cx.set_timer(time.plus(1));
+        }
+    }
+
+    fn end(&self, key: &Q, held: &mut Held<T>, cx: &mut Cx<(Q, T)>) {
+        held.emit_before(EventTime::MAX, key, cx);
+        // What lies at the end of time has nothing before it that could still come.
+        held.emit(EventTime::MAX, key, cx);
+    }
+}
+
+impl<T: Record> Held<T> {
+    /// Emits all records that are older than a time.
+    fn emit_before<Q: Key>(&mut self, before: EventTime, key: &Q, cx: &mut Cx<(Q, T)>) {
+        while let Some((time, _)) = self.0.front()
+            && *time < before
+        {
+            self.emit(*time, key, cx);
+        }
+    }
+
+    /// Emits the first records, which are of this time.
+    fn emit<Q: Key>(&mut self, time: EventTime, key: &Q, cx: &mut Cx<(Q, T)>) {
+        let same = self.0.partition_point(|(other, _)| *other <= time);
+        let mut same: Vec<_> = self.0.drain(..same).map(|(_, record)| record).collect();
+        if same.len() > 1 {
+            same.sort_by_cached_key(|record| codec::encode(record).ok());
+        }
+        for record in same {
+            cx.emit_at(time, (key.clone(), record));
         }
     }
 }

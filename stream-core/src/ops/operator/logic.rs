@@ -11,11 +11,9 @@
 //! **The end.** When the input has ended, all keys are walked through: the timers of each are called in their
 //! order, then `end`, and the row is gone. It is saved piece by piece as sessions are.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
-use super::cx::pop_front_if;
+use super::cx::Timers as KeyTimers;
 use super::{Cx, KeyedOperator};
 use crate::codec;
 use crate::error::Problem;
@@ -35,13 +33,13 @@ const BUCKET: i64 = 1_000_000;
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Row<S> {
     state: S,
-    /// The soonest first.
-    timers: VecDeque<EventTime>,
+    timers: KeyTimers,
 }
 
 impl<S: PartialEq> Row<S> {
+    #[inline]
     fn is_idle(&self, none: &S) -> bool {
-        self.timers.is_empty() && self.state == *none
+        self.timers.is_nothing() && self.state == *none
     }
 }
 
@@ -90,17 +88,22 @@ impl<O: KeyedOperator> Calls<O> {
             ..
         } = self;
         cx.time = time;
-        std::mem::swap(&mut cx.timers, &mut row.timers);
+        if !row.timers.is_nothing() {
+            std::mem::swap(&mut cx.timers, &mut row.timers);
+        }
         call(operator, &mut row.state, cx);
-        std::mem::swap(&mut cx.timers, &mut row.timers);
-        for at in cx.set.drain(..) {
+        if !cx.timers.is_nothing() {
+            cx.timers.shrink();
+            std::mem::swap(&mut cx.timers, &mut row.timers);
+        }
+        while let Some(at) = cx.set.pop() {
             timers.set(at, hash);
         }
     }
 
     /// Calls the timers of a key up to a time, in their order.
     fn call_timers(&mut self, hash: u64, key: &O::Key, row: &mut Row<O::State>, until: EventTime) {
-        while let Some(at) = pop_front_if(&mut row.timers, |at| *at <= until) {
+        while let Some(at) = row.timers.pop_due(until) {
             self.call(hash, row, at, |operator, state, cx| {
                 operator.timer(key, at, state, cx);
             });
@@ -132,13 +135,7 @@ impl<O: KeyedOperator> Own<O> {
     #[inline(always)]
     fn take(&mut self, table: &mut Table<O>, (time, key, record): (EventTime, O::Key, O::In)) {
         let hash = hash_of(&key);
-        let found = table
-            .rows
-            .find_bucket_index(hash, |(other, _)| *other == key);
-        let Some((bucket, (key, row))) = found.and_then(|bucket| {
-            let row = table.rows.get_bucket_mut(bucket)?;
-            Some((bucket, row))
-        }) else {
+        let Some((key, row)) = table.rows.find_mut(hash, |(other, _)| *other == key) else {
             return self.take_first(table, hash, (time, key, record));
         };
         if self.is_in_order {
@@ -147,9 +144,16 @@ impl<O: KeyedOperator> Own<O> {
         self.calls.call(hash, row, time, |operator, state, cx| {
             operator.record(key, record, state, cx);
         });
-        if row.is_idle(&self.calls.none)
-            && let Ok(entry) = table.rows.get_bucket_entry(bucket)
-        {
+        if row.is_idle(&self.calls.none) {
+            self.forget(table, hash);
+        }
+    }
+
+    /// Removes the row that has become idle: no other one is.
+    #[inline(never)]
+    fn forget(&mut self, table: &mut Table<O>, hash: u64) {
+        let none = &self.calls.none;
+        if let Ok(entry) = table.rows.find_entry(hash, |(_, row)| row.is_idle(none)) {
             entry.remove();
             self.counts.keys.sub(1);
         }
@@ -183,9 +187,8 @@ impl<O: KeyedOperator> Own<O> {
 
     /// Calls the timers of the key that has set this one, if it still has.
     fn ring(&mut self, table: &mut Table<O>, at: EventTime, hash: u64) {
-        let has_set_it = |(key, row): &(O::Key, Row<O::State>)| {
-            row.timers.binary_search(&at).is_ok() && hash_of(key) == hash
-        };
+        let has_set_it =
+            |(key, row): &(O::Key, Row<O::State>)| row.timers.contains(at) && hash_of(key) == hash;
         if self.saving.is_some()
             && let Some(bucket) = table.rows.find_bucket_index(hash, has_set_it)
         {
@@ -354,7 +357,7 @@ impl<O: KeyedOperator> Logic for Own<O> {
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
         for (key, row) in codec::decode::<Vec<(O::Key, Row<O::State>)>>(bytes)? {
             let hash = hash_of(&key);
-            for at in &row.timers {
+            for at in row.timers.all() {
                 self.calls.timers.set(*at, hash);
             }
             self.counts.keys.add(1);
