@@ -184,23 +184,35 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 17] = [
+pub(crate) const OF_HANDLES: [&str; 29] = [
     "again",
+    "aggregate",
+    "aggregate_with_overtaken",
     "apply",
     "apply_as",
     "apply_with_overtaken",
+    "average",
     "chain",
     "clone",
+    "count_distinct",
     "distinct",
     "either",
     "end",
+    "first",
     "fold_with",
     "fuse",
     "in_order",
     "join",
+    "latest",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
     "outputs",
     "reduce",
     "sliding",
+    "sum",
+    "top",
     "try_map",
 ];
 

@@ -4,7 +4,10 @@
 //! refused with the bound's own words. So what is called most often on the wrong handle is written
 //! here, hidden from the documentation and from completion, and can never be called.
 
-use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Stream, Table};
+use std::collections::BTreeSet;
+
+use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Record, Stream, Table};
+use crate::ops::aggregate::{Aggregate, Number};
 use crate::ops::session::SessionWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
@@ -47,10 +50,6 @@ to_come! {
     HasSliding "`sliding` is still to come"
         "today: `flat_map` each record into the windows that it belongs to, and count or fold by \
          window and key, or take `tumbling`"
-    HasDistinct "`distinct` is still to come"
-        "today: `.key_by(|record| record.clone()).scan(|| false, …)` tells what is new"
-    HasReduce "`reduce` is still to come"
-        "today: `.fold(init, step)` does the same with a value to begin with"
     HasKeyedChanges "`key_by` on a table or on its changes is still to come"
         "today: fold by the new key from the stream that the table is made of"
 }
@@ -73,6 +72,41 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         _: impl Fn() -> A + 'static,
         _: impl Fn(&mut A, T) + 'static,
     ) -> Table<Q, A>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn aggregate<Q: Key, G: Aggregate<T>>(self, _: G) -> Table<Q, G::Value>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn distinct<Q: Key, V: Record + Ord>(
+        self,
+        _: impl Fn(&T) -> V + 'static,
+    ) -> Table<Q, BTreeSet<V>>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn reduce<Q: Key>(self, _: impl Fn(T, T) -> T + 'static) -> Table<Q, T>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn sum<Q: Key, N: Number>(self, _: impl Fn(&T) -> N + 'static) -> Table<Q, N::Total>
     where
         Self: HasKey<Q>,
     {
@@ -130,14 +164,6 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     {
         unreachable!("{NEVER}")
     }
-
-    #[doc(hidden)]
-    pub fn distinct<R>(self) -> R
-    where
-        Self: HasDistinct,
-    {
-        unreachable!("{NEVER}")
-    }
 }
 
 impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -153,14 +179,6 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn sliding<R>(self, _: impl Into<Size>, _: impl Into<Size>) -> R
     where
         Self: HasSliding,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn reduce<R>(self, _: impl Fn(T, T) -> T + 'static) -> R
-    where
-        Self: HasReduce,
     {
         unreachable!("{NEVER}")
     }
