@@ -121,16 +121,13 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         self.render(Class::ExactIfOrderFree, "fold", |record| record, functions)
     }
 
-    pub(super) fn render<P: Record, A: Record, F: Fold<P, A>>(
+    pub(super) fn render<P: Record, A: Record, V: 'static>(
         self,
         class: Class,
         fold: &str,
         project: impl Fn(T) -> P + 'static,
-        functions: F,
-    ) -> (
-        Timed<Windowed<Q, F::Value>>,
-        Stream<(EventTime, Q, P), Mixed>,
-    )
+        functions: impl Fold<P, A, Value = V>,
+    ) -> (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, P), Mixed>)
     where
         Q: Key,
         T: Record,

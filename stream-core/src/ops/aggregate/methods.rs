@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::{Aggregate, Folded, Number};
-use crate::graph::{Key, Keyed, Kind, Mixed, Record, Stream, Table, Timed};
+use crate::graph::{Class, Key, Keyed, Kind, Mixed, Record, Stream, Table, Timed};
 use crate::ops::table::table;
 use crate::ops::window::{Assign, Windowed, Windows};
 use crate::time::EventTime;
@@ -329,18 +329,20 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
 
     /// As [`aggregate`](Windows::aggregate), and hands over the records that came after their window had
     /// been emitted, with their event times and keys.
-    pub fn aggregate_with_overtaken<G: Aggregate<T>>(
+    pub fn aggregate_with_overtaken<V: Record>(
         self,
-        aggregate: G,
-    ) -> (
-        Timed<Windowed<Q, G::Value>>,
-        Stream<(EventTime, Q, T), Mixed>,
-    )
+        aggregate: impl Aggregate<T, Value = V>,
+    ) -> (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, T), Mixed>)
     where
         Q: Key,
         T: Record,
     {
+        let class = class_of(&aggregate);
         let fold = Folded(Rc::new(aggregate));
-        self.render(G::CLASS, "aggregate", |record| record, fold)
+        self.render(class, "aggregate", |record| record, fold)
     }
+}
+
+fn class_of<T, G: Aggregate<T>>(_: &G) -> Class {
+    G::CLASS
 }
