@@ -374,7 +374,7 @@ fn divided(sum: i128, count: usize) -> f64 {
 }
 
 fn encoded(sale: &Sale) -> Vec<u8> {
-    bincode::serde::encode_to_vec(sale, bincode::config::standard()).unwrap()
+    bincode::serde::encode_to_vec(sale, bincode::config::standard()).expect("plain data")
 }
 
 /// Sorts by the definition: what is not equal to itself comes last, the rest by key, then by encoding.
@@ -384,12 +384,11 @@ fn sorted<K: PartialOrd>(sales: &[Sale], key: impl Fn(&Sale) -> K, greatest: boo
     if greatest {
         sales.reverse();
     }
-    #[expect(clippy::eq_op, reason = "NaN")]
     let (mut sales, rest): (Vec<_>, Vec<_>) =
         sales.into_iter().partition(|sale| key(sale) == key(sale));
     sales.sort_by(|a, b| match greatest {
-        false => key(a).partial_cmp(&key(b)).unwrap(),
-        true => key(b).partial_cmp(&key(a)).unwrap(),
+        false => key(a).partial_cmp(&key(b)).expect("they are defined"),
+        true => key(b).partial_cmp(&key(a)).expect("they are defined"),
     });
     sales.extend(rest);
     sales
@@ -850,7 +849,7 @@ fn classes(
         .source("numbers", io::vec(vec![1_u64]))
         .sink::<Change<u8, u64>>("out", io::discard())
         .explain()
-        .unwrap();
+        .expect("it is a job");
     let stages = graph
         .nodes
         .iter()
