@@ -4,10 +4,7 @@
 //! refused with the bound's own words. So what is called most often on the wrong handle is written
 //! here, hidden from the documentation and from completion, and can never be called.
 
-use std::collections::BTreeSet;
-
-use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Record, Stream, Table};
-use crate::ops::aggregate::{Aggregate, Number};
+use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Stream, Table};
 use crate::ops::session::SessionWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
@@ -55,7 +52,7 @@ to_come! {
 }
 
 /// What cannot be called says so, and is never run.
-const NEVER: &str = "no type meets the bound of this method";
+pub(super) const NEVER: &str = "no type meets the bound of this method";
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     #[doc(hidden)]
@@ -72,41 +69,6 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         _: impl Fn() -> A + 'static,
         _: impl Fn(&mut A, T) + 'static,
     ) -> Table<Q, A>
-    where
-        Self: HasKey<Q>,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn aggregate<Q: Key, G: Aggregate<T>>(self, _: G) -> Table<Q, G::Value>
-    where
-        Self: HasKey<Q>,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn distinct<Q: Key, V: Record + Ord>(
-        self,
-        _: impl Fn(&T) -> V + 'static,
-    ) -> Table<Q, BTreeSet<V>>
-    where
-        Self: HasKey<Q>,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn reduce<Q: Key>(self, _: impl Fn(T, T) -> T + 'static) -> Table<Q, T>
-    where
-        Self: HasKey<Q>,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn sum<Q: Key, N: Number>(self, _: impl Fn(&T) -> N + 'static) -> Table<Q, N::Total>
     where
         Self: HasKey<Q>,
     {

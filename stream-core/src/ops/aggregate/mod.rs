@@ -29,6 +29,7 @@ mod exact;
 mod extremes;
 mod methods;
 mod reduce;
+mod refusals;
 mod sets;
 mod sums;
 
@@ -81,8 +82,8 @@ use crate::graph::{Class, Record};
 /// assert_eq!(testing::rows(spread, [4, -1, 7]), [Entry { key: (), value: (8, 3) }]);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no aggregate of `{T}`",
-    label = "this is not an `Aggregate` of these records",
+    message = "this is no aggregate of `{T}`",
+    label = "`Aggregate` is not implemented for it",
     note = "`stream_core::ops::aggregate` has `count()`, `sum(…)`, `max(…)` and others; a tuple of two to \
             eight is one, too"
 )]
