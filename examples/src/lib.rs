@@ -25,3 +25,7 @@ pub struct Guide;
 #[doc = include_str!("../../docs/EXTENDING.md")]
 #[cfg(doctest)]
 pub struct Extending;
+
+#[doc = include_str!("../../docs/OPERATORS.md")]
+#[cfg(doctest)]
+pub struct Operators;

@@ -1,5 +1,7 @@
 //! How state is written: a tag that names the format, then bincode 2 with its standard settings.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,6 +20,21 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Proble
     bytes.push(FORMAT);
     bincode::serde::encode_into_std_write(value, &mut bytes, config).map_err(unwritable)?;
     Ok(bytes)
+}
+
+/// How many bytes are compared without an allocation.
+const COMPARED_BYTES: usize = 256;
+
+/// Compares two values by how they are written.
+pub(crate) fn compare<T: Serialize>(a: &T, b: &T) -> Ordering {
+    let config = bincode::config::standard();
+    let [mut left, mut right] = [[0; COMPARED_BYTES]; 2];
+    let written = bincode::serde::encode_into_slice(a, &mut left, config)
+        .and_then(|a| Ok((a, bincode::serde::encode_into_slice(b, &mut right, config)?)));
+    match written {
+        Ok((a, b)) => left[..a].cmp(&right[..b]),
+        Err(_) => encode(a).ok().cmp(&encode(b).ok()),
+    }
 }
 
 /// What is written behind the tag.
@@ -175,6 +192,17 @@ mod tests {
         }
         let bytes = all.finish().unwrap();
         assert_eq!(decode::<Vec<(u64, Vec<String>)>>(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn values_are_compared_as_they_are_written() {
+        let texts = [0, 1, 2, 250, 252, 255, 300, 9_000].map(|length| "x".repeat(length));
+        for a in &texts {
+            for b in &texts {
+                let expected = encode(a).unwrap().cmp(&encode(b).unwrap());
+                assert_eq!(compare(a, b), expected, "{} and {}", a.len(), b.len());
+            }
+        }
     }
 
     #[test]

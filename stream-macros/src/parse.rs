@@ -184,25 +184,37 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 19] = [
+pub(crate) const OF_HANDLES: [&str; 31] = [
     "again",
+    "aggregate",
+    "aggregate_with_overtaken",
     "apply",
     "apply_as",
     "apply_with_overtaken",
     "assume_in_order",
+    "average",
     "chain",
     "clone",
+    "count_distinct",
     "distinct",
     "either",
     "end",
+    "first",
     "fold_with",
     "fuse",
     "in_order",
     "join",
+    "latest",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
     "outputs",
     "raw",
     "reduce",
     "sliding",
+    "sum",
+    "top",
     "try_map",
 ];
 

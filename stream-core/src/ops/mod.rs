@@ -3,6 +3,7 @@
 //! Stateless stages are in [`crate::graph`], for they are no operators. Everything with state per
 //! key stands on one core, `keyed`, and is only its logic.
 
+pub mod aggregate;
 mod divide;
 mod either;
 pub(crate) mod event_time;

@@ -47,16 +47,12 @@ to_come! {
     HasSliding "`sliding` is still to come"
         "today: `flat_map` each record into the windows that it belongs to, and count or fold by \
          window and key, or take `tumbling`"
-    HasDistinct "`distinct` is still to come"
-        "today: `.key_by(|record| record.clone()).scan(|| false, …)` tells what is new"
-    HasReduce "`reduce` is still to come"
-        "today: `.fold(init, step)` does the same with a value to begin with"
     HasKeyedChanges "`key_by` on a table or on its changes is still to come"
         "today: fold by the new key from the stream that the table is made of"
 }
 
 /// What cannot be called says so, and is never run.
-const NEVER: &str = "no type meets the bound of this method";
+pub(super) const NEVER: &str = "no type meets the bound of this method";
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     #[doc(hidden)]
@@ -130,14 +126,6 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     {
         unreachable!("{NEVER}")
     }
-
-    #[doc(hidden)]
-    pub fn distinct<R>(self) -> R
-    where
-        Self: HasDistinct,
-    {
-        unreachable!("{NEVER}")
-    }
 }
 
 impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -153,14 +141,6 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn sliding<R>(self, _: impl Into<Size>, _: impl Into<Size>) -> R
     where
         Self: HasSliding,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn reduce<R>(self, _: impl Fn(T, T) -> T + 'static) -> R
-    where
-        Self: HasReduce,
     {
         unreachable!("{NEVER}")
     }

@@ -184,7 +184,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
     type Record = (EventTime, Q, P);
     type State = Noted<Q, Sessions<A>>;
     type Stamp = EventTime;
-    type Out = Windowed<Q, A>;
+    type Out = Windowed<Q, F::Value>;
 
     #[inline]
     fn hash((_, key, _): &(EventTime, Q, P)) -> u64 {
@@ -464,7 +464,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
                 key,
                 start,
                 end,
-                value: session.value,
+                value: self.fold.finish(session.value),
             },
             emit,
         );

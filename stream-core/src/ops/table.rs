@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 
 use super::keyed::{self, Emit, FULL, Logic, SAVED_ROWS};
+use super::window::{Fold, Functions, counting};
 use crate::engine::{Emission, Mode};
 use crate::error::Problem;
 use crate::graph::context::Context;
@@ -32,15 +33,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
     {
-        let step = |count: &mut u64, ()| *count += 1;
-        table(
-            self.port,
-            ("count", Class::Exact),
-            |_| (),
-            || 0,
-            step,
-            |_, count| *count,
-        )
+        let kind = ("count", Class::Exact);
+        table(self.port, kind, |_| (), counting(), |_, count| *count)
     }
 
     /// Folds the records of each key into one value.
@@ -82,8 +76,42 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
     {
         let kind = ("fold", Class::ExactIfOrderFree);
-        table(self.port, kind, |record| record, init, step, finish)
+        table(
+            self.port,
+            kind,
+            |record| record,
+            folding(init, step),
+            finish,
+        )
     }
+}
+
+/// The kinds of stages that keep a table, whose changes leave when the mode says.
+#[cfg(feature = "cli")]
+pub(crate) const KINDS: [&str; 15] = [
+    "aggregate",
+    "average",
+    "count",
+    "count_distinct",
+    "distinct",
+    "first",
+    "fold",
+    "latest",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
+    "reduce",
+    "sum",
+    "top",
+];
+
+fn folding<P: 'static, A: 'static>(
+    init: impl Fn() -> A + 'static,
+    step: impl Fn(&mut A, P) + 'static,
+) -> impl Fold<P, A> {
+    let merge = |_: &mut A, _: A| unreachable!("a key has one value");
+    Functions { init, step, merge }
 }
 
 /// What a table holds in the end, as rows.
@@ -115,27 +143,26 @@ impl<Q: Key, V: Record> Render for FinalContent<Q, V> {
             let render = stateless::<(), _, _>(self.input.spec(), rows);
             return render.render(node, context);
         }
-        let functions = Functions {
+        let functions = Steps {
             record: |change: Change<Q, V>| (change.key, change.value),
-            init: || None,
-            step: |state: &mut Option<V>, value| *state = value,
+            fold: folding(|| None, |state: &mut Option<V>, value| *state = value),
             emit: |key, state: &Option<V>| state.clone().map(|value| Entry { key, value }),
         };
         let by_key = ByKey {
             input: self.input,
             functions,
             emission: |_| Emission::End,
+            state: PhantomData,
         };
         Box::new(by_key).render(node, context);
     }
 }
 
-fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
+pub(super) fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
     input: Port<S, (Q, T)>,
     (kind, class): (&'static str, Class),
     project: impl Fn(T) -> P + 'static,
-    init: impl Fn() -> A + 'static,
-    step: impl Fn(&mut A, P) + 'static,
+    fold: impl Fold<P, A>,
     finish: impl Fn(&Q, &A) -> V + 'static,
 ) -> Table<Q, V> {
     let graph = input.graph().clone();
@@ -143,10 +170,9 @@ fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
         .class(class)
         .keeps::<Q, A>()
         .exchanged();
-    let functions = Functions {
+    let functions = Steps {
         record: move |(key, record)| (key, project(record)),
-        init,
-        step,
+        fold,
         emit: move |key, state: &A| {
             let value = Some(finish(&key, state));
             Some(Change { key, value })
@@ -159,26 +185,27 @@ fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
                 input,
                 functions,
                 emission: Mode::table_emission,
+                state: PhantomData,
             }),
         ),
     }
 }
 
 /// What is done with a value a key.
-struct Functions<R, I, F, E> {
+struct Steps<R, F, E> {
     record: R,
-    init: I,
-    step: F,
+    fold: F,
     emit: E,
 }
 
-struct ByKey<S, T, F> {
+struct ByKey<S, T, P, A, F> {
     input: Port<S, T>,
     functions: F,
     emission: fn(&Mode) -> Emission,
+    state: PhantomData<fn(P) -> A>,
 }
 
-impl<S, T, Q, P, A, O, R, I, F, E> Render for ByKey<S, T, Functions<R, I, F, E>>
+impl<S, T, Q, P, A, O, R, F, E> Render for ByKey<S, T, P, A, Steps<R, F, E>>
 where
     S: Stamp,
     T: 'static,
@@ -187,22 +214,15 @@ where
     A: Record,
     O: 'static,
     R: Fn(T) -> (Q, P) + 'static,
-    I: Fn() -> A + 'static,
-    F: Fn(&mut A, P) + 'static,
+    F: Fold<P, A>,
     E: Fn(Q, &A) -> Option<O> + 'static,
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = context.take(self.input.spec());
         let emission = (self.emission)(&context.local.mode);
-        let Functions {
-            record,
-            init,
-            step,
-            emit,
-        } = self.functions;
+        let Steps { record, fold, emit } = self.functions;
         let logic = Values {
-            init,
-            step,
+            fold,
             emit,
             emission,
             emitted: Cursor::default(),
@@ -220,9 +240,8 @@ where
     }
 }
 
-struct Values<Q, P, A, O, I, F, E> {
-    init: I,
-    step: F,
+struct Values<Q, P, A, O, F, E> {
+    fold: F,
     emit: E,
     emission: Emission,
     /// How far the walk has come that emits all rows.
@@ -232,12 +251,11 @@ struct Values<Q, P, A, O, I, F, E> {
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
 
-impl<Q, P, A, O, I, F, E> Values<Q, P, A, O, I, F, E>
+impl<Q, P, A, O, F, E> Values<Q, P, A, O, F, E>
 where
     Self: Logic<Record = (Q, P), State = Rows<Q, A>, Stamp = (), Out = O>,
     Q: Key,
-    I: Fn() -> A,
-    F: Fn(&mut A, P),
+    F: Fold<P, A>,
     E: Fn(Q, &A) -> Option<O>,
 {
     /// The loop over records, once for each way to emit: to decide that a record costs a tenth.
@@ -261,7 +279,7 @@ where
                         break (hash, key, record);
                     };
                     if let Some(state) = only.at(bucket) {
-                        (self.step)(state, record);
+                        self.fold.extend(state, record);
                     }
                     only.mark(bucket, hash);
                     continue;
@@ -269,7 +287,7 @@ where
                 let Some(state) = only.find_mut(hash, &key) else {
                     break (hash, key, record);
                 };
-                (self.step)(state, record);
+                self.fold.extend(state, record);
                 if AT_ONCE {
                     let emitted = (self.emit)(key, state);
                     out.records.extend(emitted.map(|row| ((), row)));
@@ -325,14 +343,14 @@ where
                 return self.add(rows, hash, key, record, out);
             };
             if let Some(state) = rows.at(place) {
-                (self.step)(state, record);
+                self.fold.extend(state, record);
             }
             return rows.mark(place, hash);
         }
         let Some(state) = rows.find_in(segment, hash, &key) else {
             return self.add(rows, hash, key, record, out);
         };
-        (self.step)(state, record);
+        self.fold.extend(state, record);
         if AT_ONCE {
             let emitted = (self.emit)(key, state);
             out.records.extend(emitted.map(|row| ((), row)));
@@ -343,8 +361,7 @@ where
     #[cold]
     #[inline(never)]
     fn add(&self, rows: &mut Rows<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
-        let mut state = (self.init)();
-        (self.step)(&mut state, record);
+        let state = self.fold.start(record);
         if self.emission == Emission::AtOnce {
             let emitted = (self.emit)(key.clone(), &state);
             out.records.extend(emitted.map(|row| ((), row)));
@@ -359,14 +376,13 @@ where
 /// How many records are hashed, and their rows asked for, before the first of them is folded.
 const AHEAD: usize = 32;
 
-impl<Q, P, A, O, I, F, E> Logic for Values<Q, P, A, O, I, F, E>
+impl<Q, P, A, O, F, E> Logic for Values<Q, P, A, O, F, E>
 where
     Q: Key,
     P: Record,
     A: Record,
     O: 'static,
-    I: Fn() -> A + 'static,
-    F: Fn(&mut A, P) + 'static,
+    F: Fold<P, A>,
     E: Fn(Q, &A) -> Option<O> + 'static,
 {
     type Record = (Q, P);

@@ -265,7 +265,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
                     key,
                     start,
                     end,
-                    value,
+                    value: self.fold.finish(value),
                 };
                 self.frame.emit(row, emit);
             }
@@ -279,7 +279,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     type Record = (EventTime, Q, P);
     type State = BTreeMap<i64, Noted<Q, A>>;
     type Stamp = EventTime;
-    type Out = Windowed<Q, A>;
+    type Out = Windowed<Q, F::Value>;
 
     #[inline]
     fn hash((_, key, _): &(EventTime, Q, P)) -> u64 {

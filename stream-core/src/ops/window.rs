@@ -112,7 +112,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
 
     pub(super) fn folded<A: Record>(
         self,
-        functions: impl Fold<T, A>,
+        functions: impl Fold<T, A, Value = A>,
     ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
     where
         Q: Key,
@@ -121,13 +121,13 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         self.render(Class::ExactIfOrderFree, "fold", |record| record, functions)
     }
 
-    fn render<P: Record, A: Record>(
+    pub(super) fn render<P: Record, A: Record, V: 'static>(
         self,
         class: Class,
         fold: &str,
         project: impl Fn(T) -> P + 'static,
-        functions: impl Fold<P, A>,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, P), Mixed>)
+        functions: impl Fold<P, A, Value = V>,
+    ) -> (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, P), Mixed>)
     where
         Q: Key,
         T: Record,
@@ -158,9 +158,12 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
 
 /// What is made of the records of a window.
 pub(crate) trait Fold<P, A>: 'static {
+    /// What is emitted of it.
+    type Value: 'static;
     fn start(&self, record: P) -> A;
     fn extend(&self, value: &mut A, record: P);
     fn merge(&self, value: &mut A, later: A);
+    fn finish(&self, value: A) -> Self::Value;
 }
 
 /// The closures that a user gives.
@@ -175,7 +178,10 @@ where
     I: Fn() -> A + 'static,
     F: Fn(&mut A, P) + 'static,
     M: Fn(&mut A, A) + 'static,
+    A: 'static,
 {
+    type Value = A;
+
     #[inline]
     fn start(&self, record: P) -> A {
         let mut value = (self.init)();
@@ -191,9 +197,14 @@ where
     fn merge(&self, value: &mut A, later: A) {
         (self.merge)(value, later);
     }
+
+    #[inline]
+    fn finish(&self, value: A) -> A {
+        value
+    }
 }
 
-fn counting() -> impl Fold<(), u64> {
+pub(super) fn counting() -> impl Fold<(), u64, Value = u64> {
     Functions {
         init: || 0,
         step: |count: &mut u64, ()| *count += 1,
@@ -204,7 +215,7 @@ fn counting() -> impl Fold<(), u64> {
 /// How a record finds its window.
 pub(crate) trait Assign: Copy + 'static {
     const KIND: &'static str;
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, A>>;
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, F::Value>>;
     fn parameter(&self) -> (&'static str, String);
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
         self,
@@ -252,9 +263,9 @@ impl Frame {
 
     /// Emits a window that was removed.
     #[inline]
-    pub(super) fn emit<Q, A, L>(&self, window: Windowed<Q, A>, emit: &mut Emit<L>)
+    pub(super) fn emit<Q, V, L>(&self, window: Windowed<Q, V>, emit: &mut Emit<L>)
     where
-        L: Logic<Stamp = EventTime, Out = Windowed<Q, A>>,
+        L: Logic<Stamp = EventTime, Out = Windowed<Q, V>>,
     {
         self.counts.open.sub(1);
         emit.records.push((window.end.minus(1), window));

@@ -16,6 +16,7 @@ use crate::engine::timing::Timing;
 use crate::engine::{Emission, Mode};
 use crate::graph::{GraphSpec, NodeSpec};
 use crate::io::Planned;
+use crate::ops::table;
 use crate::time::epoch::{Align, FOREVER};
 
 /// How far apart latencies are told that follow each other in a run.
@@ -35,7 +36,7 @@ pub(super) enum Hold {
 impl Hold {
     /// What a pipeline withholds in a mode.
     pub(super) fn of(spec: &GraphSpec, mode: Mode) -> Self {
-        let is_table = |node: &NodeSpec| ["count", "fold"].contains(&node.kind.as_str());
+        let is_table = |node: &NodeSpec| table::KINDS.contains(&node.kind.as_str());
         let reachable = spec.reachable();
         let mut nodes = spec.nodes.iter().zip(reachable);
         if !nodes.any(|(node, reached)| reached && is_table(node)) {

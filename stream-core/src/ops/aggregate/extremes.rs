@@ -1,0 +1,298 @@
+//! `min`, `max`, `min_by`, `max_by`, `first`, `latest` and `top`: what comes first in an order.
+//!
+//! The order is total, so that what comes first does not depend on what came first. By key; what is not
+//! equal to itself, as NaN, comes last whichever end is asked for; then by how it is written (the bytes of
+//! its encoding), from the same end.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use super::Aggregate;
+use crate::codec;
+use crate::graph::{Class, Record};
+use crate::time::EventTime;
+
+/// The least of what a closure says of the records. NaN counts only where there is nothing else.
+pub fn min<T, V: Record + PartialOrd>(
+    of: impl Fn(&T) -> V + 'static,
+) -> impl Aggregate<T, Value = V> {
+    Extreme {
+        of,
+        end: End::Least,
+        values: PhantomData,
+    }
+}
+
+/// The greatest of what a closure says of the records. NaN counts only where there is nothing else.
+pub fn max<T, V: Record + PartialOrd>(
+    of: impl Fn(&T) -> V + 'static,
+) -> impl Aggregate<T, Value = V> {
+    Extreme {
+        of,
+        end: End::Greatest,
+        values: PhantomData,
+    }
+}
+
+/// The record with the least key; of several the one whose encoding is the least.
+pub fn min_by<T: Record, K: Record + PartialOrd>(
+    key: impl Fn(&T) -> K + 'static,
+) -> impl Aggregate<T, Value = T> {
+    ExtremeBy {
+        key,
+        end: End::Least,
+        keys: PhantomData,
+    }
+}
+
+/// The record with the greatest key; of several the one whose encoding is the greatest.
+pub fn max_by<T: Record, K: Record + PartialOrd>(
+    key: impl Fn(&T) -> K + 'static,
+) -> impl Aggregate<T, Value = T> {
+    ExtremeBy {
+        key,
+        end: End::Greatest,
+        keys: PhantomData,
+    }
+}
+
+/// The record with the earliest time; of several the one whose encoding is the least.
+pub fn first<T: Record>(time: impl Fn(&T) -> EventTime + 'static) -> impl Aggregate<T, Value = T> {
+    min_by(time)
+}
+
+/// The record with the latest time; of several the one whose encoding is the greatest.
+pub fn latest<T: Record>(time: impl Fn(&T) -> EventTime + 'static) -> impl Aggregate<T, Value = T> {
+    max_by(time)
+}
+
+/// The `n` records with the greatest keys, the greatest first; those of one key in the order of their
+/// encoding, the greatest first. No more than `n` records are kept.
+pub fn top<T: Record, K: Record + PartialOrd>(
+    n: usize,
+    key: impl Fn(&T) -> K + 'static,
+) -> impl Aggregate<T, Value = Vec<T>> {
+    Top {
+        n,
+        key,
+        keys: PhantomData,
+    }
+}
+
+/// Which end of the order comes first.
+#[derive(Clone, Copy)]
+enum End {
+    Least,
+    Greatest,
+}
+
+impl End {
+    #[inline]
+    fn turn(self, order: Ordering) -> Ordering {
+        match self {
+            End::Least => order,
+            End::Greatest => order.reverse(),
+        }
+    }
+
+    /// Compares two keys: `Less` comes first.
+    #[inline]
+    fn by_key<K: PartialOrd>(self, a: &K, b: &K) -> Ordering {
+        let is_undefined = |key: &K| key.partial_cmp(key).is_none();
+        match (is_undefined(a), is_undefined(b)) {
+            (false, false) => self.turn(a.partial_cmp(b).unwrap_or(Ordering::Equal)),
+            (a, b) => a.cmp(&b),
+        }
+    }
+
+    /// Compares two records: `Less` comes first.
+    #[inline]
+    fn compare<K: PartialOrd, T: Serialize>(self, a: (&K, &T), b: (&K, &T)) -> Ordering {
+        let by_encoding = || self.turn(codec::compare(a.1, b.1));
+        self.by_key(a.0, b.0).then_with(by_encoding)
+    }
+}
+
+struct Extreme<F, V> {
+    of: F,
+    end: End,
+    values: PhantomData<fn() -> V>,
+}
+
+impl<F, V: Record + PartialOrd> Extreme<F, V> {
+    #[inline]
+    fn keep(&self, kept: &mut V, value: V) {
+        if self.end.compare((&value, &value), (kept, kept)).is_lt() {
+            *kept = value;
+        }
+    }
+}
+
+impl<T, V: Record + PartialOrd, F: Fn(&T) -> V + 'static> Aggregate<T> for Extreme<F, V> {
+    const CLASS: Class = Class::Exact;
+    type State = V;
+    type Value = V;
+
+    #[inline]
+    fn start(&self, record: &T) -> V {
+        (self.of)(record)
+    }
+
+    #[inline]
+    fn add(&self, kept: &mut V, record: &T) {
+        self.keep(kept, (self.of)(record));
+    }
+
+    fn merge(&self, kept: &mut V, later: V) {
+        self.keep(kept, later);
+    }
+
+    fn finish(&self, kept: &V) -> V {
+        kept.clone()
+    }
+}
+
+/// A record with its key.
+#[derive(Clone, Serialize, Deserialize)]
+struct Ranked<K, T> {
+    key: K,
+    record: T,
+}
+
+struct ExtremeBy<F, K> {
+    key: F,
+    end: End,
+    keys: PhantomData<fn() -> K>,
+}
+
+impl<F, K: PartialOrd> ExtremeBy<F, K> {
+    #[inline]
+    fn is_first<T: Record>(&self, key: &K, record: &T, kept: &Ranked<K, T>) -> bool {
+        let order = self.end.compare((key, record), (&kept.key, &kept.record));
+        order.is_lt()
+    }
+}
+
+impl<T, K, F> Aggregate<T> for ExtremeBy<F, K>
+where
+    T: Record,
+    K: Record + PartialOrd,
+    F: Fn(&T) -> K + 'static,
+{
+    const CLASS: Class = Class::Exact;
+    type State = Ranked<K, T>;
+    type Value = T;
+
+    #[inline]
+    fn start(&self, record: &T) -> Self::State {
+        Ranked {
+            key: (self.key)(record),
+            record: record.clone(),
+        }
+    }
+
+    #[inline]
+    fn add(&self, kept: &mut Self::State, record: &T) {
+        let key = (self.key)(record);
+        if self.is_first(&key, record, kept) {
+            kept.key = key;
+            kept.record.clone_from(record);
+        }
+    }
+
+    #[inline]
+    fn add_owned(&self, kept: &mut Self::State, record: T) {
+        let key = (self.key)(&record);
+        if self.is_first(&key, &record, kept) {
+            *kept = Ranked { key, record };
+        }
+    }
+
+    fn merge(&self, kept: &mut Self::State, later: Self::State) {
+        if self.is_first(&later.key, &later.record, kept) {
+            *kept = later;
+        }
+    }
+
+    fn finish(&self, kept: &Self::State) -> T {
+        kept.record.clone()
+    }
+}
+
+struct Top<F, K> {
+    n: usize,
+    key: F,
+    keys: PhantomData<fn() -> K>,
+}
+
+impl<F, K: PartialOrd> Top<F, K> {
+    /// Where a record would stand, if it is among the first.
+    #[inline]
+    fn place<T: Record>(&self, kept: &[Ranked<K, T>], key: &K, record: &T) -> Option<usize> {
+        let is_before = |other: &Ranked<K, T>| {
+            let other = (&other.key, &other.record);
+            End::Greatest.compare(other, (key, record)).is_le()
+        };
+        let last = self.n.checked_sub(1)?;
+        if kept.get(last).is_some_and(is_before) {
+            return None;
+        }
+        Some(kept.partition_point(is_before))
+    }
+
+    fn insert<T>(&self, kept: &mut Vec<Ranked<K, T>>, place: usize, ranked: Ranked<K, T>) {
+        kept.insert(place, ranked);
+        kept.truncate(self.n);
+    }
+}
+
+impl<T, K, F> Aggregate<T> for Top<F, K>
+where
+    T: Record,
+    K: Record + PartialOrd,
+    F: Fn(&T) -> K + 'static,
+{
+    const CLASS: Class = Class::Exact;
+    type State = Vec<Ranked<K, T>>;
+    type Value = Vec<T>;
+
+    fn start(&self, record: &T) -> Self::State {
+        let mut kept = Vec::new();
+        self.add(&mut kept, record);
+        kept
+    }
+
+    #[inline]
+    fn add(&self, kept: &mut Self::State, record: &T) {
+        let key = (self.key)(record);
+        if let Some(place) = self.place(kept, &key, record) {
+            let record = record.clone();
+            self.insert(kept, place, Ranked { key, record });
+        }
+    }
+
+    #[inline]
+    fn add_owned(&self, kept: &mut Self::State, record: T) {
+        let key = (self.key)(&record);
+        if let Some(place) = self.place(kept, &key, &record) {
+            self.insert(kept, place, Ranked { key, record });
+        }
+    }
+
+    fn merge(&self, kept: &mut Self::State, later: Self::State) {
+        for ranked in later {
+            if let Some(place) = self.place(kept, &ranked.key, &ranked.record) {
+                self.insert(kept, place, ranked);
+            }
+        }
+    }
+
+    fn finish(&self, kept: &Self::State) -> Vec<T> {
+        // A snapshot of a job that kept more may have been restored.
+        let kept = kept.iter().take(self.n);
+        let records = kept.map(|ranked| ranked.record.clone());
+        records.collect()
+    }
+}
