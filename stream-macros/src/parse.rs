@@ -184,20 +184,26 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 17] = [
+pub(crate) const OF_HANDLES: [&str; 23] = [
+    "absence",
     "again",
     "apply",
     "apply_as",
     "apply_with_overtaken",
+    "as_of_join",
     "chain",
     "clone",
+    "dedup",
     "distinct",
     "either",
     "end",
     "fold_with",
+    "full_interval_join",
     "fuse",
     "in_order",
+    "interval_join",
     "join",
+    "left_interval_join",
     "outputs",
     "reduce",
     "sliding",

@@ -66,7 +66,7 @@ impl<O> Cx<O> {
 
     /// The same with an event time that is not behind any watermark yet.
     #[inline]
-    pub(super) fn emit_at(&mut self, time: EventTime, record: O) {
+    pub(in crate::ops) fn emit_at(&mut self, time: EventTime, record: O) {
         self.out.push((time, record));
     }
 
@@ -85,6 +85,15 @@ impl<O> Cx<O> {
         if self.timers.get(place) != Some(&at) {
             self.timers.insert(place, at);
             self.set.push(at);
+        }
+    }
+
+    /// Sees to it that a timer is set for this moment or sooner.
+    pub(in crate::ops) fn wake(&mut self, at: Option<EventTime>) {
+        if let Some(at) = at
+            && self.timers.front().is_none_or(|soonest| at < *soonest)
+        {
+            self.set_timer(at);
         }
     }
 

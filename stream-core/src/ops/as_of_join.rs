@@ -1,0 +1,115 @@
+//! `as_of_join`: each record with what holds at its time.
+//!
+//! Definition. A left record at t is joined with the latest right one of its key at t or before; of right ones
+//! of one time with the one whose encoding is the greatest. Without any it is joined with none.
+//!
+//! A left record is held until the watermark has passed it, for until then a right one may come that is later,
+//! and still not behind it. Of the right ones those before the last that the watermark has passed are
+//! forgotten: no record that is on time asks for them. The last one of each key stays until the end of input.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use super::by_time::ByTime;
+use super::either::Both;
+use super::operator::stage_of;
+use super::{Cx, Either, KeyedOperator};
+use crate::graph::node::stage;
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
+use crate::time::EventTime;
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Joins each record with the latest one of the other stream that has its key and lies at its event time
+    /// or before it, or with none. Of records of the other stream that have one time the last counts, by the
+    /// bytes that they are written as. The event time is that of the record.
+    ///
+    /// It is the same in every mode: a record is held until the watermark has passed it, which is that of the
+    /// stream that has come less far. Of the other stream the last record of each key before the watermark is
+    /// kept, to the end of input, and all behind it.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// Second, currency, and an amount or a rate.
+    /// type Row = (i64, String, u64);
+    ///
+    /// #[pipeline]
+    /// fn converted(payments: Stream<Row>, rates: Stream<Row>) -> Timed<(i64, Option<u64>)> {
+    ///     let (paid, late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (rated, too_late) = rates.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let converted = paid
+    ///         .key_by(|row| row.1.clone())
+    ///         .as_of_join(rated.key_by(|row| row.1.clone()))
+    ///         .map(|(paid, rate)| (paid.0, rate.map(|rate| rate.2 * paid.2)));
+    ///     converted
+    /// }
+    ///
+    /// let row = |(second, value)| (second, "EUR".to_string(), value);
+    /// let test = converted::test().payments([(4, 100), (10, 100), (14, 100)].map(row));
+    /// let rows = test.rates([(5, 2), (10, 3), (20, 4)].map(row)).rows();
+    /// assert_eq!(rows.converted, [(4, None), (10, Some(300)), (14, Some(300))]);
+    /// ```
+    pub fn as_of_join<U, L>(self, other: Keyed<Q, U, L>) -> Timed<(T, Option<U>)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        let both = Both::new(self.port, other.port);
+        let spec = stage("as_of_join", both.specs()).class(Class::Exact);
+        let operator = AsOf(PhantomData);
+        stage_of::<AsOf<Q, T, U>, OnTime>(both, spec, operator).0
+    }
+}
+
+struct AsOf<Q, T, U>(PhantomData<fn() -> (Q, T, U)>);
+
+/// The left records that are held, and the right ones, one a time.
+type State<T, U> = (ByTime<T>, ByTime<U>);
+
+impl<Q: Key, T: Record, U: Record> KeyedOperator for AsOf<Q, T, U> {
+    type Key = Q;
+    type In = Either<T, U>;
+    type State = State<T, U>;
+    type Out = (T, Option<U>);
+
+    fn record(&self, _: &Q, record: Self::In, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        let (lefts, rights) = state;
+        match record {
+            Either::Left(left) => lefts.insert(cx.time(), left),
+            Either::Right(right) => rights.insert_one(cx.time(), right, Ordering::Greater),
+        }
+        cx.wake(next(state));
+    }
+
+    fn timer(&self, _: &Q, at: EventTime, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        join(state, |time| time < at, cx);
+        state.1.forget_before_last(at);
+        cx.wake(next(state));
+    }
+
+    fn end(&self, _: &Q, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        join(state, |_| true, cx);
+    }
+}
+
+/// Joins the left records whose time is one of these.
+fn join<T: Record, U: Record>(
+    (lefts, rights): &mut State<T, U>,
+    is_meant: impl Fn(EventTime) -> bool,
+    cx: &mut Cx<(T, Option<U>)>,
+) {
+    while let Some((time, left)) = lefts.pop_if(&is_meant) {
+        cx.emit_at(time, (left, rights.last_until(time).cloned()));
+    }
+}
+
+/// When there is something to be done: the first right record goes when the second is passed.
+fn next<T, U>((lefts, rights): &State<T, U>) -> Option<EventTime> {
+    let times = lefts.time(0).into_iter().chain(rights.time(1));
+    times.min().map(|time| time.plus(1))
+}

@@ -1,0 +1,328 @@
+//! Interval joins: records of two streams that have one key and lie close together in event time.
+//!
+//! Definition. A left record at t and a right one of its key are a pair if the right one lies in
+//! `[t - before, t + after]`. The event time of a pair is the later of the two.
+//!
+//! A pair is emitted once, when the second of the two comes, whichever that is. Its event time is not behind
+//! the watermark, for that of the second is not.
+//!
+//! A record is kept until the watermark has passed the last moment at which one that makes a pair with it can
+//! lie: `t + after` for a left one, `t + before` for a right one. If it has made no pair by then it leaves
+//! alone, where that is asked for, with that moment as its event time.
+
+use std::marker::PhantomData;
+
+use super::by_time::ByTime;
+use super::either::Both;
+use super::operator::stage_of;
+use super::{Cx, Either, KeyedOperator};
+use crate::graph::node::stage;
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
+use crate::time::{EventTime, Gap};
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Joins two streams by key and event time: gives each pair in which the record of the other stream lies
+    /// at most `before` before that of this one, and at most `after` behind it. The event time of a pair is
+    /// the later of the two.
+    ///
+    /// It is the same in every mode, and holds nothing back: a pair leaves when the second of the two has come,
+    /// whichever that is. A record is forgotten when the watermark says that none can come which makes a pair
+    /// with it. The watermark is that of the stream that has come less far, so what is ahead of the other is
+    /// kept. The times are [`Gap`]s or [`Duration`](std::time::Duration)s, and may be 0.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// Second and number of an order.
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn paid(orders: Stream<Row>, payments: Stream<Row>) -> Timed<(Row, Row)> {
+    ///     let (ordered, late) = orders.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (paying, too_late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let payments = paying.key_by(|row| row.1);
+    ///     let paid = ordered
+    ///         .key_by(|row| row.1)
+    ///         .interval_join(payments, Gap::secs(0), Gap::mins(10));
+    ///     paid
+    /// }
+    ///
+    /// let test = paid::test().orders([(1, 7), (2, 8)]).payments([(5, 7), (601, 7), (603, 8)]);
+    /// assert_eq!(test.rows().paid, [((1, 7), (5, 7)), ((1, 7), (601, 7))]);
+    /// ```
+    pub fn interval_join<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> Timed<(T, U)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        joined::<_, _, _, K, L, Inner>(self, "interval_join", other, before, after)
+    }
+
+    /// As [`interval_join`](Keyed::interval_join), and gives the records of this stream that make no pair with
+    /// none. They leave when the watermark says that none can come, and their event time is `after` behind
+    /// their own.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn answers(asked: Stream<Row>, told: Stream<Row>) -> Timed<(u32, Option<i64>)> {
+    ///     let (questions, late) = asked.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (replies, too_late) = told.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let replies = replies.key_by(|row| row.1);
+    ///     let answers = questions
+    ///         .key_by(|row| row.1)
+    ///         .left_interval_join(replies, Gap::secs(0), Gap::secs(10))
+    ///         .map(|(question, reply)| (question.1, reply.map(|reply| reply.0)));
+    ///     answers
+    /// }
+    ///
+    /// let rows = answers::test().asked([(1, 7), (2, 8)]).told([(5, 7), (13, 8)]).rows();
+    /// assert_eq!(rows.answers, [(7, Some(5)), (8, None)]);
+    /// ```
+    pub fn left_interval_join<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> Timed<(T, Option<U>)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        joined::<_, _, _, K, L, Left>(self, "left_interval_join", other, before, after)
+    }
+
+    /// As [`interval_join`](Keyed::interval_join), and gives the records of both streams that make no pair with
+    /// none. They leave when the watermark says that none can come; the event time of those of this stream is
+    /// `after` behind their own, and of those of the other stream `before` behind theirs.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// type Row = (i64, u32);
+    /// type Seconds = (Option<i64>, Option<i64>);
+    ///
+    /// #[pipeline]
+    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> Timed<Seconds> {
+    ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let other = other.key_by(|row| row.1);
+    ///     let compared = mine
+    ///         .key_by(|row| row.1)
+    ///         .full_interval_join(other, Gap::secs(3), Gap::secs(3))
+    ///         .map(|(mine, other)| (mine.map(|row| row.0), other.map(|row| row.0)));
+    ///     compared
+    /// }
+    ///
+    /// let rows = compared::test().ours([(1, 7), (2, 8)]).theirs([(4, 7), (6, 8)]).rows();
+    /// assert_eq!(rows.compared, [(None, Some(6)), (Some(1), Some(4)), (Some(2), None)]);
+    /// ```
+    pub fn full_interval_join<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> Timed<(Option<T>, Option<U>)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        joined::<_, _, _, K, L, Full>(self, "full_interval_join", other, before, after)
+    }
+}
+
+fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T, U>>(
+    left: Keyed<Q, T, K>,
+    kind: &'static str,
+    right: Keyed<Q, U, L>,
+    before: impl Into<Gap>,
+    after: impl Into<Gap>,
+) -> Timed<S::Out> {
+    let (before, after) = (before.into(), after.into());
+    let both = Both::new(left.port, right.port);
+    let spec = stage(kind, both.specs())
+        .class(Class::Exact)
+        .with("before", before)
+        .with("after", after);
+    let operator = IntervalJoin {
+        before: before.as_micros(),
+        after: after.as_micros(),
+        records: PhantomData,
+    };
+    stage_of::<IntervalJoin<Q, T, U, S>, OnTime>(both, spec, operator).0
+}
+
+/// Which records leave, and as what.
+trait Shape<T, U>: 'static {
+    type Out: 'static;
+    fn pair(left: T, right: U) -> Self::Out;
+    /// A left record that makes no pair.
+    fn left(left: T) -> Option<Self::Out>;
+    /// A right one.
+    fn right(right: U) -> Option<Self::Out>;
+}
+
+struct Inner;
+struct Left;
+struct Full;
+
+impl<T: 'static, U: 'static> Shape<T, U> for Inner {
+    type Out = (T, U);
+
+    fn pair(left: T, right: U) -> Self::Out {
+        (left, right)
+    }
+
+    fn left(_: T) -> Option<Self::Out> {
+        None
+    }
+
+    fn right(_: U) -> Option<Self::Out> {
+        None
+    }
+}
+
+impl<T: 'static, U: 'static> Shape<T, U> for Left {
+    type Out = (T, Option<U>);
+
+    fn pair(left: T, right: U) -> Self::Out {
+        (left, Some(right))
+    }
+
+    fn left(left: T) -> Option<Self::Out> {
+        Some((left, None))
+    }
+
+    fn right(_: U) -> Option<Self::Out> {
+        None
+    }
+}
+
+impl<T: 'static, U: 'static> Shape<T, U> for Full {
+    type Out = (Option<T>, Option<U>);
+
+    fn pair(left: T, right: U) -> Self::Out {
+        (Some(left), Some(right))
+    }
+
+    fn left(left: T) -> Option<Self::Out> {
+        Some((Some(left), None))
+    }
+
+    fn right(right: U) -> Option<Self::Out> {
+        Some((None, Some(right)))
+    }
+}
+
+struct IntervalJoin<Q, T, U, S> {
+    before: i64,
+    after: i64,
+    records: PhantomData<fn() -> (Q, T, U, S)>,
+}
+
+/// The records of one side, with whether each has made a pair.
+type Side<T> = ByTime<(T, bool)>;
+
+type State<T, U> = (Side<T>, Side<U>);
+
+impl<Q, T, U, S> IntervalJoin<Q, T, U, S> {
+    /// When the first record can be forgotten.
+    fn next(&self, (lefts, rights): &State<T, U>) -> Option<EventTime> {
+        let left = lefts.time(0).map(|time| time.plus(self.after));
+        let right = rights.time(0).map(|time| time.plus(self.before));
+        let last = left.into_iter().chain(right).min();
+        last.map(|last| last.plus(1))
+    }
+
+    /// Forgets the records for which the last moment is one of these.
+    fn forget(
+        &self,
+        (lefts, rights): &mut State<T, U>,
+        is_over: impl Fn(EventTime) -> bool,
+        cx: &mut Cx<S::Out>,
+    ) where
+        S: Shape<T, U>,
+    {
+        leave(lefts, self.after, &is_over, S::left, cx);
+        leave(rights, self.before, &is_over, S::right, cx);
+    }
+}
+
+/// Forgets the records of a side, and emits those that have made no pair.
+fn leave<T, O>(
+    side: &mut Side<T>,
+    span: i64,
+    is_over: impl Fn(EventTime) -> bool,
+    alone: impl Fn(T) -> Option<O>,
+    cx: &mut Cx<O>,
+) {
+    while let Some((time, (record, is_paired))) = side.pop_if(|time| is_over(time.plus(span))) {
+        if !is_paired && let Some(row) = alone(record) {
+            cx.emit_at(time.plus(span), row);
+        }
+    }
+}
+
+impl<Q: Key, T: Record, U: Record, S: Shape<T, U>> KeyedOperator for IntervalJoin<Q, T, U, S> {
+    type Key = Q;
+    type In = Either<T, U>;
+    type State = State<T, U>;
+    type Out = S::Out;
+
+    fn record(&self, _: &Q, record: Self::In, state: &mut Self::State, cx: &mut Cx<S::Out>) {
+        let (lefts, rights) = &mut *state;
+        let time = cx.time();
+        let mut is_paired = false;
+        match record {
+            Either::Left(left) => {
+                let [from, to] = [time.minus(self.before), time.plus(self.after)];
+                for (other, (right, has_paired)) in rights.between(from, to) {
+                    cx.emit_at(time.max(*other), S::pair(left.clone(), right.clone()));
+                    [is_paired, *has_paired] = [true; 2];
+                }
+                lefts.insert(time, (left, is_paired));
+            }
+            Either::Right(right) => {
+                let [from, to] = [time.minus(self.after), time.plus(self.before)];
+                for (other, (left, has_paired)) in lefts.between(from, to) {
+                    cx.emit_at(time.max(*other), S::pair(left.clone(), right.clone()));
+                    [is_paired, *has_paired] = [true; 2];
+                }
+                rights.insert(time, (right, is_paired));
+            }
+        }
+        cx.wake(self.next(state));
+    }
+
+    fn timer(&self, _: &Q, at: EventTime, state: &mut Self::State, cx: &mut Cx<S::Out>) {
+        self.forget(state, |last| last < at, cx);
+        cx.wake(self.next(state));
+    }
+
+    fn end(&self, _: &Q, state: &mut Self::State, cx: &mut Cx<S::Out>) {
+        self.forget(state, |_| true, cx);
+    }
+}
