@@ -118,3 +118,48 @@ impl<Q: Key, T: Record> KeyedOperator for Absence<Q, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    #[test]
+    fn spans_are_joined_and_a_key_is_forgotten_when_it_is_told_of() {
+        let mut driven = Driven::new(Absence {
+            after: 10,
+            records: PhantomData,
+        });
+        let spans = |driven: &Driven<Absence<u8, ()>>| driven.state(&7).map(VecDeque::len);
+        let last = |micros| (7, EventTime::micros(micros));
+        driven.take(5, 7, ());
+        driven.take(24, 7, ());
+        assert_eq!(spans(&driven), Some(2));
+        driven.take(15, 7, ()); // at just 10 behind 5
+        assert_eq!(spans(&driven), Some(2));
+        assert_eq!(driven.advance(EventTime::micros(14)), []);
+        assert_eq!(driven.advance(EventTime::micros(15)), [(15, last(5))]);
+        assert_eq!(driven.advance(EventTime::micros(33)), []);
+        assert_eq!((spans(&driven), driven.keys()), (Some(1), 1));
+        assert_eq!(driven.advance(EventTime::micros(34)), [(34, last(24))]);
+        assert_eq!(driven.keys(), 0);
+        driven.take(40, 7, ());
+        assert_eq!(driven.advance(EventTime::MAX), [(50, last(40))]);
+        assert_eq!(driven.keys(), 0);
+    }
+
+    #[test]
+    fn a_hot_key_costs_one_span_and_one_timer_a_gap() {
+        let mut driven = Driven::new(Absence {
+            after: 10,
+            records: PhantomData,
+        });
+        for time in 0..1_000 {
+            driven.take(time, 7, ());
+            assert_eq!(driven.advance(EventTime::micros(time - 5)), []);
+            assert_eq!(driven.state(&7).map(VecDeque::len), Some(1));
+        }
+        let told = (7, EventTime::micros(999));
+        assert_eq!(driven.advance(EventTime::micros(1_009)), [(1_009, told)]);
+    }
+}

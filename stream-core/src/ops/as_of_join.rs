@@ -113,3 +113,39 @@ fn next<T, U>((lefts, rights): &State<T, U>) -> Option<EventTime> {
     let times = lefts.time(0).into_iter().chain(rights.time(1));
     times.min().map(|time| time.plus(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    #[test]
+    fn of_the_right_side_the_last_before_the_watermark_stays() {
+        let mut driven = Driven::new(AsOf::<u8, String, i64>(PhantomData));
+        let kept = |driven: &Driven<AsOf<u8, String, i64>>| {
+            let state = driven.state(&7);
+            state.map(|(lefts, rights)| (lefts.len(), rights.len()))
+        };
+        let at = EventTime::micros;
+        for (time, right) in [(1, 10), (3, 30), (3, 31), (8, 80), (3, 30)] {
+            assert_eq!(driven.take(time, 7, Either::Right(right)), []);
+        }
+        for (time, left) in [(8, "c"), (0, "a"), (5, "b")] {
+            assert_eq!(driven.take(time, 7, Either::Left(left.to_owned())), []);
+        }
+        assert_eq!(kept(&driven), Some((3, 3)), "one right record a time");
+        let row = |left: &str, right| (left.to_owned(), right);
+        assert_eq!(driven.advance(at(1)), [(0, row("a", None))]);
+        assert_eq!(driven.advance(at(3)), []);
+        assert_eq!(kept(&driven), Some((2, 3)));
+        assert_eq!(driven.advance(at(4)), []);
+        assert_eq!(kept(&driven), Some((2, 2)));
+        assert_eq!(driven.advance(at(8)), [(5, row("b", Some(31)))]);
+        assert_eq!(kept(&driven), Some((1, 2)));
+        assert_eq!(driven.advance(at(9)), [(8, row("c", Some(80)))]);
+        assert_eq!(kept(&driven), Some((0, 1)));
+        driven.take(20, 7, Either::Left("d".to_owned()));
+        assert_eq!(driven.advance(EventTime::MAX), [(20, row("d", Some(80)))]);
+        assert_eq!(driven.keys(), 0);
+    }
+}

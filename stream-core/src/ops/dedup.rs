@@ -131,3 +131,49 @@ fn next<T>((until, held): &State<T>) -> Option<EventTime> {
     let first = held.time(0).map(|time| time.plus(1));
     first.into_iter().chain(*until).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    #[test]
+    fn a_record_is_held_until_it_is_passed_and_its_key_forgotten_with_its_time() {
+        let mut driven = Driven::new(Dedup {
+            within: 10,
+            holds: true,
+            records: PhantomData,
+        });
+        let held = |driven: &Driven<Dedup<u8, i64>>| driven.state(&7).map(|state| state.1.len());
+        let at = EventTime::micros;
+        for record in [5, 2, 2, 15] {
+            assert_eq!(driven.take(record, 7, record), []);
+        }
+        assert_eq!(held(&driven), Some(3), "one a time");
+        assert_eq!(driven.advance(at(2)), []);
+        assert_eq!(driven.advance(at(3)), [(2, 2)]);
+        assert_eq!(driven.take(4, 7, 4), []);
+        assert_eq!(held(&driven), Some(2), "none that is decided");
+        assert_eq!(driven.advance(at(15)), []);
+        assert_eq!(driven.advance(at(16)), [(15, 15)]);
+        assert_eq!((held(&driven), driven.keys()), (Some(0), 1));
+        assert_eq!(driven.advance(at(24)), []);
+        assert_eq!(driven.keys(), 1);
+        assert_eq!(driven.advance(at(25)), []);
+        assert_eq!(driven.keys(), 0);
+        driven.take(25, 7, 25);
+        assert_eq!(driven.advance(EventTime::MAX), [(25, 25)]);
+        assert_eq!(driven.keys(), 0);
+    }
+
+    #[test]
+    fn the_last_moment_there_is_is_kept_at_the_end() {
+        let mut driven = Driven::new(Dedup {
+            within: 10,
+            holds: true,
+            records: PhantomData,
+        });
+        driven.take(i64::MAX, 7, 1);
+        assert_eq!(driven.advance(EventTime::MAX), [(i64::MAX, 1)]);
+    }
+}

@@ -326,3 +326,64 @@ impl<Q: Key, T: Record, U: Record, S: Shape<T, U>> KeyedOperator for IntervalJoi
         self.forget(state, |_| true, cx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    type Join<S> = IntervalJoin<u8, i64, i64, S>;
+
+    fn driven<S: Shape<i64, i64>>() -> Driven<Join<S>> {
+        Driven::new(IntervalJoin {
+            before: 3,
+            after: 5,
+            records: PhantomData,
+        })
+    }
+
+    fn kept<S: Shape<i64, i64>>(driven: &Driven<Join<S>>) -> Option<(usize, usize)> {
+        let state = driven.state(&7);
+        state.map(|(lefts, rights)| (lefts.len(), rights.len()))
+    }
+
+    #[test]
+    fn a_record_stays_as_long_as_one_can_come_that_makes_a_pair_with_it() {
+        let mut driven = driven::<Inner>();
+        let at = EventTime::micros;
+        assert_eq!(driven.take(10, 7, Either::Left(10)), []);
+        assert_eq!(driven.take(20, 7, Either::Right(20)), []);
+        driven.advance(at(15));
+        assert_eq!(kept(&driven), Some((1, 1)));
+        assert_eq!(driven.take(15, 7, Either::Right(15)), [(15, (10, 15))]);
+        driven.advance(at(16));
+        assert_eq!(kept(&driven), Some((0, 2)));
+        driven.advance(at(18));
+        assert_eq!(kept(&driven), Some((0, 2)));
+        driven.advance(at(19));
+        assert_eq!(kept(&driven), Some((0, 1)));
+        // The record at hand is the earlier one of the second pair.
+        assert_eq!(driven.take(23, 7, Either::Left(23)), [(23, (23, 20))]);
+        assert_eq!(driven.take(19, 7, Either::Left(19)), [(20, (19, 20))]);
+        driven.advance(at(25));
+        assert_eq!(kept(&driven), Some((1, 0)));
+        driven.advance(at(29));
+        assert_eq!((kept(&driven), driven.keys()), (None, 0));
+    }
+
+    #[test]
+    fn what_makes_no_pair_leaves_at_its_last_moment() {
+        let mut driven = driven::<Full>();
+        driven.take(10, 7, Either::Left(10));
+        driven.take(30, 7, Either::Right(30));
+        driven.take(40, 7, Either::Left(40));
+        assert_eq!(driven.advance(EventTime::micros(15)), []);
+        let left = |time| (Some(time), None);
+        assert_eq!(driven.advance(EventTime::micros(16)), [(15, left(10))]);
+        assert_eq!(driven.advance(EventTime::micros(33)), []);
+        let right = (33, (None, Some(30)));
+        assert_eq!(driven.advance(EventTime::micros(34)), [right]);
+        assert_eq!(driven.advance(EventTime::MAX), [(45, left(40))]);
+        assert_eq!(driven.keys(), 0);
+    }
+}

@@ -6,6 +6,8 @@
 //! nothing to depend on that a mode decides.
 
 mod cx;
+#[cfg(test)]
+pub(super) mod driven;
 pub(crate) mod in_order;
 pub(crate) mod logic;
 
