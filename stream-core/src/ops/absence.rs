@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hot_key_costs_one_span_and_one_timer_a_gap() {
+    fn a_hot_key_is_one_span() {
         let mut driven = Driven::new(Absence {
             after: 10,
             records: PhantomData,
@@ -161,5 +161,24 @@ mod tests {
         }
         let told = (7, EventTime::micros(999));
         assert_eq!(driven.advance(EventTime::micros(1_009)), [(1_009, told)]);
+    }
+
+    #[cfg(feature = "proptest")]
+    #[test]
+    fn it_is_the_same_however_it_is_cut() {
+        let check = || {
+            let make = || Absence {
+                after: 7,
+                records: PhantomData,
+            };
+            crate::testing::OperatorCheck::new(
+                make,
+                |record: &(u8, i64)| record.0,
+                |record| EventTime::micros(record.1),
+            )
+            .lateness(crate::time::Lateness::micros(5))
+        };
+        check().run((0..2_u8, -9..15_i64));
+        check().in_order().run((0..2_u8, -9..15_i64));
     }
 }

@@ -148,4 +148,26 @@ mod tests {
         assert_eq!(driven.advance(EventTime::MAX), [(20, row("d", Some(80)))]);
         assert_eq!(driven.keys(), 0);
     }
+
+    #[cfg(feature = "proptest")]
+    #[test]
+    fn it_is_the_same_however_it_is_cut() {
+        use proptest::strategy::Strategy;
+
+        type Row = (u8, i64, u8);
+        let row = |record: &Either<Row, Row>| match record {
+            Either::Left(row) | Either::Right(row) => *row,
+        };
+        let records = (0..2_u8, -9..15_i64, 0..4_u8).prop_map(|row| match row.2 {
+            0..2 => Either::Left(row),
+            _ => Either::Right(row),
+        });
+        crate::testing::OperatorCheck::new(
+            || AsOf::<u8, Row, Row>(PhantomData),
+            move |record| row(record).0,
+            move |record| EventTime::micros(row(record).1),
+        )
+        .lateness(crate::time::Lateness::micros(5))
+        .run(records);
+    }
 }

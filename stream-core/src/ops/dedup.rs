@@ -176,4 +176,37 @@ mod tests {
         driven.take(i64::MAX, 7, 1);
         assert_eq!(driven.advance(EventTime::MAX), [(i64::MAX, 1)]);
     }
+
+    #[cfg(feature = "proptest")]
+    #[test]
+    fn it_is_the_same_however_it_is_cut() {
+        let check = |holds| {
+            let make = move || Dedup {
+                within: 7,
+                holds,
+                records: PhantomData,
+            };
+            crate::testing::OperatorCheck::new(
+                make,
+                |record: &(u8, i64, u8)| record.0,
+                |record| EventTime::micros(record.1),
+            )
+            .lateness(crate::time::Lateness::micros(5))
+            .oracle(|by_key| {
+                let mut kept = Vec::<(u8, i64, u8)>::new();
+                for record in by_key.values().flatten() {
+                    let is_near = |other: &(u8, i64, u8)| record.1 - other.1 < 7;
+                    if !kept
+                        .iter()
+                        .any(|other| other.0 == record.0 && is_near(other))
+                    {
+                        kept.push(*record);
+                    }
+                }
+                kept
+            })
+        };
+        check(true).run((0..2_u8, -9..15_i64, 0..3_u8));
+        check(false).in_order().run((0..2_u8, -9..15_i64, 0..3_u8));
+    }
 }

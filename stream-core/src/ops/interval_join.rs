@@ -386,4 +386,32 @@ mod tests {
         assert_eq!(driven.advance(EventTime::MAX), [(45, left(40))]);
         assert_eq!(driven.keys(), 0);
     }
+
+    #[cfg(feature = "proptest")]
+    #[test]
+    fn it_is_the_same_however_it_is_cut() {
+        fn run<S: Shape<i64, i64, Out: std::fmt::Debug>>() {
+            use proptest::strategy::Strategy;
+
+            let time = |record: &Either<i64, i64>| match record {
+                Either::Left(time) | Either::Right(time) => *time,
+            };
+            let records = (0..2_u8, -9..15_i64).prop_map(|(side, time)| match side {
+                0 => Either::Left(time),
+                _ => Either::Right(time),
+            });
+            let make = || IntervalJoin::<u8, i64, i64, S> {
+                before: 3,
+                after: 5,
+                records: PhantomData,
+            };
+            let at = move |record: &_| EventTime::micros(time(record));
+            let check = crate::testing::OperatorCheck::new(make, |_| 7, at);
+            let lateness = crate::time::Lateness::micros(5);
+            check.lateness(lateness).run(records);
+        }
+        run::<Inner>();
+        run::<Left>();
+        run::<Full>();
+    }
 }
