@@ -21,3 +21,7 @@ pub struct Readme;
 #[doc = include_str!("../../docs/GUIDE.md")]
 #[cfg(doctest)]
 pub struct Guide;
+
+#[doc = include_str!("../../docs/EXTENDING.md")]
+#[cfg(doctest)]
+pub struct Extending;

@@ -187,7 +187,7 @@ pub fn sensors(
         .apply(Watch);
     let alerts = crossings
         .key_by(|crossing| crossing.room.clone())
-        .in_order()
+        .assume_in_order()
         .debounce(hold.into());
     (alerts, unknown)
 }

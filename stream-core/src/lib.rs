@@ -26,6 +26,14 @@ pub(crate) mod state;
 pub mod testing;
 pub mod time;
 
+/// Timely dataflow itself, for what no operator of this library can say: the only place where its types are
+/// seen. Whoever uses it owes what the library does for operators else; `docs/EXTENDING.md` says what that is.
+pub mod raw {
+    pub use crate::ops::raw::{Raw, Records};
+    #[doc(no_inline)]
+    pub use timely;
+}
+
 /// Running a job: its modes, its workers, and how it ends.
 pub mod run {
     pub use crate::engine::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};

@@ -84,7 +84,8 @@ fn on_time(partitions: &[Vec<Row>]) -> Vec<Row> {
 }
 
 fn bytes(row: &Row) -> Vec<u8> {
-    bincode::serde::encode_to_vec(row, bincode::config::standard()).unwrap()
+    let bytes = bincode::serde::encode_to_vec(row, bincode::config::standard());
+    bytes.expect("a row can be encoded")
 }
 
 /// By key, in the order of time, then of the encoding.

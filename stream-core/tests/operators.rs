@@ -1,5 +1,7 @@
 //! Operators of a user's own: in every mode, through crashes, against oracles from scratch.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -511,5 +513,65 @@ mod alone {
         );
         assert!(told.contains("check().example(vec![vec![(0, "), "{told}");
         check(|| Last).in_order().run(reading());
+    }
+}
+
+mod raw {
+    use stream_core::raw::Raw;
+    use stream_core::raw::timely::dataflow::channels::pact::Exchange;
+    use stream_core::raw::timely::dataflow::operators::Operator as _;
+    use stream_core::raw::timely::dataflow::operators::vec::Map;
+
+    use super::*;
+
+    /// Sums by sensor and epoch, with an exchange of its own; then a table adds them up.
+    fn sums(readings: Stream<Reading>) -> Table<u8, i64> {
+        let sums = readings.raw(|readings| {
+            let by_sensor = Exchange::new(|reading: &Reading| reading.0.into());
+            readings
+                .map(|(sensor, second, _)| (sensor, second, 0))
+                .unary_frontier(by_sensor, "sums", |_, _| {
+                    let mut open = BTreeMap::<u64, (_, BTreeMap<u8, i64>)>::new();
+                    move |(input, frontier), output| {
+                        input.for_each(|capability, readings| {
+                            let capability = capability.retain_least(0).unwrap();
+                            let epoch = *capability.time();
+                            let (_, sums) = open
+                                .entry(epoch)
+                                .or_insert_with(|| (capability, BTreeMap::new()));
+                            for (sensor, second, _) in readings.drain(..) {
+                                *sums.entry(sensor).or_default() += second;
+                            }
+                        });
+                        while let Some(first) = open.first_entry()
+                            && !frontier.less_equal(first.key())
+                        {
+                            let (capability, sums) = first.remove();
+                            output.session(&capability).give_iterator(sums.into_iter());
+                        }
+                    }
+                })
+        });
+        let summed = sums.key_by(|(sensor, _)| *sensor);
+        summed.fold(|| 0, |sum, (_, part)| *sum += part)
+    }
+
+    #[test]
+    fn operators_of_timely_are_a_stage_like_others() {
+        ModeCheck::new(readings(20, 300))
+            .oracle(|partitions| {
+                let mut sums = BTreeMap::<u8, i64>::new();
+                for (sensor, second, _) in partitions.concat() {
+                    *sums.entry(sensor).or_default() += second;
+                }
+                let entry = |(key, value)| Entry { key, value };
+                sums.into_iter().map(entry).collect()
+            })
+            .run(sums);
+    }
+
+    #[test]
+    fn what_keeps_nothing_behind_an_epoch_goes_through_crashes() {
+        RecoveryCheck::new(readings(21, 80)).run(sums);
     }
 }

@@ -184,13 +184,14 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 23] = [
+pub(crate) const OF_HANDLES: [&str; 25] = [
     "absence",
     "again",
     "apply",
     "apply_as",
     "apply_with_overtaken",
     "as_of_join",
+    "assume_in_order",
     "chain",
     "clone",
     "dedup",
@@ -205,6 +206,7 @@ pub(crate) const OF_HANDLES: [&str; 23] = [
     "join",
     "left_interval_join",
     "outputs",
+    "raw",
     "reduce",
     "sliding",
     "try_map",

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-use super::operator::stage_of;
+use super::operator::{pop_front_if, stage_of};
 use super::{Cx, KeyedOperator};
 use crate::error::Problem;
 use crate::graph::node::stage;
@@ -38,9 +38,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///     silent
     /// }
     ///
-    /// let rows = silent::test().beats([(1, 7), (2, 8), (9, 7), (12, 8)]).rows();
-    /// let silent = [(7, 9), (8, 2), (8, 12)].map(|(key, last)| (key, EventTime::secs(last)));
-    /// assert_eq!(rows.silent, silent);
+    /// let rows = silent::test().beats([(1, 7), (9, 7), (19, 7)]).rows();
+    /// assert_eq!(rows.silent, [(7, EventTime::secs(9)), (7, EventTime::secs(19))]);
     /// ```
     pub fn absence(self, after: impl Into<Gap>) -> Timed<(Q, EventTime)>
     where
@@ -106,7 +105,7 @@ impl<Q: Key, T: Record> KeyedOperator for Absence<Q, T> {
     }
 
     fn timer(&self, key: &Q, at: EventTime, spans: &mut Spans, cx: &mut Cx<Self::Out>) {
-        while let Some((_, last)) = spans.pop_front_if(|(_, last)| last.plus(self.after) <= at) {
+        while let Some((_, last)) = pop_front_if(spans, |(_, last)| last.plus(self.after) <= at) {
             cx.emit_at(last.plus(self.after), (key.clone(), last));
         }
         cx.wake(self.next(spans));

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::operator::pop_front_if;
 use crate::codec;
 use crate::graph::Record;
 use crate::time::EventTime;
@@ -42,7 +43,7 @@ impl<T> ByTime<T> {
         &mut self,
         is_meant: impl FnOnce(EventTime) -> bool,
     ) -> Option<(EventTime, T)> {
-        self.0.pop_front_if(|(time, _)| is_meant(*time))
+        pop_front_if(&mut self.0, |(time, _)| is_meant(*time))
     }
 
     /// The records from a time to another, both included.

@@ -40,12 +40,12 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// fn paid(orders: Stream<Row>, payments: Stream<Row>) -> Timed<(Row, Row)> {
     ///     let (ordered, late) = orders.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
-    ///     let (paying, too_late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     let (on_time, too_late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     too_late.discard();
-    ///     let payments = paying.key_by(|row| row.1);
+    ///     let by_order = on_time.key_by(|row| row.1);
     ///     let paid = ordered
     ///         .key_by(|row| row.1)
-    ///         .interval_join(payments, Gap::secs(0), Gap::mins(10));
+    ///         .interval_join(by_order, Gap::secs(0), Gap::mins(10));
     ///     paid
     /// }
     ///
@@ -68,8 +68,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         joined::<_, _, _, K, L, Inner>(self, "interval_join", other, before, after)
     }
 
-    /// As [`interval_join`](Keyed::interval_join), and gives the records of this stream that make no pair with
-    /// none. They leave when the watermark says that none can come, and their event time is `after` behind
+    /// As [`interval_join`](Keyed::interval_join), and gives the records of this stream that make no pair,
+    /// with `None`. They leave when the watermark says that none can come, and their event time is `after` behind
     /// their own.
     ///
     /// ```
@@ -83,10 +83,10 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///     late.discard();
     ///     let (replies, too_late) = told.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     too_late.discard();
-    ///     let replies = replies.key_by(|row| row.1);
+    ///     let by_number = replies.key_by(|row| row.1);
     ///     let answers = questions
     ///         .key_by(|row| row.1)
-    ///         .left_interval_join(replies, Gap::secs(0), Gap::secs(10))
+    ///         .left_interval_join(by_number, Gap::secs(0), Gap::secs(10))
     ///         .map(|(question, reply)| (question.1, reply.map(|reply| reply.0)));
     ///     answers
     /// }
@@ -110,8 +110,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         joined::<_, _, _, K, L, Left>(self, "left_interval_join", other, before, after)
     }
 
-    /// As [`interval_join`](Keyed::interval_join), and gives the records of both streams that make no pair with
-    /// none. They leave when the watermark says that none can come; the event time of those of this stream is
+    /// As [`interval_join`](Keyed::interval_join), and gives the records of both streams that make no
+    /// pair, with `None`. They leave when the watermark says that none can come; the event time of those of this stream is
     /// `after` behind their own, and of those of the other stream `before` behind theirs.
     ///
     /// ```
@@ -126,15 +126,16 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///     late.discard();
     ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     too_late.discard();
-    ///     let other = other.key_by(|row| row.1);
+    ///     let by_number = other.key_by(|row| row.1);
     ///     let compared = mine
     ///         .key_by(|row| row.1)
-    ///         .full_interval_join(other, Gap::secs(3), Gap::secs(3))
+    ///         .full_interval_join(by_number, Gap::secs(3), Gap::secs(3))
     ///         .map(|(mine, other)| (mine.map(|row| row.0), other.map(|row| row.0)));
     ///     compared
     /// }
     ///
-    /// let rows = compared::test().ours([(1, 7), (2, 8)]).theirs([(4, 7), (6, 8)]).rows();
+    /// let mut rows = compared::test().ours([(1, 7), (2, 8)]).theirs([(4, 7), (6, 8)]).rows();
+    /// rows.compared.sort();
     /// assert_eq!(rows.compared, [(None, Some(6)), (Some(1), Some(4)), (Some(2), None)]);
     /// ```
     pub fn full_interval_join<U, L>(

@@ -17,6 +17,7 @@ mod interval_join;
 pub(crate) mod keyed;
 pub(crate) mod operator;
 pub(crate) mod output;
+pub(crate) mod raw;
 mod refusals;
 pub(crate) mod scan;
 pub(crate) mod session;

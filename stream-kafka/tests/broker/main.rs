@@ -6,6 +6,7 @@
 mod support;
 
 mod mistakes;
+mod processes;
 #[cfg(feature = "ssl")]
 mod secure;
 mod sink_cut;

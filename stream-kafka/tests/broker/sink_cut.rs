@@ -1,5 +1,6 @@
 //! Commits that are cut at each of their steps, and runs that wake up when another one has taken over.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::source_support::{at, until};
 use crate::support::{Catch, Cluster, Topic};
 
 /// The requests of a commit, by their keys in Kafka's protocol.
-const STEPS: [(&str, i16); 5] = [
+pub(crate) const STEPS: [(&str, i16); 5] = [
     ("Produce", PRODUCE),
     ("AddPartitionsToTxn", 24),
     ("AddOffsetsToTxn", 25),
@@ -150,6 +151,58 @@ fn an_answer_that_is_lost_at_any_step_costs_nothing_but_time() {
         let written = values(&topic.read_settled());
         assert_eq!(written, ["a", "b", "c", "d"], "{step}");
     }
+}
+
+#[test]
+fn a_commit_of_which_nothing_is_heard_for_long_is_not_done_twice() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("unheard", 2);
+    let wait = Duration::from_secs(1);
+    let cluster = at(&kafka).property("client.id", topic.name());
+    let first = exact(&kafka, &topic).at(&cluster).commit_waits(wait, WAIT);
+    let first = first.text();
+    first.recover(None).unwrap();
+    let commit = staged(&first, 1, ["a", "b"]);
+    catch(&kafka, &topic, END_TXN, Catch::LoseAnswer);
+    let unheard = commits(first, &commit);
+    kafka.proxy().await_caught();
+    kafka.proxy().hang(true);
+    thread::sleep(2 * wait);
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+    kafka.proxy().hang(false);
+    unheard.join().unwrap().unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
+fn a_request_that_comes_long_after_its_repetition_does_not_reach_the_next_commit() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("repeated", 2);
+    let (first, commit) = begun(&kafka, &topic);
+    let first = Arc::new(first);
+    catch(&kafka, &topic, TXN_OFFSET_COMMIT, Catch::Hold);
+    let repeats = commits(first.clone(), &commit);
+    kafka.proxy().await_caught();
+    kafka.proxy().drop_clients();
+    repeats.join().unwrap().unwrap();
+    // It would set the marker of the next commit back.
+    let next = staged(&first, 3, ["d"]);
+    catch(&kafka, &topic, END_TXN, Catch::Hold);
+    let commits_next = commits(first, &next);
+    kafka.proxy().await_caught();
+    kafka.proxy().release_first();
+    thread::sleep(Duration::from_millis(500));
+    kafka.proxy().release();
+    commits_next.join().unwrap().unwrap();
+    exact_inside(&kafka, &topic)
+        .text::<String>()
+        .recover(Some(&next))
+        .unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b", "c", "d"]);
 }
 
 #[test]

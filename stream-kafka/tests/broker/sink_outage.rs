@@ -29,6 +29,8 @@ fn a_checkpoint_is_prepared_when_the_brokers_have_acknowledged_it() {
     let staged = writer.prepare(1).unwrap();
     let finishes = std::thread::spawn(move || staged.finish().unwrap());
     kafka.proxy().await_caught();
+    // Who does not wait is done by then.
+    std::thread::sleep(Duration::from_millis(200));
     assert!(!finishes.is_finished());
     assert_eq!(topic.read_committed(), []);
     kafka.proxy().release();

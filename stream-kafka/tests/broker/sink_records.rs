@@ -1,9 +1,13 @@
 //! What a job writes is in the topic: the formats, the partitions, and what is refused.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use serde::Serialize;
 use stream_core::io::{self, Sink, Slot, SourceExt};
 use stream_core::ops::{Change, Entry};
-use stream_core::run::StateStore;
+use stream_core::run::{Restarts, StateStore};
 use stream_core::{EventTime, Problem};
 use stream_kafka::{Encode, End, KafkaSink, Record as Whole};
 
@@ -119,6 +123,37 @@ fn what_cannot_be_read_goes_to_another_topic_as_it_was_with_what_is_wrong() {
     let mut letter = letter.clone();
     letter.headers.clone_from(&expected.headers);
     assert_eq!(letter, expected.stored(0));
+}
+
+#[test]
+fn what_cannot_be_read_is_written_once_though_the_job_is_started_once_more() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let (topic, dead, out) = (
+        kafka.topic("read-again", 1),
+        kafka.topic("dead-once", 1),
+        kafka.topic("out-once", 1),
+    );
+    topic.produce(&["no number", "7", "nor this", "9"].map(|value| Record::new(0, value)));
+    let numbers = source(kafka, topic.name()).until(End::Latest).json::<u64>();
+    let letters = exact(kafka, &dead).dead_letters();
+    let fails = Arc::new(AtomicU32::new(2));
+    let output = exact(kafka, &out).encode(move |row: &u64, record| {
+        let left = |left: u32| left.checked_sub(1);
+        let left = fails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        if *row == 9 && left.is_ok() {
+            return Err(Problem::new("not yet"));
+        }
+        record.value(row.to_string());
+        Ok(())
+    });
+    let job = copy(numbers.dead_letter(letters), output).state(StateStore::memory());
+    let again = Restarts::attempts(5).backoff(Duration::from_millis(1));
+    let report = run(job.restarts(again)).unwrap();
+    assert!(report.restarts > 0);
+    assert_eq!(values(&dead.read_settled()), ["no number", "nor this"]);
+    assert_eq!(values(&out.read_settled()), ["7", "9"]);
 }
 
 #[test]

@@ -41,9 +41,10 @@ struct State {
 #[derive(Default)]
 struct Caught {
     wanted: Option<(Wanted, Catch)>,
-    /// Whether it was caught, and is held back.
     is_caught: bool,
-    is_held: bool,
+    /// How many were ever held back, and how many of them go on.
+    held: u32,
+    released: u32,
 }
 
 /// Which request is caught.
@@ -123,10 +124,9 @@ impl Proxy {
     /// The same of one client, by its `client.id`.
     pub(crate) fn catch_of(&self, client: &str, key: i16, catch: Catch) {
         let client = client.to_owned();
-        *self.state.caught.lock().unwrap() = Caught {
-            wanted: Some((Wanted { key, client }, catch)),
-            ..Caught::default()
-        };
+        let mut caught = self.state.caught.lock().unwrap();
+        caught.wanted = Some((Wanted { key, client }, catch));
+        caught.is_caught = false;
     }
 
     /// Waits until the request is caught.
@@ -138,14 +138,21 @@ impl Proxy {
         }
     }
 
-    /// Lets the request go on that is held back.
+    /// Lets all requests go on that are held back.
     pub(crate) fn release(&self) {
-        self.state.caught.lock().unwrap().is_held = false;
+        let mut caught = self.state.caught.lock().unwrap();
+        caught.released = caught.held;
+    }
+
+    /// Lets the one go on that has been held back for longest.
+    pub(crate) fn release_first(&self) {
+        self.state.caught.lock().unwrap().released += 1;
     }
 
     /// Passes on everything again, at once.
     pub(crate) fn pass_all(&self) {
-        *self.state.caught.lock().unwrap() = Caught::default();
+        self.state.caught.lock().unwrap().wanted = None;
+        self.release();
         self.refuse(false);
         self.hang(false);
         self.delay(Duration::ZERO);
@@ -267,8 +274,9 @@ impl State {
         match catch {
             Catch::LoseAnswer => loses_answers.store(true, Ordering::Relaxed),
             Catch::Hold => {
-                caught.is_held = true;
-                while caught.is_held && !self.ended.load(Ordering::Relaxed) {
+                let number = caught.held;
+                caught.held += 1;
+                while caught.released <= number && !self.ended.load(Ordering::Relaxed) {
                     drop(caught);
                     thread::sleep(LOOK);
                     caught = self.caught.lock().unwrap();

@@ -119,3 +119,14 @@ impl<O> Cx<O> {
         self.timers.iter().copied()
     }
 }
+
+/// Takes the first of a queue, if it is so.
+pub(in crate::ops) fn pop_front_if<T>(
+    queue: &mut VecDeque<T>,
+    is_so: impl FnOnce(&T) -> bool,
+) -> Option<T> {
+    match queue.front().is_some_and(is_so) {
+        true => queue.pop_front(),
+        false => None,
+    }
+}

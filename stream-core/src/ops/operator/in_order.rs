@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
+use super::cx::pop_front_if;
 use super::{Cx, KeyedOperator, stage_of};
 use crate::codec;
 use crate::graph::node::stage;
@@ -17,7 +18,7 @@ use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Puts the records of each key into the order of event time; those of one time are ordered by what is in
-    /// them, by the bytes that they are written as.
+    /// them, by the bytes that they are written as, for nothing else is the same in whatever lanes they come.
     ///
     /// A record is held until the watermark has passed it, that is for the lateness that `event_time` allows. Behind it
     /// [`scan`](Keyed::scan) and [`apply`](Keyed::apply) give the same in every mode, in whatever lanes the
@@ -45,6 +46,34 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         let spec = stage("in_order", vec![self.port.spec()]).class(Class::Exact);
         let (ordered, _) = stage_of::<Order<Q, T>, OnTime>(self.port, spec, Order::new());
         Keyed { port: ordered.port }
+    }
+}
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Says that the records of each key come in the order of event time already, as those do that an operator
+    /// behind [`in_order`](Keyed::in_order) emits, as long as they keep their key. Nothing is held then, and
+    /// records of one time keep the order in which they were emitted.
+    ///
+    /// If that is not so, what comes behind is not the same in every mode, and
+    /// [`check_modes`](crate::testing::check_modes) finds out.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     let ordered = timed.key_by(|second| second % 2).in_order();
+    ///     let numbered = ordered.scan(|| 0, |next, second| { *next += 1; (second, *next) });
+    ///     let again = numbered.key_by(|(parity, _)| *parity).assume_in_order();
+    ///     again.scan(|| 0, |last, (_, (_, number))| std::mem::replace(last, number))
+    /// };
+    /// assert_eq!(testing::rows(pipeline, [8, 4, 6]), [(0, 0), (0, 1), (0, 2)]);
+    /// ```
+    pub fn assume_in_order(self) -> Keyed<Q, T, InOrder>
+    where
+        K: EventTimed,
+    {
+        Keyed { port: self.port }
     }
 }
 
@@ -89,9 +118,9 @@ impl<Q: Key, T: Record> KeyedOperator for Order<Q, T> {
     }
 
     fn timer(&self, key: &Q, at: EventTime, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
-        while let Some((time, record)) = held.pop_front_if(|(time, _)| *time < at) {
+        while let Some((time, record)) = pop_front_if(held, |(time, _)| *time < at) {
             let mut same = vec![record];
-            while let Some((_, record)) = held.pop_front_if(|(other, _)| *other == time) {
+            while let Some((_, record)) = pop_front_if(held, |(other, _)| *other == time) {
                 same.push(record);
             }
             if same.len() > 1 {

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::cx::pop_front_if;
 use super::{Cx, KeyedOperator};
 use crate::codec;
 use crate::error::Problem;
@@ -104,7 +105,7 @@ impl<O: KeyedOperator> Calls<O> {
 
     /// Calls the timers of a key up to a time, in their order.
     fn call_timers(&mut self, hash: u64, key: &O::Key, row: &mut Row<O::State>, until: EventTime) {
-        while let Some(at) = row.timers.pop_front_if(|at| *at <= until) {
+        while let Some(at) = pop_front_if(&mut row.timers, |at| *at <= until) {
             self.call(hash, row, at, |operator, state, cx| {
                 operator.timer(key, at, state, cx);
             });

@@ -14,6 +14,7 @@ pub(crate) mod logic;
 use std::marker::PhantomData;
 
 pub use self::cx::Cx;
+pub(super) use self::cx::pop_front_if;
 use self::logic::Own;
 use super::keyed;
 use crate::engine::Emission;
@@ -255,12 +256,25 @@ impl<O: Operator> Step<O::In> for ByRecord<O> {
     }
 }
 
-/// Adds the stage of an operator: what it emits, and what was overtaken.
+/// What an operator emits, and what was overtaken.
+type Emitted<O> = (
+    Timed<<O as KeyedOperator>::Out>,
+    Stream<
+        (
+            EventTime,
+            <O as KeyedOperator>::Key,
+            <O as KeyedOperator>::In,
+        ),
+        Mixed,
+    >,
+);
+
+/// Adds the stage of an operator.
 fn keyed<O: KeyedOperator, K: EventTimed>(
     input: Keyed<O::Key, O::In, K>,
     kind: &'static str,
     operator: O,
-) -> (Timed<O::Out>, Stream<(EventTime, O::Key, O::In), Mixed>) {
+) -> Emitted<O> {
     let class = match K::IS_IN_ORDER {
         true => Class::Exact,
         false => Class::ExactIfOrderFree,
@@ -290,7 +304,7 @@ pub(super) fn stage_of<O: KeyedOperator, K: EventTimed>(
     input: impl Feed<(O::Key, O::In)>,
     spec: NodeSpec,
     operator: O,
-) -> (Timed<O::Out>, Stream<(EventTime, O::Key, O::In), Mixed>) {
+) -> Emitted<O> {
     let graph = input.graph().clone();
     let spec = spec.keeps::<O::Key, O::State>().exchanged();
     let render = OwnStep::<_, O, K> {
