@@ -69,8 +69,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     }
 
     /// As [`interval_join`](Keyed::interval_join), and gives the records of this stream that make no pair,
-    /// with `None`. They leave when the watermark says that none can come, and their event time is `after` behind
-    /// their own.
+    /// with `None`. They leave when the watermark says that none can come, and their event time is `after`
+    /// behind their own.
     ///
     /// ```
     /// use stream_core::prelude::*;
@@ -111,8 +111,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     }
 
     /// As [`interval_join`](Keyed::interval_join), and gives the records of both streams that make no
-    /// pair, with `None`. They leave when the watermark says that none can come; the event time of those of this stream is
-    /// `after` behind their own, and of those of the other stream `before` behind theirs.
+    /// pair, with `None`. They leave when the watermark says that none can come; the event time of those of this
+    /// stream is `after` behind their own, and of those of the other stream `before` behind theirs.
     ///
     /// ```
     /// use stream_core::prelude::*;

@@ -41,7 +41,7 @@ impl<O: KeyedOperator> Driven<O> {
     /// Applies a watermark.
     pub(in crate::ops) fn advance(&mut self, watermark: EventTime) -> Emitted<O> {
         self.own.begin_advance(watermark);
-        self.emitted(|own, state, emit| own.advance(state, emit))
+        self.emitted(Logic::advance)
     }
 
     fn emitted(
