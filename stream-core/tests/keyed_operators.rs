@@ -23,7 +23,8 @@ fn rows(seed: u64, many: usize, step: i64) -> Vec<Row> {
         now += rng.i64(0..=step);
         let behind = match rng.u8(0..10) {
             0 => rng.i64(0..40),
-            1..5 => rng.i64(0..9),
+            1..4 => rng.i64(0..=LATENESS),
+            4..6 => LATENESS, // at the watermark of its lane
             _ => 0,
         };
         (rng.u8(0..4), now - behind, rng.i16(-2..3))

@@ -149,6 +149,16 @@ mod tests {
         assert_eq!(driven.keys(), 0);
     }
 
+    #[test]
+    fn a_record_at_the_watermark_is_not_passed() {
+        let mut driven = Driven::new(AsOf::<u8, u8, u8>(PhantomData));
+        driven.take(5, 7, Either::Left(5));
+        driven.take(6, 7, Either::Left(6));
+        assert_eq!(driven.advance(EventTime::micros(6)), [(5, (5, None))]);
+        driven.take(6, 7, Either::Right(60));
+        assert_eq!(driven.advance(EventTime::micros(7)), [(6, (6, Some(60)))]);
+    }
+
     #[cfg(feature = "proptest")]
     #[test]
     fn it_is_the_same_however_it_is_cut() {

@@ -167,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_at_the_watermark_is_not_passed() {
+        let mut driven = Driven::new(Dedup {
+            within: 1,
+            holds: true,
+            records: PhantomData,
+        });
+        driven.take(5, 7, 50);
+        driven.take(6, 7, 61);
+        assert_eq!(driven.advance(EventTime::micros(6)), [(5, 50)]);
+        driven.take(6, 7, 60);
+        assert_eq!(driven.advance(EventTime::micros(7)), [(6, 60)]);
+    }
+
+    #[test]
     fn the_last_moment_there_is_is_kept_at_the_end() {
         let mut driven = Driven::new(Dedup {
             within: 10,
