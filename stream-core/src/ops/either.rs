@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::operator::Feed;
 use super::union::both;
+use crate::engine::flow::Flow;
 use crate::graph::context::Context;
 use crate::graph::fuse::{Map, through};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Key, Keyed, Kind, Record, Stamp};
+use crate::graph::{Graph, Key, Keyed, Kind, PortSpec, Record, Stamp};
+use crate::time::EventTime;
 
 /// A record of one of two streams.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,25 +74,31 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         U: Record,
         L: Kind<Stamp = K::Stamp>,
     {
-        let graph = self.port.graph().clone();
-        let spec = stage("either", vec![self.port.spec(), other.port.spec()]);
-        let render = EitherStep {
-            left: self.port,
-            right: other.port,
-        };
+        let both = Both::new(self.port, other.port);
+        let graph = both.left.graph().clone();
+        let spec = stage("either", both.specs());
         Keyed {
-            port: graph.add(spec, Box::new(render)),
+            port: graph.add(spec, Box::new(both)),
         }
     }
 }
 
-struct EitherStep<S, Q, T, U> {
+/// Two ports whose records have keys of one type.
+pub(super) struct Both<S, Q, T, U> {
     left: Port<S, (Q, T)>,
     right: Port<S, (Q, U)>,
 }
 
-impl<S: Stamp, Q: 'static, T: 'static, U: 'static> Render for EitherStep<S, Q, T, U> {
-    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+impl<S: Stamp, Q: 'static, T: 'static, U: 'static> Both<S, Q, T, U> {
+    pub(super) fn new(left: Port<S, (Q, T)>, right: Port<S, (Q, U)>) -> Self {
+        Both { left, right }
+    }
+
+    pub(super) fn specs(&self) -> Vec<PortSpec> {
+        vec![self.left.spec(), self.right.spec()]
+    }
+
+    fn flow<'s>(self, node: usize, context: &mut Context<'s>) -> Flow<'s> {
         let [left, right] = [self.left.spec(), self.right.spec()].map(|port| context.take(port));
         let id = context.id(node);
         let to_left = |(key, record): (Q, T)| (key, Either::<T, U>::Left(record));
@@ -98,7 +107,23 @@ impl<S: Stamp, Q: 'static, T: 'static, U: 'static> Render for EitherStep<S, Q, T
             through::<S, _, _>(left, Map(to_left), id),
             through::<S, _, _>(right, Map(to_right), id),
         ];
-        let flow = both(flows, id);
+        both(flows, id)
+    }
+}
+
+impl<S: Stamp, Q: 'static, T: 'static, U: 'static> Render for Both<S, Q, T, U> {
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = self.flow(node, context);
         context.put(node, 0, flow);
+    }
+}
+
+impl<Q: 'static, T: 'static, U: 'static> Feed<(Q, Either<T, U>)> for Both<EventTime, Q, T, U> {
+    fn graph(&self) -> &Graph {
+        self.left.graph()
+    }
+
+    fn take<'s>(self, node: usize, context: &mut Context<'s>) -> Flow<'s> {
+        self.flow(node, context)
     }
 }

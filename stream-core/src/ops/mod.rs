@@ -3,13 +3,18 @@
 //! Stateless stages are in [`crate::graph`], for they are no operators. Everything with state per
 //! key stands on one core, `keyed`, and is only its logic.
 
+mod absence;
 pub mod aggregate;
+mod as_of_join;
+mod by_time;
+mod dedup;
 mod divide;
 mod either;
 pub(crate) mod event_time;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod export;
 pub(crate) mod input;
+mod interval_join;
 pub(crate) mod keyed;
 pub(crate) mod operator;
 pub(crate) mod output;

@@ -26,6 +26,16 @@ pub trait HasKey<Q> {}
 )]
 pub trait HasNoKey {}
 
+/// A handle that has a join without a time; none has.
+#[diagnostic::on_unimplemented(
+    message = "there is no `join` without a time: what should be joined with what?",
+    label = "records that lie close together: `.interval_join(other, before, after)`",
+    note = "each record with the latest one of the other stream at its time: `.as_of_join(other)`",
+    note = "`left_interval_join` and `full_interval_join` also give the records that make no pair",
+    note = "both streams have event time and a key: `.event_time(…)`, then `.key_by(…)`"
+)]
+pub trait HasJoin {}
+
 /// Makes traits that no handle has, for operators that are still to come: each says so, and what to
 /// do today.
 macro_rules! to_come {
@@ -41,9 +51,6 @@ macro_rules! to_come {
 }
 
 to_come! {
-    HasJoin "`join` is still to come"
-        "today: make one record type of both (an enum), `union` them, and keep what has come of each \
-         key by `.key_by(…).scan(…)`"
     HasSliding "`sliding` is still to come"
         "today: `flat_map` each record into the windows that it belongs to, and count or fold by \
          window and key, or take `tumbling`"

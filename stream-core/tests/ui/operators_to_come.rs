@@ -1,4 +1,4 @@
-//! Operators that others have, and that are still to come.
+//! Operators that others have: under other names, or still to come.
 //! Errors: 3
 
 use stream_core::prelude::*;

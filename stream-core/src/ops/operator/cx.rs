@@ -1,5 +1,6 @@
 //! What an operator can see and do.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ impl<O> Cx<O> {
 
     /// The same with an event time that is not behind any watermark yet.
     #[inline]
-    pub(super) fn emit_at(&mut self, time: EventTime, record: O) {
+    pub(in crate::ops) fn emit_at(&mut self, time: EventTime, record: O) {
         self.out.push((time, record));
     }
 
@@ -83,6 +84,15 @@ impl<O> Cx<O> {
         let at = at.max(self.time.plus(1));
         if self.timers.insert(at) {
             self.set.push(at);
+        }
+    }
+
+    /// Sees to it that a timer is set for this moment or sooner.
+    pub(in crate::ops) fn wake(&mut self, at: Option<EventTime>) {
+        if let Some(at) = at
+            && self.timers.all().last().is_none_or(|soonest| at < *soonest)
+        {
+            self.set_timer(at);
         }
     }
 
@@ -166,5 +176,16 @@ impl Timers {
     #[inline]
     pub(super) fn shrink(&mut self) {
         self.0.take_if(|timers| timers.is_empty());
+    }
+}
+
+/// Takes the first of a queue, if it is so.
+pub(in crate::ops) fn pop_front_if<T>(
+    queue: &mut VecDeque<T>,
+    is_so: impl FnOnce(&T) -> bool,
+) -> Option<T> {
+    match queue.front().is_some_and(is_so) {
+        true => queue.pop_front(),
+        false => None,
     }
 }

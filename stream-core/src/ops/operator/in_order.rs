@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cx, KeyedOperator, stage_of};
 use crate::codec;
+use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
 use crate::time::EventTime;
 
@@ -41,9 +42,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         K: EventTimed,
     {
-        let order = Order::new();
-        let (ordered, _) =
-            stage_of::<Order<Q, T>, OnTime>(self.port, "in_order", Class::Exact, order);
+        let spec = stage("in_order", vec![self.port.spec()]).class(Class::Exact);
+        let (ordered, _) = stage_of::<Order<Q, T>, OnTime>(self.port, spec, Order::new());
         Keyed { port: ordered.port }
     }
 }

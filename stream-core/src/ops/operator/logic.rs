@@ -41,6 +41,11 @@ impl<S: PartialEq> Row<S> {
     fn is_idle(&self, none: &S) -> bool {
         self.timers.is_nothing() && self.state == *none
     }
+
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &S {
+        &self.state
+    }
 }
 
 /// What an operator counts for the report.

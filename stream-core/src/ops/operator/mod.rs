@@ -6,19 +6,25 @@
 //! nothing to depend on that a mode decides.
 
 mod cx;
+#[cfg(test)]
+pub(super) mod driven;
 pub(crate) mod in_order;
 pub(crate) mod logic;
 
 use std::marker::PhantomData;
 
 pub use self::cx::Cx;
+pub(super) use self::cx::pop_front_if;
 use self::logic::Own;
 use super::keyed;
 use crate::engine::Emission;
+use crate::engine::flow::Flow;
 use crate::graph::context::Context;
 use crate::graph::fuse::Step;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{
+    Class, EventTimed, Graph, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed,
+};
 use crate::time::EventTime;
 
 /// What works on the records of each key, with a state and with timers in event time.
@@ -273,21 +279,35 @@ fn keyed<O: KeyedOperator, K: EventTimed>(
         true => Class::Exact,
         false => Class::ExactIfOrderFree,
     };
-    stage_of::<O, K>(input.port, kind, class, operator)
+    let spec = stage(kind, vec![input.port.spec()]).class(class);
+    stage_of::<O, K>(input.port, spec, operator)
 }
 
-fn stage_of<O: KeyedOperator, K: EventTimed>(
-    input: Port<EventTime, (O::Key, O::In)>,
-    kind: &'static str,
-    class: Class,
+/// What the records of an operator are taken from: a port, or two.
+pub(super) trait Feed<T>: 'static {
+    fn graph(&self) -> &Graph;
+    fn take<'s>(self, node: usize, context: &mut Context<'s>) -> Flow<'s>;
+}
+
+impl<T: 'static> Feed<T> for Port<EventTime, T> {
+    fn graph(&self) -> &Graph {
+        Port::graph(self)
+    }
+
+    fn take<'s>(self, _: usize, context: &mut Context<'s>) -> Flow<'s> {
+        context.take(self.spec())
+    }
+}
+
+/// Adds the stage of an operator, as the spec says.
+pub(super) fn stage_of<O: KeyedOperator, K: EventTimed>(
+    input: impl Feed<(O::Key, O::In)>,
+    spec: NodeSpec,
     operator: O,
 ) -> Emitted<O> {
     let graph = input.graph().clone();
-    let spec = stage(kind, vec![input.spec()])
-        .class(class)
-        .keeps::<O::Key, O::State>()
-        .exchanged();
-    let render = OwnStep::<O, K> {
+    let spec = spec.keeps::<O::Key, O::State>().exchanged();
+    let render = OwnStep::<_, O, K> {
         input,
         operator,
         kind: PhantomData,
@@ -299,15 +319,15 @@ fn stage_of<O: KeyedOperator, K: EventTimed>(
     )
 }
 
-struct OwnStep<O: KeyedOperator, K> {
-    input: Port<EventTime, (O::Key, O::In)>,
+struct OwnStep<I, O, K> {
+    input: I,
     operator: O,
     kind: PhantomData<K>,
 }
 
-impl<O: KeyedOperator, K: EventTimed> Render for OwnStep<O, K> {
+impl<I: Feed<(O::Key, O::In)>, O: KeyedOperator, K: EventTimed> Render for OwnStep<I, O, K> {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(self.input.spec());
+        let flow = self.input.take(node, context);
         let id = context.id(node);
         let counts = logic::Counts {
             keys: context.local.counter(id, "keys"),

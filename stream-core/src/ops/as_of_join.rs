@@ -1,0 +1,183 @@
+//! `as_of_join`: each record with what holds at its time.
+//!
+//! Definition. A left record at t is joined with the latest right one of its key at t or before; of right ones
+//! of one time with the one whose encoding is the greatest. Without any it is joined with none.
+//!
+//! A left record is held until the watermark has passed it, for until then a right one may come that is later,
+//! and still not behind it. Of the right ones those before the last that the watermark has passed are
+//! forgotten: no record that is on time asks for them. The last one of each key stays until the end of input.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use super::by_time::ByTime;
+use super::either::Both;
+use super::operator::stage_of;
+use super::{Cx, Either, KeyedOperator};
+use crate::graph::node::stage;
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
+use crate::time::EventTime;
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Joins each record with the latest one of the other stream that has its key and lies at its event time
+    /// or before it, or with none. Of records of the other stream that have one time the last counts, by the
+    /// bytes that they are written as. The event time is that of the record.
+    ///
+    /// It is the same in every mode: a record is held until the watermark has passed it, which is that of the
+    /// stream that has come less far. Of the other stream the last record of each key before the watermark is
+    /// kept, to the end of input, and all behind it.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// Second, currency, and an amount or a rate.
+    /// type Row = (i64, String, u64);
+    ///
+    /// #[pipeline]
+    /// fn converted(payments: Stream<Row>, rates: Stream<Row>) -> Timed<(i64, Option<u64>)> {
+    ///     let (paid, late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (rated, too_late) = rates.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let converted = paid
+    ///         .key_by(|row| row.1.clone())
+    ///         .as_of_join(rated.key_by(|row| row.1.clone()))
+    ///         .map(|(paid, rate)| (paid.0, rate.map(|rate| rate.2 * paid.2)));
+    ///     converted
+    /// }
+    ///
+    /// let row = |(second, value)| (second, "EUR".to_string(), value);
+    /// let test = converted::test().payments([(4, 100), (10, 100), (14, 100)].map(row));
+    /// let rows = test.rates([(5, 2), (10, 3), (20, 4)].map(row)).rows();
+    /// assert_eq!(rows.converted, [(4, None), (10, Some(300)), (14, Some(300))]);
+    /// ```
+    pub fn as_of_join<U, L>(self, other: Keyed<Q, U, L>) -> Timed<(T, Option<U>)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        let both = Both::new(self.port, other.port);
+        let spec = stage("as_of_join", both.specs()).class(Class::Exact);
+        let operator = AsOf(PhantomData);
+        stage_of::<AsOf<Q, T, U>, OnTime>(both, spec, operator).0
+    }
+}
+
+struct AsOf<Q, T, U>(PhantomData<fn() -> (Q, T, U)>);
+
+/// The left records that are held, and the right ones, one a time.
+type State<T, U> = (ByTime<T>, ByTime<U>);
+
+impl<Q: Key, T: Record, U: Record> KeyedOperator for AsOf<Q, T, U> {
+    type Key = Q;
+    type In = Either<T, U>;
+    type State = State<T, U>;
+    type Out = (T, Option<U>);
+
+    fn record(&self, _: &Q, record: Self::In, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        let (lefts, rights) = state;
+        match record {
+            Either::Left(left) => lefts.insert(cx.time(), left),
+            Either::Right(right) => rights.insert_one(cx.time(), right, Ordering::Greater),
+        }
+        cx.wake(next(state));
+    }
+
+    fn timer(&self, _: &Q, at: EventTime, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        join(state, |time| time < at, cx);
+        state.1.forget_before_last(at);
+        cx.wake(next(state));
+    }
+
+    fn end(&self, _: &Q, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
+        join(state, |_| true, cx);
+    }
+}
+
+/// Joins the left records whose time is one of these.
+fn join<T: Record, U: Record>(
+    (lefts, rights): &mut State<T, U>,
+    is_meant: impl Fn(EventTime) -> bool,
+    cx: &mut Cx<(T, Option<U>)>,
+) {
+    while let Some((time, left)) = lefts.pop_if(&is_meant) {
+        cx.emit_at(time, (left, rights.last_until(time).cloned()));
+    }
+}
+
+/// When there is something to be done: the first right record goes when the second is passed.
+fn next<T, U>((lefts, rights): &State<T, U>) -> Option<EventTime> {
+    let times = lefts.time(0).into_iter().chain(rights.time(1));
+    times.min().map(|time| time.plus(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    #[test]
+    fn of_the_right_side_the_last_before_the_watermark_stays() {
+        let mut driven = Driven::new(AsOf::<u8, String, i64>(PhantomData));
+        let kept = |driven: &Driven<AsOf<u8, String, i64>>| {
+            let state = driven.state(&7);
+            state.map(|(lefts, rights)| (lefts.len(), rights.len()))
+        };
+        let at = EventTime::micros;
+        for (time, right) in [(1, 10), (3, 30), (3, 31), (8, 80), (3, 30)] {
+            assert_eq!(driven.take(time, 7, Either::Right(right)), []);
+        }
+        for (time, left) in [(8, "c"), (0, "a"), (5, "b")] {
+            assert_eq!(driven.take(time, 7, Either::Left(left.to_owned())), []);
+        }
+        assert_eq!(kept(&driven), Some((3, 3)), "one right record a time");
+        let row = |left: &str, right| (left.to_owned(), right);
+        assert_eq!(driven.advance(at(1)), [(0, row("a", None))]);
+        assert_eq!(driven.advance(at(3)), []);
+        assert_eq!(kept(&driven), Some((2, 3)));
+        assert_eq!(driven.advance(at(4)), []);
+        assert_eq!(kept(&driven), Some((2, 2)));
+        assert_eq!(driven.advance(at(8)), [(5, row("b", Some(31)))]);
+        assert_eq!(kept(&driven), Some((1, 2)));
+        assert_eq!(driven.advance(at(9)), [(8, row("c", Some(80)))]);
+        assert_eq!(kept(&driven), Some((0, 1)));
+        driven.take(20, 7, Either::Left("d".to_owned()));
+        assert_eq!(driven.advance(EventTime::MAX), [(20, row("d", Some(80)))]);
+        assert_eq!(driven.keys(), 0);
+    }
+
+    #[test]
+    fn a_record_at_the_watermark_is_not_passed() {
+        let mut driven = Driven::new(AsOf::<u8, u8, u8>(PhantomData));
+        driven.take(5, 7, Either::Left(5));
+        driven.take(6, 7, Either::Left(6));
+        assert_eq!(driven.advance(EventTime::micros(6)), [(5, (5, None))]);
+        driven.take(6, 7, Either::Right(60));
+        assert_eq!(driven.advance(EventTime::micros(7)), [(6, (6, Some(60)))]);
+    }
+
+    #[cfg(feature = "proptest")]
+    #[test]
+    fn it_is_the_same_however_it_is_cut() {
+        use proptest::strategy::Strategy;
+
+        type Row = (u8, i64, u8);
+        let row = |record: &Either<Row, Row>| match record {
+            Either::Left(row) | Either::Right(row) => *row,
+        };
+        let records = (0..2_u8, -9..15_i64, 0..4_u8).prop_map(|row| match row.2 {
+            0..2 => Either::Left(row),
+            _ => Either::Right(row),
+        });
+        crate::testing::OperatorCheck::new(
+            || AsOf::<u8, Row, Row>(PhantomData),
+            move |record| row(record).0,
+            move |record| EventTime::micros(row(record).1),
+        )
+        .lateness(crate::time::Lateness::micros(5))
+        .run(records);
+    }
+}
