@@ -1,5 +1,5 @@
 //! Operators of one's own: an alert with a timer, a state machine with two inputs, an enrichment with two
-//! outputs. [`sensors`] puts them together.
+//! outputs. [`sensors()`] puts them together.
 
 use std::time::Duration;
 

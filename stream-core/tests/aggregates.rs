@@ -367,7 +367,7 @@ fn divided(sum: i128, count: usize) -> f64 {
         .saturating_sub(2)
         .min(120);
     let dividend = sum.unsigned_abs() << shift;
-    let is_more = dividend % count as u128 > 0;
+    let is_more = !dividend.is_multiple_of(count as u128);
     let quotient = (dividend / count as u128) | u128::from(is_more);
     let quotient = quotient as f64 / 2_f64.powi(shift as i32);
     if sum < 0 { -quotient } else { quotient }
