@@ -7,8 +7,8 @@
 //!            └───────┘ to every worker ────────────────────────────► └────────┘
 //! ```
 //!
-//! What comes out is one lane a worker. It ends when every lane that went in has ended and the frontier of what
-//! comes out is empty.
+//! What comes out is one lane a worker. It ends when every lane that went in has ended, and the frontier of what
+//! comes out has passed the epoch in which the last one did.
 
 use std::marker::PhantomData;
 
@@ -170,9 +170,8 @@ fn leave<'s, B: 'static>(
                     Segment::with(own, Progress::Open, Some(Box::new(records)), count);
                 output.send(&capability, &mut segment);
             });
-            let have_all_left = frontiers.iter().map(least).min() == Some(FOREVER);
-            // An empty frontier follows an abort, too.
-            if let Some(capability) = end.take_if(|_| have_all_left) {
+            let frontier = frontiers.iter().map(least).min().unwrap_or(FOREVER);
+            if let Some(capability) = end.take_if(|end| *end.time() < frontier) {
                 output.send(&capability, &mut Segment::new(own, Progress::End));
             }
         }
