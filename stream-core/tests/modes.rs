@@ -194,6 +194,50 @@ fn fold_and_the_changes_of_a_table() {
 }
 
 #[test]
+fn sliding_windows() {
+    for (number, size, step) in [(40, 25, 10), (41, 12, 3), (42, 7, 7), (43, 9, 2)] {
+        let oracle = move |on_time: Vec<Click>| {
+            let mut windows = BTreeMap::<(u8, i64), Summary>::new();
+            for click in on_time {
+                // Every window is tried.
+                for n in -1_000..2_000 {
+                    if (n * step..n * step + size).contains(&click.1) {
+                        extend(
+                            windows.entry((click.0, n * step)).or_insert_with(nothing),
+                            click,
+                        );
+                    }
+                }
+            }
+            let windows = windows.into_iter();
+            let row = |((key, start), value)| windowed(key, start, start + size, value);
+            windows.map(row).collect::<Vec<_>>()
+        };
+        ModeCheck::new(clicks(number, 200))
+            .oracle(move |partitions| {
+                let windows = oracle(divide(partitions).0);
+                let counts = windows.iter().map(|window| Windowed {
+                    key: window.key,
+                    start: window.start,
+                    end: window.end,
+                    value: window.value.0,
+                });
+                (counts.collect(), windows.clone())
+            })
+            .run(move |clicks: Stream<Click>| {
+                let (timed, late) = timed(clicks);
+                late.discard();
+                let [size, step] = [size, step].map(|secs| Size::secs(secs as u64));
+                let windows = timed.key_by(|click| click.0).sliding(size, step);
+                (
+                    windows.clone().count(),
+                    windows.fold(nothing, extend, merge),
+                )
+            });
+    }
+}
+
+#[test]
 fn tumbling_windows() {
     ModeCheck::new(clicks(8, 400))
         .oracle(|partitions| {

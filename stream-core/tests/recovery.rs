@@ -77,6 +77,17 @@ fn bad_records() {
 }
 
 #[test]
+fn sliding_windows() {
+    let steps = RecoveryCheck::new(records(80)).run(|records: Stream<(u64, i64)>| {
+        let (timed, late) = timed(records);
+        late.discard();
+        let windows = timed.key_by(|record| record.0);
+        windows.sliding(Size::secs(10), Size::secs(4)).count()
+    });
+    println!("{steps:?}");
+}
+
+#[test]
 fn counts() {
     let check = RecoveryCheck::new(records(80)).seeds(400);
     let steps = check.run(|records: Stream<(u64, i64)>| records.key_by(|record| record.0).count());

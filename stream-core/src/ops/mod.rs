@@ -23,6 +23,7 @@ mod refusals;
 pub(crate) mod scan;
 pub(crate) mod session;
 mod sessions_of_key;
+pub(crate) mod sliding;
 pub(crate) mod table;
 mod table_rows;
 mod tapped;
@@ -39,6 +40,7 @@ pub use operator::{Apply, Cx, KeyedOperator, Operator};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
 pub use session::SessionWindows;
+pub use sliding::SlidingWindows;
 #[doc(inline)]
 pub use stream_macros::Outputs;
 pub use tumbling::TumblingWindows;

@@ -51,9 +51,6 @@ macro_rules! to_come {
 }
 
 to_come! {
-    HasSliding "`sliding` is still to come"
-        "today: `flat_map` each record into the windows that it belongs to, and count or fold by \
-         window and key, or take `tumbling`"
     HasKeyedChanges "`key_by` on a table or on its changes is still to come"
         "today: fold by the new key from the stream that the table is made of"
 }
@@ -140,14 +137,6 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn join<O, R>(self, _: O) -> R
     where
         Self: HasJoin,
-    {
-        unreachable!("{NEVER}")
-    }
-
-    #[doc(hidden)]
-    pub fn sliding<R>(self, _: impl Into<Size>, _: impl Into<Size>) -> R
-    where
-        Self: HasSliding,
     {
         unreachable!("{NEVER}")
     }
