@@ -148,7 +148,7 @@ fn a_property_that_nobody_knows_is_told_and_its_value_is_not() {
 fn a_secret_is_not_shown_whatever_it_is_the_value_of() {
     // With TLS it is taken, and looked at when a connection is made.
     let of_a_key = match cfg!(any(feature = "ssl", feature = "ssl-vendored")) {
-        true => "cannot set up the connection",
+        true => "cannot set up",
         false => "it is not accepted (`ssl.key.pem`)",
     };
     for (name, value, says) in [
