@@ -109,10 +109,17 @@ impl Committer {
         // A run before this one may have left them, where a sink serves several.
         (self.producer, self.marked) = (None, None);
         let Some(last) = last else {
-            // From now on a marker that is missing is one that the broker has forgotten.
+            // What was there before is given up. What a run has committed since then has followed this one,
+            // which was asleep. From now on a marker that is missing is one that the broker has forgotten.
+            let before = self.marker_now()?;
             return self.persist(0, &[], |committer, marker| {
-                let is_done = marker.is_some_and(|marker| marker == committer.marker(0));
-                Ok(if is_done { Todo::Nothing } else { Todo::Write })
+                let has_followed =
+                    |marker: &Marker| marker.checkpoint > 0 && Some(marker) != before.as_ref();
+                match marker {
+                    Some(marker) if marker == committer.marker(0) => Ok(Todo::Nothing),
+                    Some(marker) if has_followed(&marker) => Err(committer.fenced()),
+                    _ => Ok(Todo::Write),
+                }
             });
         };
         let batches = decode(last)?;
@@ -243,6 +250,21 @@ impl Committer {
             self.producer = None;
         }
         Ok(())
+    }
+
+    /// The marker that is decided by now: one of a transaction that is under way is not waited for.
+    fn marker_now(&self) -> Result<Option<Marker>, Problem> {
+        let (started, waits) = (Instant::now(), self.settings.waits);
+        let group = group(&self.settings, &self.id, "read_uncommitted")?;
+        loop {
+            match group.marker(&self.settings.topic, waits.request) {
+                Err(error) if is_lasting(&error) || started.elapsed() >= waits.commit => {
+                    return Err(self.failed(0, &error, None));
+                }
+                Err(_) => std::thread::sleep(RETRY_WAIT),
+                Ok(marker) => return Ok(marker),
+            }
+        }
     }
 
     /// Looks whether another run has written the marker since this one has, before a new producer would

@@ -137,6 +137,26 @@ fn a_run_that_is_killed_while_it_recovers_has_written_once() {
 }
 
 #[test]
+fn a_run_that_begins_afresh_and_sleeps_takes_nothing_from_the_one_that_has_followed() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("asleep-afresh", 2);
+    let sleepy = behind(&kafka, &topic);
+    catch(&kafka, &topic, INIT_PRODUCER_ID, Catch::Hold);
+    let sleeping = thread::spawn(move || sleepy.recover(None));
+    kafka.proxy().await_caught();
+    let second = exact_inside(&kafka, &topic).text();
+    second.recover(None).unwrap();
+    second.commit(&staged(&second, 1, ["a"])).unwrap();
+    kafka.proxy().release();
+    let told = sleeping.join().unwrap().unwrap_err().to_string();
+    assert!(told.contains("is written by another run"), "{told}");
+    second.commit(&staged(&second, 2, ["b"])).unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
 fn an_answer_that_is_lost_at_any_step_costs_nothing_but_time() {
     let Some(kafka) = Cluster::shared_behind_proxy() else {
         return;
