@@ -113,8 +113,11 @@ impl Committer {
             // which was asleep. From now on a marker that is missing is one that the broker has forgotten.
             let before = self.marker_now()?;
             return self.persist(0, &[], |committer, marker| {
-                let has_followed =
-                    |marker: &Marker| marker.checkpoint > 0 && Some(marker) != before.as_ref();
+                let is_new = |marker: &Marker| {
+                    let before = before.as_ref();
+                    before.is_some_and(|before| before.as_ref() != Some(marker))
+                };
+                let has_followed = |marker: &Marker| marker.checkpoint > 0 && is_new(marker);
                 match marker {
                     Some(marker) if marker == committer.marker(0) => Ok(Todo::Nothing),
                     Some(marker) if has_followed(&marker) => Err(committer.fenced()),
@@ -252,19 +255,12 @@ impl Committer {
         Ok(())
     }
 
-    /// The marker that is decided by now: one of a transaction that is under way is not waited for.
-    fn marker_now(&self) -> Result<Option<Marker>, Problem> {
-        let (started, waits) = (Instant::now(), self.settings.waits);
+    /// The marker that is decided by now: one of a transaction that is under way is not waited for. `None` where
+    /// it cannot be read: what is to be said of that, the producer finds out.
+    fn marker_now(&self) -> Result<Option<Option<Marker>>, Problem> {
         let group = group(&self.settings, &self.id, "read_uncommitted")?;
-        loop {
-            match group.marker(&self.settings.topic, waits.request) {
-                Err(error) if is_lasting(&error) || started.elapsed() >= waits.commit => {
-                    return Err(self.failed(0, &error, None));
-                }
-                Err(_) => std::thread::sleep(RETRY_WAIT),
-                Ok(marker) => return Ok(marker),
-            }
-        }
+        let wait = self.settings.waits.request;
+        Ok(group.marker(&self.settings.topic, wait).ok())
     }
 
     /// Looks whether another run has written the marker since this one has, before a new producer would
