@@ -259,7 +259,8 @@ impl Committer {
     /// it cannot be read: what is to be said of that, the producer finds out.
     fn marker_now(&self) -> Result<Option<Option<Marker>>, Problem> {
         let group = group(&self.settings, &self.id, "read_uncommitted")?;
-        let wait = self.settings.waits.request;
+        let start_wait = self.settings.cluster.start_wait_max();
+        let wait = self.settings.waits.request.min(start_wait);
         Ok(group.marker(&self.settings.topic, wait).ok())
     }
 
