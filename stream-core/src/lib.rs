@@ -181,6 +181,8 @@ pub mod __private {
 pub mod prelude {
     pub use crate::graph::{Changes, Graph, Keyed, Mixed, Stream, Table, Timed};
     pub use crate::io::{self, SourceExt};
+    #[cfg(feature = "differential")]
+    pub use crate::ops::Relation;
     pub use crate::ops::{Change, Cx, Entry, KeyedOperator, Operator, Windowed};
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};

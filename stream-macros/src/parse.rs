@@ -184,11 +184,12 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 37] = [
+pub(crate) const OF_HANDLES: [&str; 46] = [
     "absence",
     "again",
     "aggregate",
     "aggregate_with_overtaken",
+    "anti_join",
     "apply",
     "apply_as",
     "apply_with_overtaken",
@@ -205,12 +206,17 @@ pub(crate) const OF_HANDLES: [&str; 37] = [
     "first",
     "fold_with",
     "full_interval_join",
+    "full_join",
     "fuse",
+    "group_by",
     "in_order",
     "interval_join",
+    "iterate",
     "join",
+    "join_on",
     "latest",
     "left_interval_join",
+    "left_join",
     "max",
     "max_by",
     "min",
@@ -218,8 +224,11 @@ pub(crate) const OF_HANDLES: [&str; 37] = [
     "outputs",
     "raw",
     "reduce",
+    "rows",
+    "semi_join",
     "sliding",
     "sum",
+    "table",
     "top",
     "try_map",
 ];

@@ -16,7 +16,9 @@ use crate::parse::{self, Parameter, Role};
 use crate::refuse;
 
 /// The handles of `stream-core`. The macro sees names, not types.
-const HANDLES: [&str; 6] = ["Stream", "Timed", "Keyed", "Table", "Changes", "Windows"];
+const HANDLES: [&str; 8] = [
+    "Stream", "Timed", "Keyed", "Table", "Changes", "Windows", "Relation", "Groups",
+];
 
 /// What the attribute says.
 pub(crate) struct Arguments {
@@ -349,7 +351,9 @@ fn state_borrows(handle: &Type, errors: &mut Errors) {
     });
     let mut references = References(errors);
     match &*last.ident.to_string() {
-        "Table" | "Changes" | "Keyed" => types.for_each(|ty| references.visit_type(ty)),
+        "Table" | "Changes" | "Keyed" | "Relation" | "Groups" => {
+            types.for_each(|ty| references.visit_type(ty));
+        }
         // What a window gives may be anything, but it has a key.
         "Windowed" => types.take(1).for_each(|ty| references.visit_type(ty)),
         "Stream" | "Timed" => types.take(1).for_each(|ty| state_borrows(ty, references.0)),

@@ -224,7 +224,7 @@ impl<A, B: 'static, F: Fn(A) -> B + 'static> Step<A> for Map<F> {
 }
 
 /// The step of `filter`.
-pub struct Filter<F>(pub(super) F);
+pub struct Filter<F>(pub(crate) F);
 
 impl<A: 'static, F: Fn(&A) -> bool + 'static> Step<A> for Filter<F> {
     type Out = A;
@@ -258,7 +258,7 @@ impl<A, B: 'static, F: Fn(A) -> Option<B> + 'static> Step<A> for FilterMap<F> {
 }
 
 /// The step of `flat_map`.
-pub struct FlatMap<F>(pub(super) F);
+pub struct FlatMap<F>(pub(crate) F);
 
 impl<A, I: IntoIterator<Item: 'static>, F: Fn(A) -> I + 'static> Step<A> for FlatMap<F> {
     type Out = I::Item;

@@ -15,16 +15,21 @@ pub(crate) mod event_time;
 pub(crate) mod export;
 pub(crate) mod input;
 mod interval_join;
+mod kept;
 pub(crate) mod keyed;
 pub(crate) mod operator;
 pub(crate) mod output;
+mod passage;
 pub(crate) mod raw;
 mod refusals;
+#[cfg(feature = "differential")]
+pub mod relation;
 pub(crate) mod scan;
 pub(crate) mod session;
 mod sessions_of_key;
 pub(crate) mod sliding;
 pub(crate) mod table;
+mod table_join;
 mod table_rows;
 mod tapped;
 pub(crate) mod timers;
@@ -39,6 +44,8 @@ pub use either::Either;
 pub use operator::{Apply, Cx, KeyedOperator, Operator};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
+#[cfg(feature = "differential")]
+pub use relation::{Groups, Relation};
 pub use session::SessionWindows;
 pub use sliding::SlidingWindows;
 #[doc(inline)]

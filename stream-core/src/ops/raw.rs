@@ -1,31 +1,16 @@
 //! `raw`: timely's own operators in the midst of a pipeline.
 //!
-//! ```text
-//!            ┌───────┐ records                ┌────────────┐ records ┌────────┐
-//!  lanes ──► │ enter │ ═════════════════════► │ the user's │ ══════► │ leave  │ ──► segments
-//!            │       │ progress of each lane, └────────────┘         │        │
-//!            └───────┘ to every worker ────────────────────────────► └────────┘
-//! ```
-//!
-//! What comes out is one lane a worker. It ends when every lane that went in has ended, and the frontier of what
-//! comes out has passed the epoch in which the last one did.
+//! Records leave their segments on the way in, and what comes out is one lane a worker (`passage`).
 
 use std::marker::PhantomData;
 
-use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::OutputBuilder;
 
-use crate::engine::batch::Segment;
-use crate::engine::flow::{Flow, epoch_of, least};
-use crate::engine::lane::{Lane, LaneMap, Lanes, Progress};
+use super::passage::{Entered, enter, leave};
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Class, Kind, Mixed, Stream};
 use crate::state::record::Stamp;
-use crate::time::epoch::FOREVER;
 
 /// Records on their way through timely's operators. Their time is the engine's epoch: it increases, and means
 /// nothing else.
@@ -78,9 +63,6 @@ struct RawStep<S, T, B, F> {
     made: PhantomData<fn() -> B>,
 }
 
-/// What a lane promises, for one worker.
-type Promise = (u64, Lane, Progress);
-
 impl<S, T, B, F> Render for RawStep<S, T, B, F>
 where
     S: Stamp,
@@ -90,91 +72,14 @@ where
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = context.take(self.input.spec());
-        let (records, promises) = enter::<S, T>(context, node, flow);
+        let without_stamp = |_, records: &mut Vec<(S, T)>, out: &mut Vec<T>| {
+            out.extend(records.drain(..).map(|(_, record)| record));
+        };
+        let Entered { records, promises } =
+            enter(context, node, (0, flow), |epoch| epoch, without_stamp);
         let made = (self.build)(records);
-        leave(context, node, made, promises);
+        leave(context, node, made, promises, |epoch, records, send| {
+            send(epoch, std::mem::take(records));
+        });
     }
-}
-
-/// Takes records out of their segments, and tells every worker what their lanes promise.
-fn enter<'s, S: Stamp, T: 'static>(
-    context: &Context<'s>,
-    node: usize,
-    flow: Flow<'s>,
-) -> (Records<'s, T>, StreamVec<'s, u64, Promise>) {
-    let (mut builder, guard) = context.operator(node);
-    let mut input = context.input(&mut builder, flow);
-    let (records, records_edge) = builder.new_output();
-    let (promises, promises_edge) = builder.new_output();
-    let mut records = OutputBuilder::<_, CapacityContainerBuilder<Vec<T>>>::from(records);
-    let mut promises = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(promises);
-    let workers = context.local.peers as u64;
-    let mut told = LaneMap::default();
-    builder.build(move |_| {
-        move |_| {
-            let _entered = guard.enter();
-            let (mut records, mut promises) = (records.activate(), promises.activate());
-            input.for_each(|capability, segment| {
-                if segment.count() > 0 {
-                    let own = segment.records::<(S, T)>().drain(..);
-                    let own = own.map(|(_, record)| record);
-                    records.session(capability).give_iterator(own);
-                }
-                let (lane, progress) = (segment.lane, segment.progress);
-                if told.insert(lane.name, progress) != Some(progress) {
-                    let all = (0..workers).map(|worker| (worker, lane, progress));
-                    promises.session(capability).give_iterator(all);
-                }
-            });
-        }
-    });
-    (records_edge, promises_edge)
-}
-
-/// Puts what was made into segments of a lane of its own.
-fn leave<'s, B: 'static>(
-    context: &mut Context<'s>,
-    node: usize,
-    made: Records<'s, B>,
-    promises: StreamVec<'s, u64, Promise>,
-) {
-    let (mut builder, guard) = context.operator(node);
-    let mut made = builder.new_input(made, Pipeline);
-    let by_target = Exchange::new(|promise: &Promise| promise.0);
-    let mut promises = builder.new_input(promises, by_target);
-    let (mut output, edge) = context.output(&mut builder, node, 0);
-    let worker = context.local.index;
-    let own = Lane::new(node, context.id(node), worker, &worker.to_string());
-    let (mut lanes, mut is_announced) = (Lanes::default(), false);
-    let mut end: Option<Capability<u64>> = None;
-    builder.build(move |_| {
-        move |frontiers| {
-            let _entered = guard.enter();
-            let mut output = output.activate();
-            promises.for_each(|capability, promises| {
-                if !std::mem::replace(&mut is_announced, true) {
-                    output.send(&capability, &mut Segment::new(own, Progress::Open));
-                }
-                for (_, lane, progress) in promises.drain(..) {
-                    lanes.note(lane, progress);
-                }
-                // Lanes that have not come yet take it back.
-                let have_ended = lanes.least() == Progress::End;
-                end = have_ended.then(|| capability.delayed(&epoch_of(&capability), 0));
-            });
-            made.for_each(|capability, records| {
-                let with_stamp = records.drain(..).map(|record| ((), record));
-                let records: Vec<((), B)> = with_stamp.collect();
-                let count = records.len();
-                let mut segment =
-                    Segment::with(own, Progress::Open, Some(Box::new(records)), count);
-                output.send(&capability, &mut segment);
-            });
-            let frontier = frontiers.iter().map(least).min().unwrap_or(FOREVER);
-            if let Some(capability) = end.take_if(|end| *end.time() < frontier) {
-                output.send(&capability, &mut Segment::new(own, Progress::End));
-            }
-        }
-    });
-    context.put(node, 0, Flow::Edge(edge));
 }

@@ -36,24 +36,14 @@ pub trait HasNoKey {}
 )]
 pub trait HasJoin {}
 
-/// Makes traits that no handle has, for operators that are still to come: each says so, and what to
-/// do today.
-macro_rules! to_come {
-    ($($name:ident $message:literal $today:literal)*) => {$(
-        #[doc = $message]
-        #[diagnostic::on_unimplemented(
-            message = $message,
-            label = "this library does not have it yet",
-            note = $today
-        )]
-        pub trait $name {}
-    )*};
-}
-
-to_come! {
-    HasKeyedChanges "`key_by` on a table or on its changes is still to come"
-        "today: fold by the new key from the stream that the table is made of"
-}
+/// A handle whose rows can be given another key; none has.
+#[diagnostic::on_unimplemented(
+    message = "the rows of a table have a key already: a table has no `key_by`",
+    label = "to put them into groups by another one: `.group_by(|key, value| …)` on the table",
+    note = "what is made of a group follows its rows as they change and go: `.count()`, `.sum(…)`, `.top(n, …)` …",
+    note = "the changes of a table are for sinks: how many there are depends on the mode"
+)]
+pub trait HasKeyedChanges {}
 
 /// What cannot be called says so, and is never run.
 pub(super) const NEVER: &str = "no type meets the bound of this method";
@@ -143,14 +133,6 @@ impl<Q, T: 'static, K: Kind> Keyed<Q, T, K> {
 }
 
 impl<Q, V> Table<Q, V> {
-    #[doc(hidden)]
-    pub fn join<O, R>(self, _: O) -> R
-    where
-        Self: HasJoin,
-    {
-        unreachable!("{NEVER}")
-    }
-
     #[doc(hidden)]
     pub fn key_by<F, R>(self, _: F) -> R
     where

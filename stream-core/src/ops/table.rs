@@ -390,6 +390,8 @@ where
     type Stamp = ();
     type Out = O;
 
+    const IS_TABLE: bool = true;
+
     #[inline]
     fn hash((key, _): &(Q, P)) -> u64 {
         hash_of(key)
@@ -423,7 +425,7 @@ where
     fn emit_all(&mut self, rows: &mut Rows<Q, A>, out: &mut Emit<Self>) -> bool {
         let emit = &self.emit;
         out.records.reserve(rows.len().min(FULL));
-        rows.walk(&mut self.emitted, FULL, |key, state| {
+        rows.walk(&mut self.emitted, FULL, |key, state: &mut A| {
             let emitted = emit(key.clone(), state);
             out.records.extend(emitted.map(|row| ((), row)));
         })

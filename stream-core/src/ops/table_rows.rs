@@ -30,7 +30,7 @@ impl<Q: 'static, V: 'static> Table<Q, V> {
             key,
             value: value.map(&f),
         };
-        self.rows("map_values", Map(map))
+        self.step("map_values", Map(map))
     }
 
     /// Keeps the rows for which the closure says so of the key and the value. A row that stops
@@ -50,10 +50,10 @@ impl<Q: 'static, V: 'static> Table<Q, V> {
             let value = value.filter(|value| f(&key, value));
             Change { key, value }
         };
-        self.rows("filter", Map(keep))
+        self.step("filter", Map(keep))
     }
 
-    fn rows<W, P>(self, kind: &'static str, step: P) -> Table<Q, W>
+    fn step<W, P>(self, kind: &'static str, step: P) -> Table<Q, W>
     where
         P: Step<Change<Q, V>, Out = Change<Q, W>>,
         W: 'static,

@@ -24,7 +24,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 }
 
-fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
+pub(super) fn union<S: Stamp, T: 'static>(left: Port<S, T>, right: Port<S, T>) -> Port<S, T> {
     let graph = left.graph().clone();
     let spec = stage("union", vec![left.spec(), right.spec()]);
     graph.add(spec, Box::new(Union([left.spec(), right.spec()])))

@@ -50,6 +50,50 @@ pub trait Number: Record + Copy + sealed::Sealed {
     fn total(partial: &Self::Partial) -> Self::Total;
     #[doc(hidden)]
     fn mean(partial: &Self::Partial, count: u64) -> f64;
+
+    /// A sum of which numbers are taken back.
+    #[doc(hidden)]
+    type Balance: Record + Default;
+    #[doc(hidden)]
+    fn change(self, balance: &mut Self::Balance, times: isize);
+    #[doc(hidden)]
+    fn balanced(balance: &Self::Balance) -> Self::Partial;
+}
+
+/// A sum of floating-point numbers of which some are taken back: what is not finite cannot be subtracted, so it
+/// is counted.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Balance {
+    finite: ExactSum,
+    /// How many times infinity, its negative and NaN are in it.
+    beyond: [i64; BEYOND.len()],
+}
+
+const BEYOND: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+
+impl Balance {
+    fn change(&mut self, number: f64, times: isize) {
+        if number.is_finite() {
+            let number = if times < 0 { -number } else { number };
+            (0..times.unsigned_abs()).for_each(|_| self.finite.add(number));
+        } else {
+            let is_it = |beyond: &f64| *beyond == number || beyond.is_nan() && number.is_nan();
+            let place = BEYOND.iter().position(is_it);
+            let count = place.and_then(|place| self.beyond.get_mut(place));
+            count.into_iter().for_each(|count| *count += times as i64);
+        }
+    }
+
+    fn sum(&self) -> ExactSum {
+        let mut sum = self.finite.clone();
+        for (number, count) in BEYOND.into_iter().zip(self.beyond) {
+            if count > 0 {
+                sum.add(number);
+            }
+        }
+        sum
+    }
 }
 
 mod sealed {
@@ -80,6 +124,16 @@ macro_rules! integers {
             fn mean(partial: &i128, count: u64) -> f64 {
                 mean_of_whole(*partial, count)
             }
+
+            type Balance = i128;
+
+            fn change(self, balance: &mut i128, times: isize) {
+                *balance += self as i128 * times as i128;
+            }
+
+            fn balanced(balance: &i128) -> i128 {
+                *balance
+            }
         }
     )*};
 }
@@ -109,6 +163,16 @@ macro_rules! floats {
 
             fn mean(partial: &ExactSum, count: u64) -> f64 {
                 partial.mean(count)
+            }
+
+            type Balance = Balance;
+
+            fn change(self, balance: &mut Balance, times: isize) {
+                balance.change(self.into(), times);
+            }
+
+            fn balanced(balance: &Balance) -> ExactSum {
+                balance.sum()
             }
         }
     )*};

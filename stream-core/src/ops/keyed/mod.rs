@@ -21,6 +21,9 @@
 //!    leaves at one moment, a close or a watermark that completes a million windows, leaves piece by
 //!    piece, a budget an activation, so that it is never in memory as a whole. Records have such a budget, too:
 //!    a worker that was held up would else fold all that has come meanwhile in one go.
+//!    Records of a run come in no order of their epochs. What a table emits as they come is never in an epoch
+//!    before that of what it has emitted: those behind that wait for a batch take the last word of a key for
+//!    the last one.
 //! 4. **Lanes.** The operator is a lane of its own for those behind it. It announces it in the
 //!    first epoch, as a source does, so that no watermark there leaves without it.
 //! 5. **Snapshots.** When the frontier reaches a boundary, each shard is written as it is there: piece by
@@ -28,6 +31,10 @@
 //!    before, so they are folded in parts. A boundary that is reached meanwhile waits.
 //!
 //! Only what touches records knows their type (`typed.rs`); the rest is compiled once.
+//!
+//! 6. **Repetition.** A logic behind which something is computed anew when a job goes on
+//!    ([`Logic::REPEATS`]) emits what it had emitted before, in epoch 0, before it takes in anything. The first epoch of
+//!    a run lies behind it.
 //!
 //! An empty frontier alone fires nothing: only the lanes' ends do, for a frontier is empty after
 //! an abort too.
@@ -78,6 +85,11 @@ pub(crate) trait Logic: 'static {
     /// What is emitted.
     type Out: 'static;
 
+    /// Whether what is emitted of a key takes the place of what was emitted of it before.
+    const IS_TABLE: bool = false;
+    /// Whether those behind forget what was emitted, and are told it again when a job goes on.
+    const REPEATS: bool = false;
+
     /// The hash of the record's key.
     fn hash(record: &Self::Record) -> u64;
 
@@ -113,6 +125,12 @@ pub(crate) trait Logic: 'static {
 
     /// Emits all that there is, or as much as is [`FULL`]; tells whether there is more.
     fn emit_all(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
+        false
+    }
+
+    /// Emits again what was emitted of a state that was restored, or as much as is [`FULL`]; tells whether there
+    /// is more.
+    fn repeat(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
         false
     }
 
@@ -187,7 +205,8 @@ impl KeyedOperator {
         let mut input = context.input(&mut builder, flow);
         let (mut ports, mut operator) = self.open(context, &mut builder);
         let mut told = LaneMap::default();
-        builder.build_reschedule(move |_| {
+        builder.build_reschedule(move |capabilities| {
+            operator.repeat_with(capabilities);
             move |frontiers| {
                 let _entered = guard.enter();
                 let mut out = ports.activate();
@@ -215,7 +234,8 @@ impl KeyedOperator {
         let by_target = Exchange::new(|promise: &Promise| promise.0);
         let mut promises = builder.new_input(promises, by_target);
         let (mut ports, mut operator) = self.open(context, &mut builder);
-        builder.build_reschedule(move |_| {
+        builder.build_reschedule(move |capabilities| {
+            operator.repeat_with(capabilities);
             move |frontiers| {
                 let _entered = guard.enter();
                 let mut out = ports.activate();

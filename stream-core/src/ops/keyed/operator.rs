@@ -130,8 +130,12 @@ pub(super) struct Operator {
     /// What has been applied of the least promise.
     applied: Progress,
     emitting: Option<Emitting>,
+    /// The right to emit again what was emitted before the job went on, until that is done.
+    repeating: Option<Capability<u64>>,
     /// The right to emit what the open run withholds.
     held: Option<Capability<u64>>,
+    /// Of a table that emits as records come: the last epoch in which it did.
+    latest: Option<u64>,
     lane: Lane,
     is_announced: bool,
     /// Whether the state was restored from a mode that had not emitted it, as this one would have.
@@ -171,6 +175,7 @@ impl Operator {
             Emission::BatchClose => Align::Batch,
             Emission::AtOnce | Emission::End => Align::Checkpoint,
         };
+        let is_eager_table = emission == Emission::AtOnce && folding.is_table();
         let mut operator = Operator {
             folding,
             activator,
@@ -183,7 +188,9 @@ impl Operator {
             lanes: Lanes::default(),
             applied: Progress::Open,
             emitting: None,
+            repeating: None,
             held: None,
+            latest: is_eager_table.then_some(0),
             lane: Lane::new(
                 node,
                 context.id(node),
@@ -204,6 +211,14 @@ impl Operator {
             local.abort.fail(Error::State(problem));
         }
         operator
+    }
+
+    /// Takes the right to emit in epoch 0, of each output, if there is anything to emit there.
+    pub(super) fn repeat_with(&mut self, capabilities: Vec<Capability<u64>>) {
+        if self.folding.repeats() {
+            self.repeating = capabilities.into_iter().next();
+            self.activator.activate();
+        }
     }
 
     /// Notes what lanes promise.
@@ -259,7 +274,10 @@ impl Operator {
             if self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(capability.delayed(&epoch, 0));
             }
-            self.send(out, capability, capability);
+            match self.later_than(epoch) {
+                None => self.send(out, capability, capability),
+                Some(later) => self.send(out, &capability.delayed(&later, 0), capability),
+            }
         } else {
             let kept = Kept::new(capability, self.wants_overtaken);
             let parcel = self.folding.keep(input);
@@ -269,6 +287,13 @@ impl Operator {
                 self.activator.activate();
             }
         }
+    }
+
+    /// The epoch in which a table emits what records of an epoch have changed, if that is a later one.
+    fn later_than(&mut self, epoch: u64) -> Option<u64> {
+        let latest = self.latest.as_mut()?;
+        *latest = epoch.max(*latest);
+        (*latest > epoch).then_some(*latest)
     }
 
     /// Whether so many records may be folded now: while the state is being saved it is dear.
@@ -282,7 +307,7 @@ impl Operator {
     /// Whether rows are being emitted that no record may change meanwhile.
     fn holds_back(&self) -> bool {
         let is_table = |emitting: &Emitting| !matches!(emitting.piece, Piece::Due);
-        self.emitting.as_ref().is_some_and(is_table)
+        self.repeating.is_some() || self.emitting.as_ref().is_some_and(is_table)
     }
 
     fn fold(&mut self, input: Input<'_>) {
@@ -304,6 +329,14 @@ impl Operator {
         }
         self.budget = SAVING_BUDGET;
         self.room = BUDGET;
+        if let Some(capability) = self.repeating.take() {
+            let has_more = self.folding.repeat();
+            if self.folding.pending()[0] > 0 {
+                self.send_before(out, &capability);
+            }
+            self.repeating = has_more.then_some(capability);
+            return self.activator.activate();
+        }
         let mut budget = BUDGET;
         while let Some(records) = self.step(frontier, out) {
             if records >= budget || self.is_saving() && self.budget == 0 {
@@ -376,7 +409,10 @@ impl Operator {
         let count = parcel.count();
         self.fold(Input::Parcel(&mut parcel));
         let overtaken = kept.overtaken.as_ref().unwrap_or(&kept.emitted);
-        self.send(out, &kept.emitted, overtaken);
+        match self.later_than(*kept.emitted.time()) {
+            None => self.send(out, &kept.emitted, overtaken),
+            Some(later) => self.send(out, &kept.emitted.delayed(&later), overtaken),
+        }
         if self.emission == Emission::BatchClose && self.held.is_none() {
             self.held = Some(kept.emitted);
         }

@@ -51,6 +51,12 @@ pub(super) trait Folding {
     fn close(&mut self) -> bool;
     /// Emits all that there is, likewise.
     fn emit_all(&mut self) -> bool;
+    /// Whether what is emitted of a key takes the place of what was.
+    fn is_table(&self) -> bool;
+    /// Whether what was emitted is emitted again when a job goes on.
+    fn repeats(&self) -> bool;
+    /// Emits it, likewise.
+    fn repeat(&mut self) -> bool;
     /// Begins to save the state as it is now.
     fn begin_save(&mut self, everything: bool) -> bool;
     /// Saves the next piece; tells whether there is more.
@@ -166,6 +172,18 @@ where
 
     fn emit_all(&mut self) -> bool {
         self.logic.emit_all(&mut self.state, &mut self.emit)
+    }
+
+    fn is_table(&self) -> bool {
+        L::IS_TABLE
+    }
+
+    fn repeats(&self) -> bool {
+        L::REPEATS
+    }
+
+    fn repeat(&mut self) -> bool {
+        self.logic.repeat(&mut self.state, &mut self.emit)
     }
 
     fn begin_save(&mut self, everything: bool) -> bool {

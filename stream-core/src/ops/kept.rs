@@ -1,0 +1,148 @@
+//! Rows that come and go: what the operators behind tables keep by key, on the core of all keyed ones.
+//!
+//! An operator is only its [`Upkeep`]: what a record does to a row, and what the row then has to say. A row that
+//! has nothing more to keep is removed when it has said so. When rows are asked is the mode's business; at
+//! the close of a batch each that was changed is asked once.
+
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use crate::engine::Emission;
+use crate::error::Problem;
+use crate::graph::{Key, Record};
+use crate::state::WriteShard;
+use crate::state::hash::hash_of;
+use crate::state::rows::{Cursor, Rows};
+
+/// What is kept for a key, and what is told of it.
+pub(super) trait Upkeep: 'static {
+    type Key: Key;
+    /// What comes for a key.
+    type In: Record;
+    /// What is kept; the default is nothing.
+    type Row: Record + Default;
+    type Out: 'static;
+    /// Whether those behind forget what they were told, and are told again when a job goes on from a checkpoint.
+    const REPEATS: bool = false;
+
+    fn take(&self, row: &mut Self::Row, record: Self::In);
+
+    /// Tells what a row has to say, or what is new of it; and whether anything is left to keep.
+    fn tell(&self, key: &Self::Key, row: &mut Self::Row, out: &mut Out<Self>) -> bool;
+
+    /// Tells what was told of a row.
+    fn repeat(&self, _key: &Self::Key, _row: &Self::Row, _out: &mut Out<Self>) {}
+}
+
+/// Where an upkeep tells it.
+pub(super) type Out<U> = Vec<((), <U as Upkeep>::Out)>;
+
+/// The logic of an upkeep.
+pub(super) struct Kept<U> {
+    upkeep: U,
+    emission: Emission,
+    /// How far the walk has come that asks all rows.
+    walked: Cursor,
+}
+
+impl<U: Upkeep> Kept<U> {
+    pub(super) fn new(upkeep: U, emission: Emission) -> Self {
+        Kept {
+            upkeep,
+            emission,
+            walked: Cursor::default(),
+        }
+    }
+
+    /// Asks so many of the rows that were changed. Tells whether there are more.
+    fn ask_changed(&self, rows: &mut Rows<U::Key, U::Row>, max: usize, out: &mut Out<U>) -> bool {
+        rows.settle_marked(max, |key, row| self.upkeep.tell(key, row, out))
+    }
+}
+
+impl<U: Upkeep> Logic for Kept<U> {
+    type Record = (U::Key, U::In);
+    type State = Rows<U::Key, U::Row>;
+    type Stamp = ();
+    type Out = U::Out;
+
+    const IS_TABLE: bool = true;
+    const REPEATS: bool = U::REPEATS;
+
+    #[inline]
+    fn hash((key, _): &(U::Key, U::In)) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Self::State {
+        Rows::new()
+    }
+
+    fn fold_all(
+        &mut self,
+        rows: &mut Self::State,
+        records: impl Iterator<Item = Self::Record>,
+        emit: &mut Emit<Self>,
+    ) {
+        for (key, record) in records {
+            let hash = hash_of(&key);
+            let place = match rows.place_in(rows.segment_of(hash), hash, &key) {
+                Some(place) => place,
+                None => rows.insert(hash, key, U::Row::default()),
+            };
+            if let Some(row) = rows.at(place) {
+                self.upkeep.take(row, record);
+            }
+            match self.emission {
+                Emission::AtOnce | Emission::BatchClose => rows.mark(place, hash),
+                Emission::End => rows.note_changed(hash),
+            }
+        }
+        if self.emission == Emission::AtOnce {
+            self.ask_changed(rows, usize::MAX, &mut emit.records);
+        }
+    }
+
+    fn close(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        self.ask_changed(rows, FULL, &mut emit.records)
+    }
+
+    fn emit_all(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        rows.note_all_changed();
+        let (upkeep, out) = (&self.upkeep, &mut emit.records);
+        // What has nothing to keep stays: the walk is at the end of input, or follows a run that ended there.
+        rows.walk(&mut self.walked, FULL, |key, row| {
+            upkeep.tell(key, row, out);
+        })
+    }
+
+    fn repeat(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        let (upkeep, out) = (&self.upkeep, &mut emit.records);
+        let has_more = rows.walk(&mut self.walked, FULL, |key, row| {
+            upkeep.repeat(key, row, out);
+        });
+        if !has_more {
+            self.walked = Cursor::default();
+        }
+        has_more
+    }
+
+    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
+        rows.begin_save(everything);
+        everything
+    }
+
+    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
+        rows.save(SAVED_ROWS, write)
+    }
+
+    fn save_before_change(
+        &mut self,
+        rows: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        rows.save_before_change(records.iter().map(|(key, _)| key))
+    }
+
+    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        rows.load(bytes)
+    }
+}
