@@ -181,7 +181,7 @@ pub mod __private {
 pub mod prelude {
     pub use crate::graph::{Changes, Graph, Keyed, Mixed, Stream, Table, Timed};
     pub use crate::io::{self, SourceExt};
-    pub use crate::ops::{Change, Cx, Entry, KeyedOperator, Operator, Windowed};
+    pub use crate::ops::{Change, Cx, Either, Entry, KeyedOperator, Operator, Outputs, Windowed};
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};

@@ -28,7 +28,6 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// those of the first stream come first.
     ///
     /// ```
-    /// use stream_core::ops::Either;
     /// use stream_core::prelude::*;
     ///
     /// /// The readings above the limit that holds at their time.
