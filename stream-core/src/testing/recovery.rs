@@ -38,7 +38,7 @@ const CHECKPOINTS_MAX: usize = 5;
 /// and after every step of a checkpoint, calls of the store and of sinks that fail, ways back to an
 /// earlier checkpoint, another number of workers and another mode after each.
 ///
-/// Inputs and outputs are as those of [`check_modes`](super::check_modes). Twenty seeds are tried; the
+/// Inputs and outputs are as those of [`check_modes`](super::check_modes), several inputs as a tuple. Twenty seeds are tried; the
 /// environment variable `STREAM_SEEDS=1000` tries more, and `STREAM_SEED=7` only that one.
 ///
 /// # Panics
