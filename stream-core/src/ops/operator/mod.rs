@@ -177,7 +177,7 @@ pub trait Operator: 'static {
 /// A handle that an operator can be applied to; what `#[operator]` writes its methods on.
 #[diagnostic::on_unimplemented(
     message = "the operator `{O}` cannot be applied to `{Self}`",
-    label = "its key, its records or its event time are not those of the operator",
+    label = "a `KeyedOperator` is applied behind `.key_by(|record| …)`",
     note = "a `KeyedOperator` works on a stream with event time and a key: `.event_time(…)`, then \
             `.key_by(…)`; its `Key` and `In` are the types of these",
     note = "an `Operator` works on a stream whose records are its `In`"
