@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stream_core::ops::{Either, Outputs};
 use stream_core::prelude::*;
 
 /// What a sensor says.

@@ -201,7 +201,8 @@ pub trait ConnectedJob: PipelineJob {}
 /// ```
 pub trait PipelineTest<Rows>: Sized {
     /// Runs the pipeline, in any mode, and gives the rows of each output, by its name, in the order
-    /// in which they were written.
+    /// in which they were written. Behind a key only the order of one key's rows is said: sort those of
+    /// several keys before they are compared.
     ///
     /// # Panics
     /// When the job fails.
@@ -435,7 +436,13 @@ impl<T> NoText<T> for Text<T> {
         Err(
             Problem::new(format!("the setting `{name}` cannot be given as text"))
                 .detail(format!("`{type_name}` does not implement `FromStr`"))
-                .hint(format!("give it in the program: `.{name}(…)`")),
+                .hint(match &*short_name(type_name) {
+                    "Duration" => format!(
+                        "give it in the program, `.{name}(…)`, or take a `Gap` or a `Size`: \
+                         `--set {name}=30m`"
+                    ),
+                    _ => format!("give it in the program: `.{name}(…)`"),
+                }),
         )
     }
 }

@@ -124,7 +124,8 @@ pub use stream_macros::operator;
 ///     .run(Mode::PerRecord)?;
 /// assert_eq!(counts.take().len(), 1);
 ///
-/// // A test has vectors in place of sources, and rows in place of sinks.
+/// // A test has vectors in place of sources, and rows in place of sinks; `check_modes()` in the place of
+/// // `rows()` compares the modes.
 /// let rows = words::test().lines(["a rose is a rose".to_string()]).shortest(3).rows();
 /// assert_eq!(rows.short, ["a", "is", "a"]);
 /// # Ok::<(), stream_core::Error>(())
@@ -183,7 +184,7 @@ pub mod prelude {
     pub use crate::io::{self, SourceExt};
     #[cfg(feature = "differential")]
     pub use crate::ops::Relation;
-    pub use crate::ops::{Change, Cx, Entry, KeyedOperator, Operator, Windowed};
+    pub use crate::ops::{Change, Cx, Either, Entry, KeyedOperator, Operator, Outputs, Windowed};
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
     pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};

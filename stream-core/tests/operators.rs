@@ -325,6 +325,7 @@ fn an_operator_that_depends_on_the_order_of_arrival_is_found_out() {
         told.contains("exact if its functions are pure and order-free"),
         "{told}"
     );
+    assert!(told.contains("exact behind `.in_order()`"), "{told}");
     // The same behind `in_order` is exact.
     check_modes(readings(10, 200), |readings: Stream<Reading>| {
         timed(readings)
@@ -488,6 +489,7 @@ mod alone {
         }
         let told = told(check(|| Forgetful(std::cell::Cell::new(0))).in_order());
         assert!(told.contains("restored"), "{told}");
+        assert!(told.contains("not saved with its state"), "{told}");
         // Two records are enough.
         let test = told.split_once("example(vec![").unwrap().1;
         assert_eq!(test.matches("(0, ").count(), 2, "{told}");
@@ -512,6 +514,7 @@ mod alone {
             "{told}"
         );
         assert!(told.contains("check().example(vec![vec![(0, "), "{told}");
+        assert!(told.contains("`.in_order()` in this check"), "{told}");
         check(|| Last).in_order().run(reading());
     }
 }

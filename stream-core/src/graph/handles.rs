@@ -84,6 +84,16 @@ pub trait EventTimed: Kind<Stamp = EventTime> {}
 impl EventTimed for OnTime {}
 impl EventTimed for InOrder {}
 
+/// A stream that has event time as another one, `K`, has it: both, or neither.
+#[diagnostic::on_unimplemented(
+    message = "one of these two streams has event time, and the other has none",
+    label = "assign it to both, before `key_by`: `.event_time(|record| …, Lateness::secs(…))`"
+)]
+pub trait TimedAs<K: Kind>: Kind<Stamp = K::Stamp> {}
+
+#[diagnostic::do_not_recommend]
+impl<K: Kind, L: Kind<Stamp = K::Stamp>> TimedAs<K> for L {}
+
 /// A stream of records.
 ///
 /// The second parameter says what is known of the records: in a `Stream<T>` their [`Lanes`]; in a

@@ -26,7 +26,7 @@ pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{
     Changes, EventTimed, InOrder, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream,
-    Table, Timed,
+    Table, Timed, TimedAs,
 };
 pub use node::Graph;
 pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};

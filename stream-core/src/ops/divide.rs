@@ -54,7 +54,6 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// One stream a variant of the records, in the order of the variants: the named outputs of an operator.
     ///
     /// ```
-    /// use stream_core::ops::Outputs;
     /// use stream_core::prelude::*;
     ///
     /// #[derive(Outputs)]

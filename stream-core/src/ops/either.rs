@@ -8,7 +8,7 @@ use crate::engine::flow::Flow;
 use crate::graph::context::Context;
 use crate::graph::fuse::{Map, through};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Graph, Key, Keyed, Kind, PortSpec, Record, Stamp};
+use crate::graph::{Graph, Key, Keyed, Kind, PortSpec, Record, Stamp, TimedAs};
 use crate::time::EventTime;
 
 /// A record of one of two streams.
@@ -28,7 +28,6 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// those of the first stream come first.
     ///
     /// ```
-    /// use stream_core::ops::Either;
     /// use stream_core::prelude::*;
     ///
     /// /// The readings above the limit that holds at their time.
@@ -72,7 +71,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        L: Kind<Stamp = K::Stamp>,
+        L: TimedAs<K>,
     {
         let both = Both::new(self.port, other.port);
         let graph = both.left.graph().clone();

@@ -34,7 +34,9 @@ const ROWS_SHOWN: usize = 10;
 ///
 /// The inputs are a vector, an [`Input`](super::Input), or a tuple of them, one for each stream
 /// that the pipeline takes; records stand in the order of their arrival. The outputs are a
-/// stream, a table, changes, or a tuple of them.
+/// stream, a table, changes, or a tuple of them. A pipeline with settings or with several inputs is called in
+/// a closure: `check_modes((orders, payments), |(orders, payments)| settled(orders, payments, within))`. What
+/// `settled::test()` gives has a method for it: `.orders(…).payments(…).within(…).check_modes()`.
 ///
 /// Ten seeds are tried. The environment variable `STREAM_SEEDS=100` tries more, and
 /// `STREAM_SEED=7` only that one.
@@ -398,18 +400,24 @@ pub(super) fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2],
             .collect();
         panic!(
             "seed {seed}: {} differs (STREAM_SEED={seed} tries it again)\n\
-             only in {}:\n{}only in {}:\n{}{}{}",
+             only in {}:\n{}only in {}:\n{}{}{}{}",
             named(spec, index),
             names[0],
             only(left, right),
             names[1],
             only(right, left),
             if conditional.is_empty() {
-                "every stage is exact"
+                "every stage is exact if its functions are pure: one keeps something outside of its state, or \
+                 asks for a clock or a random number"
             } else {
                 "stages to look at:\n"
             },
             conditional.join("\n"),
+            if conditional.is_empty() {
+                ""
+            } else {
+                "\n(`scan` and an operator of your own are exact behind `.in_order()`)"
+            },
         );
     }
 }

@@ -34,8 +34,12 @@ const SEEDS: u64 = 2;
 /// with records that are late and such that were overtaken.
 ///
 /// It asks for the feature `proptest`, and draws records by a strategy of that crate. An input that shows a
-/// difference is made smaller and printed as a test, to be pasted. The environment variable `STREAM_SEEDS=100`
-/// tries more, and `STREAM_SEED=7` only that seed.
+/// difference is made smaller and printed as a test, to be pasted, with records as `Debug` writes them: `In` and
+/// `Out` must be `Debug`, and a `String` in a record is to be completed by `.into()`. The environment variable
+/// `STREAM_SEEDS=100` tries more, and `STREAM_SEED=7` only that seed.
+///
+/// An [`Operator`](crate::ops::Operator) has no state to save and no time, so nothing is to be tried of it alone:
+/// [`check_modes`](super::check_modes) finds out whether it keeps something behind the library's back.
 ///
 /// ```
 /// use proptest::prelude::*;
@@ -177,9 +181,24 @@ where
         }
         for way in &ways[1..] {
             let rows = self.rows(lanes, way)?;
-            same([&ways[0].told(), &way.told()], [&first, &rows])?;
+            same([&ways[0].told(), &way.told()], [&first, &rows])
+                .map_err(|told| told + self.advice(way))?;
         }
         self.check_overtaken(lanes)
+    }
+
+    /// What to look at when a way gives something else than those before it. Each way with restores stands
+    /// behind the same one without.
+    fn advice(&self, way: &Way) -> &'static str {
+        if way.restores.contains(&true) {
+            "\nit keeps something that is not saved with its state: in `self`, or in a field that serde skips"
+        } else if self.is_in_order {
+            "\nit asks for something else than records, timers and its state: for what is in `self`, a clock, a \
+             random number, the watermark"
+        } else {
+            "\nif the order of records and timers matters to it: `.in_order()` in this check, and in front of it \
+             in pipelines"
+        }
     }
 
     /// A lane that joins last may be overtaken. What it gives then depends on when it joins, but not on
@@ -199,6 +218,7 @@ where
         let always = way(vec![true; records]);
         let rows = [self.rows(lanes, &never)?, self.rows(lanes, &always)?];
         same([&never.told(), &always.told()], [&rows[0], &rows[1]])
+            .map_err(|told| told + self.advice(&always))
     }
 
     /// The records that are on time, by key.

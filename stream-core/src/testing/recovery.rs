@@ -38,7 +38,7 @@ const CHECKPOINTS_MAX: usize = 5;
 /// and after every step of a checkpoint, calls of the store and of sinks that fail, ways back to an
 /// earlier checkpoint, another number of workers and another mode after each.
 ///
-/// Inputs and outputs are as those of [`check_modes`](super::check_modes). Twenty seeds are tried; the
+/// Inputs and outputs are as those of [`check_modes`](super::check_modes), several inputs as a tuple. Twenty seeds are tried; the
 /// environment variable `STREAM_SEEDS=1000` tries more, and `STREAM_SEED=7` only that one.
 ///
 /// # Panics
@@ -383,13 +383,21 @@ impl<I: Inputs> Trial<I> {
         let rows = O::text(keeping.rows(&kept.0));
         let spec = (self.job)().explain();
         let spec = spec.unwrap_or_else(|error| self.fail(&draws, &error));
-        let names = ["a run in which nothing happened", &format!("{draws:#?}")];
+        let names = [
+            "a run in which nothing happened",
+            &format!(
+                "the last of these, each of which goes on from what the one before it left{}",
+                listed(&draws)
+            ),
+        ];
         compare(self.seed, names, [&expected.0, &rows], &spec);
         let letters = kept.1.text();
         assert_eq!(
-            letters, expected.1,
-            "seed {}: dead letters\n{draws:#?}",
-            self.seed
+            letters,
+            expected.1,
+            "seed {}: dead letters{}",
+            self.seed,
+            listed(&draws)
         );
     }
 
@@ -421,8 +429,17 @@ impl<I: Inputs> Trial<I> {
     }
 
     fn fail(&self, draws: &[Draw], error: &Error) -> ! {
-        panic!("seed {}: the job failed: {error}\n{draws:#?}", self.seed)
+        panic!(
+            "seed {}: the job failed: {error}{}",
+            self.seed,
+            listed(draws)
+        )
     }
+}
+
+/// The runs, one a line.
+fn listed(draws: &[Draw]) -> String {
+    draws.iter().map(|draw| format!("\n  {draw:?}")).collect()
 }
 
 /// Lets the next run go on from any checkpoint. Tells whether there was one.

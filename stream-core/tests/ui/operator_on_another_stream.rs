@@ -1,5 +1,5 @@
 //! An operator works on the records and the keys that it names, with event time.
-//! Errors: 4
+//! Errors: 5
 
 use stream_core::prelude::*;
 
@@ -24,6 +24,12 @@ fn last() -> Last {
 #[pipeline]
 fn without_event_time(numbers: Stream<u64>) -> Timed<u64> {
     let before = numbers.key_by(|number| *number as u8).apply(Last);
+    before
+}
+
+#[pipeline]
+fn without_event_time_by_name(numbers: Stream<u64>) -> Timed<u64> {
+    let before = numbers.key_by(|number| *number as u8).last();
     before
 }
 

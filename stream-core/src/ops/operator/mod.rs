@@ -89,14 +89,16 @@ use crate::time::EventTime;
 /// snapshot, and differs from run to run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no operator that works by key",
-    label = "what is applied to a stream with keys implements `KeyedOperator`"
+    label = "what is applied to a stream with keys implements `KeyedOperator`",
+    note = "an `Operator` works on single records: it is applied before `.key_by(…)`"
 )]
 pub trait KeyedOperator: 'static {
     /// The key.
     type Key: Key;
     /// The records.
     type In: Record;
-    /// What is kept for a key. A key is forgotten when its state is the default one and it has no timers.
+    /// What is kept for a key. A key is forgotten when its state is the default one and it has no timers. A type
+    /// of your own says `#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]`.
     type State: Record + Default + PartialEq;
     /// What is emitted.
     type Out: 'static;
@@ -110,7 +112,9 @@ pub trait KeyedOperator: 'static {
         cx: &mut Cx<Self::Out>,
     );
 
-    /// Is called when a timer falls due: all records are in that are on time and older than it.
+    /// Is called when a timer falls due: all records are in that are on time and older than it. Behind
+    /// [`in_order`](Keyed::in_order) it is called before the records of its own time. So a record at just the moment
+    /// of a deadline is too late; where it is to be in time, set the timer a microsecond behind the deadline.
     fn timer(
         &self,
         key: &Self::Key,
@@ -173,7 +177,7 @@ pub trait Operator: 'static {
 /// A handle that an operator can be applied to; what `#[operator]` writes its methods on.
 #[diagnostic::on_unimplemented(
     message = "the operator `{O}` cannot be applied to `{Self}`",
-    label = "its key, its records or its event time are not those of the operator",
+    label = "a `KeyedOperator` is applied behind `.key_by(|record| …)`",
     note = "a `KeyedOperator` works on a stream with event time and a key: `.event_time(…)`, then \
             `.key_by(…)`; its `Key` and `In` are the types of these",
     note = "an `Operator` works on a stream whose records are its `In`"
@@ -187,7 +191,6 @@ pub trait Apply<O>: Sized {
     fn apply_as(self, kind: &'static str, operator: O) -> Self::Output;
 }
 
-#[diagnostic::do_not_recommend]
 impl<O: KeyedOperator, K: EventTimed> Apply<O> for Keyed<O::Key, O::In, K> {
     type Output = Timed<O::Out>;
 
