@@ -1,5 +1,6 @@
 //! Pipelines on real data. Each module is one idea; the programs in `src/bin` run them.
 
+pub mod airports;
 pub mod alarm;
 pub mod daily;
 pub mod earthquakes;

@@ -111,6 +111,8 @@ pub(super) fn leave<'s, B: 'static, C: 'static>(
     let worker = context.local.index;
     let own = Lane::new(node, context.id(node), worker, &worker.to_string());
     let (mut lanes, mut is_announced) = (Lanes::default(), false);
+    // The last epoch in which anything was promised: promises of several workers come in no order.
+    let mut last = 0;
     let mut end: Option<Capability<u64>> = None;
     builder.build(move |_| {
         move |frontiers| {
@@ -123,9 +125,10 @@ pub(super) fn leave<'s, B: 'static, C: 'static>(
                 for (_, lane, progress) in promises.drain(..) {
                     lanes.note(lane, progress);
                 }
+                last = epoch_of(&capability).max(last);
                 // Lanes that have not come yet take it back.
                 let have_ended = lanes.least() == Progress::End;
-                end = have_ended.then(|| capability.delayed(&epoch_of(&capability), 0));
+                end = have_ended.then(|| capability.delayed(&last, 0));
             });
             made.for_each(|capability, records| {
                 divide(epoch_of(&capability), records, &mut |epoch, records| {
