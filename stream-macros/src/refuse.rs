@@ -120,7 +120,8 @@ pub(crate) fn in_macro(read: &Found, errors: &mut Errors) {
 pub(crate) fn captured(name: &Ident, errors: &mut Errors) {
     let what = format!("the stream `{name}` is read inside a closure");
     let help = "a closure sees one record at a time: bring two streams together with a method that \
-                takes both, such as `.union(other)`";
+                takes both, such as `.union(other)`; the step of a loop is given them: \
+                `.iterate(other, |rows, other| …)`";
     errors.add(name, what, help);
 }
 

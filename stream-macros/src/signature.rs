@@ -20,6 +20,9 @@ const HANDLES: [&str; 8] = [
     "Stream", "Timed", "Keyed", "Table", "Changes", "Windows", "Relation", "Groups",
 ];
 
+/// Those that no sink takes.
+const OF_PARTS: [&str; 4] = ["Keyed", "Windows", "Relation", "Groups"];
+
 /// What the attribute says.
 pub(crate) struct Arguments {
     pub(crate) name: String,
@@ -276,7 +279,7 @@ pub(crate) fn is_unfinished(ty: &Type) -> bool {
         return false;
     };
     let last = path.path.segments.last();
-    last.is_some_and(|last| last.ident == "Keyed" || last.ident == "Windows")
+    last.is_some_and(|last| OF_PARTS.iter().any(|handle| last.ident == handle))
 }
 
 /// Whether a type owns what it holds and can be written anywhere.

@@ -1,4 +1,4 @@
-//! Operators that others have: under other names, or still to come.
+//! Operators that others have, under other names.
 //! Errors: 2
 
 use stream_core::prelude::*;

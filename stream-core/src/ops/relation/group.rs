@@ -36,7 +36,7 @@ impl<K, T> fmt::Debug for Groups<K, T> {
     }
 }
 
-impl<T: Row> Relation<T> {
+impl<T: 'static> Relation<T> {
     /// Puts the rows into groups, by what a closure says of each. An aggregate makes a table of them.
     ///
     /// ```
@@ -88,7 +88,7 @@ impl<Q: Row, V: Row> Table<Q, V> {
     }
 }
 
-impl<K: Key, T: Row> Groups<K, T> {
+impl<K: Key, T: 'static> Groups<K, T> {
     /// How many rows each group has.
     ///
     /// ```
@@ -155,13 +155,19 @@ impl<K: Key, T: Row> Groups<K, T> {
     }
 
     /// The row of each group for which a closure says the least; of several the least one.
-    pub fn min_by<V: Record + Ord>(self, of: impl Fn(&T) -> V + 'static) -> Table<K, T> {
+    pub fn min_by<V: Record + Ord>(self, of: impl Fn(&T) -> V + 'static) -> Table<K, T>
+    where
+        T: Row,
+    {
         let first = |rows: &Values<(V, T)>| rows.0.keys().next().map(|(_, row)| row.clone());
         self.summed("min_by", move |row| (of(&row), row), InOrder::new(first))
     }
 
     /// The row of each group for which a closure says the greatest; of several the greatest one.
-    pub fn max_by<V: Record + Ord>(self, of: impl Fn(&T) -> V + 'static) -> Table<K, T> {
+    pub fn max_by<V: Record + Ord>(self, of: impl Fn(&T) -> V + 'static) -> Table<K, T>
+    where
+        T: Row,
+    {
         let last = |rows: &Values<(V, T)>| rows.0.keys().next_back().map(|(_, row)| row.clone());
         self.summed("max_by", move |row| (of(&row), row), InOrder::new(last))
     }
@@ -180,11 +186,10 @@ impl<K: Key, T: Row> Groups<K, T> {
     /// let row = |word: &str, count| (word.to_string(), count);
     /// assert_eq!(rows, [Entry { key: (), value: vec![row("c", 3), row("a", 2)] }]);
     /// ```
-    pub fn top<V: Record + Ord>(
-        self,
-        n: usize,
-        of: impl Fn(&T) -> V + 'static,
-    ) -> Table<K, Vec<T>> {
+    pub fn top<V: Record + Ord>(self, n: usize, of: impl Fn(&T) -> V + 'static) -> Table<K, Vec<T>>
+    where
+        T: Row,
+    {
         let top =
             move |rows: &Values<(V, T)>| Some(rows.last(n).map(|(_, row)| row.clone()).collect());
         self.summed("top", move |row| (of(&row), row), InOrder::new(top))
@@ -210,7 +215,10 @@ impl<K: Key, T: Row> Groups<K, T> {
     /// let rows = testing::rows(words, ["a", "b", "c", "c"].map(String::from));
     /// assert_eq!(rows[0], Entry { key: 1, value: (2, vec!["a".to_string(), "b".to_string()]) });
     /// ```
-    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Table<K, G::Value> {
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Table<K, G::Value>
+    where
+        T: Row,
+    {
         let all = move |rows: &Values<T>| {
             let mut rows = rows.all();
             let mut state = aggregate.start(rows.next()?);
@@ -258,7 +266,7 @@ struct Summing<K, T, P, S> {
     summary: S,
 }
 
-impl<K: Key, T: Row, S: Summary, P: Fn(T) -> S::In + 'static> Render for Summing<K, T, P, S> {
+impl<K: Key, T: 'static, S: Summary, P: Fn(T) -> S::In + 'static> Render for Summing<K, T, P, S> {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = current(context, self.input.spec());
         let part = self.part;

@@ -110,7 +110,7 @@ impl<T> Handle for Relation<T> {
     }
 }
 
-impl<T: Row> Relation<T> {
+impl<T: 'static> Relation<T> {
     /// Turns each row into another. Rows that become equal are one row that is there several times.
     ///
     /// ```
