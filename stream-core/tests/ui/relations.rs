@@ -1,5 +1,5 @@
 //! What relations are not: rows of floating-point numbers, outputs, and what a loop may reach around itself.
-//! Errors: 4
+//! Errors: 5
 
 use stream_core::prelude::*;
 

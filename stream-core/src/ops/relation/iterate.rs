@@ -184,7 +184,7 @@ impl<T: Row> Relation<T> {
 
 /// What a loop reads besides itself: a relation, or a tuple of up to four; `()` if there is nothing.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be read in a loop",
+    message = "this cannot be read in a loop",
     label = "a loop reads a relation besides itself, or a tuple of up to four; `()` if there is none",
     note = "a table becomes a relation by `.rows()`"
 )]
