@@ -18,7 +18,7 @@
 //!
 //! **Going on.** What differential dataflow keeps is no part of a checkpoint. When a job goes on, each table
 //! tells all its rows once more in epoch 0, and all that follows of them is computed anew. Operators that keep what
-//! they are told, and were restored, do not read that ([`current`]).
+//! they are told, and were restored, do not read that (`current`).
 
 mod dataflow;
 mod group;
