@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 46] = [
+pub(crate) const OF_HANDLES: [&str; 47] = [
     "absence",
     "again",
     "aggregate",
@@ -217,6 +217,7 @@ pub(crate) const OF_HANDLES: [&str; 46] = [
     "latest",
     "left_interval_join",
     "left_join",
+    "lookup",
     "max",
     "max_by",
     "min",

@@ -237,6 +237,15 @@ impl Epochs {
         true
     }
 
+    /// Closes the open batch, whatever the mode says: what it withholds is awaited. Not where all sources have ended or
+    /// are to stop.
+    pub(crate) fn close_batch(&self) {
+        let mut tally = self.tally();
+        if self.stop().is_none() && !self.have_all_ended() {
+            self.cut(&mut tally, epoch::next_batch(self.current()));
+        }
+    }
+
     /// When the open slice or batch will have to be cut, if it holds anything.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         if self.stop().is_some() {

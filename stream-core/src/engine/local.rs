@@ -15,6 +15,7 @@ use super::bad_records::BadRecordPolicy;
 use super::bindings::Bindings;
 use super::epochs::Epochs;
 use super::lane::{Lane, Progress};
+use super::sides::Sides;
 use super::tap::Tap;
 use super::timing::Timing;
 use crate::error::BadRecord;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) abort: Abort,
     pub(crate) counters: Counters,
     pub(crate) watermarks: Watermarks,
+    /// Which inputs are read before others.
+    pub(crate) sides: Sides,
     /// How many records of each partition are read at most.
     pub(crate) limit: Option<u64>,
     /// How far a record may leap, where the job says so.

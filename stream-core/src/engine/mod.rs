@@ -14,6 +14,7 @@ pub(crate) mod lane_state;
 pub(crate) mod local;
 mod mode;
 pub(crate) mod parcel;
+pub(crate) mod sides;
 pub(crate) mod tap;
 pub(crate) mod timing;
 

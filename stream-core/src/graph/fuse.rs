@@ -370,6 +370,41 @@ pub(crate) fn through<'s, S: Stamp, A: 'static, P: Step<A>>(
     behind(flow, Box::new(Typed { step, records }), id)
 }
 
+/// A flow of which each record becomes another, and what travels beside it, too.
+pub(crate) fn restamped<'s, S, A, R, B>(
+    flow: Flow<'s>,
+    f: impl Fn(S, A) -> (R, B) + 'static,
+    id: &str,
+) -> Flow<'s>
+where
+    S: Stamp,
+    A: 'static,
+    R: Stamp,
+    B: 'static,
+{
+    let records = PhantomData::<fn(S, A) -> (R, B)>;
+    behind(flow, Box::new(Restamp { f, records }), id)
+}
+
+struct Restamp<F, R> {
+    f: F,
+    records: PhantomData<R>,
+}
+
+impl<S: Stamp, A: 'static, R: Stamp, B: 'static, F: Fn(S, A) -> (R, B)> Batches
+    for Restamp<F, fn(S, A) -> (R, B)>
+{
+    fn run(&self, from: &mut Segment, into: &mut Segment) -> bool {
+        let records = from.records::<(S, A)>().drain(..);
+        let made = into.records::<(R, B)>();
+        made.clear();
+        made.extend(records.map(|(stamp, record)| (self.f)(stamp, record)));
+        let count = made.len();
+        into.set_count(count);
+        false
+    }
+}
+
 fn behind<'s>(upstream: Flow<'s>, step: Box<dyn Batches>, id: &str) -> Flow<'s> {
     Flow::Lazy(Box::new(Stage {
         upstream,

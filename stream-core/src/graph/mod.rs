@@ -17,6 +17,7 @@ pub(crate) mod node;
 pub mod outline;
 mod rows;
 mod scope;
+pub(crate) mod sides;
 mod spec;
 mod stateless;
 

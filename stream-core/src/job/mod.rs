@@ -37,10 +37,12 @@ use crate::engine::abort::Abort;
 use crate::engine::bindings::{Bindings, BoundSink, BoundSource};
 use crate::engine::epochs::Epochs;
 use crate::engine::local::Shared;
+use crate::engine::sides::Sides;
 use crate::engine::tap::Tap;
 use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
+use crate::graph::sides::LOOKUP;
 use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
@@ -612,6 +614,8 @@ impl Job {
             (Some(_), None) => guarantee::caveats(&self.bindings),
             _ => Vec::new(),
         };
+        let sides = plan.spec.read_before().map_err(Error::Plan)?;
+        let sides = Sides::new(sides, self.workers);
         let sources = self.bindings.sources();
         let sources = sources
             .map(|(_, source)| source.workers(self.workers))
@@ -625,6 +629,7 @@ impl Job {
             abort: Abort::default(),
             counters: Counters::default(),
             watermarks: Watermarks::default(),
+            sides,
             limit: self.limit,
             leap: self.leap,
             tap: self.tap,
@@ -728,14 +733,16 @@ impl Job {
 
     fn plan(&self) -> Result<Plan, Error> {
         let graph = build(&self.name, &*self.pipeline)?;
-        match graph.take_problem() {
-            Some(problem) => Err(Error::Plan(problem)),
-            None => Ok(Plan {
-                name: self.name.clone(),
-                pipeline: self.pipeline.clone(),
-                spec: graph.spec(),
-            }),
+        if let Some(problem) = graph.take_problem() {
+            return Err(Error::Plan(problem));
         }
+        let spec = graph.spec();
+        spec.read_before().map_err(Error::Plan)?;
+        Ok(Plan {
+            name: self.name.clone(),
+            pipeline: self.pipeline.clone(),
+            spec,
+        })
     }
 
     /// Checks everything that can be known before anything is read.
@@ -836,6 +843,15 @@ impl Job {
                         port(input)
                     ))
                     .hint("give it a lateness, like `Lateness::mins(10)`"));
+            }
+            let looks_up_in = node.inputs.get(1).and_then(|table| fed_by[table.node]);
+            if let (Some(input), LOOKUP) = (looks_up_in, node.kind.as_str()) {
+                return Err(Problem::new(format!("`{}` waits for the end of its table", node.id))
+                    .detail(format!("the source of `{}` never ends", port(input)))
+                    .hint(
+                        "for a table that goes on changing, `as_of_join` looks up what it was at each \
+                         record's time",
+                    ));
             }
             if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
                 let what = "a table's final content is written at the end of input";

@@ -17,6 +17,7 @@ pub(crate) mod input;
 mod interval_join;
 mod kept;
 pub(crate) mod keyed;
+mod lookup;
 pub(crate) mod operator;
 pub(crate) mod output;
 mod passage;

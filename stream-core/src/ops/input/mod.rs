@@ -166,6 +166,8 @@ impl Render for InputStep {
             alarms: BTreeSet::new(),
             activation: 0,
             is_announced: false,
+            waits: true,
+            is_through: false,
             has_ended: false,
             participant: None,
             discovering: None,
@@ -218,7 +220,10 @@ struct Input {
     alarms: BTreeSet<(Duration, usize)>,
     activation: u64,
     is_announced: bool,
-    /// Whether it was said that all lanes have ended.
+    /// Whether other inputs are read before.
+    waits: bool,
+    /// Whether it was said that all lanes have ended, to those inputs that wait for that, and at all.
+    is_through: bool,
     has_ended: bool,
     /// What it leaves at boundaries: how far its lanes have been read. None where it has no lanes.
     participant: Option<Participant>,
@@ -451,6 +456,10 @@ impl Input {
         }
         self.activation += 1;
         self.look_around();
+        if self.waits && !local.sides.lets_begin(self.node, local.acknowledged()) {
+            return false; // whoever wakes the sources does so when more is through
+        }
+        self.waits = false;
         let (mut records, mut bytes) = (0, 0);
         for _ in 0..TURN_CHUNKS {
             // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
@@ -465,6 +474,7 @@ impl Input {
             (records, bytes) = (records + read.0, bytes + read.1);
         }
         if self.open == 0 && self.discovering.is_none() {
+            self.let_others_begin(*capability.time());
             return self.follow_to_the_end(capability);
         }
         if local.may_read() && !self.ready.is_empty() {
@@ -475,6 +485,15 @@ impl Input {
             local.wake_at(*time);
         }
         false
+    }
+
+    /// Says once that all its lanes have ended. What waits for that goes on when they are through, and what tables
+    /// withhold of them, so the batch is closed.
+    fn let_others_begin(&mut self, epoch: u64) {
+        let is_news = !std::mem::replace(&mut self.is_through, true);
+        if is_news && self.local.sides.has_ended(self.node, epoch) {
+            self.local.epochs.close_batch();
+        }
     }
 
     /// Follows the epoch until the other sources have ended, too: what stands behind this one has still
