@@ -96,7 +96,7 @@ fn lookups_stand_behind_one_another() {
     let floors: Vec<(u16, u8)> = (0..4).map(|room| (room, room as u8 / 2)).collect();
     ModeCheck::new((readings(9, 150), places, floors))
         .oracle(|(readings, _, _)| {
-            let floor = |sensor: u8| (sensor < 9 && sensor % 5 < 4).then(|| sensor % 5 / 2);
+            let floor = |sensor: u8| (sensor < 9 && sensor % 5 < 4).then_some(sensor % 5 / 2);
             let readings = readings.iter().flatten();
             readings
                 .map(|reading| (*reading, floor(reading.0)))
