@@ -131,8 +131,8 @@ pub use stream_macros::operator;
 /// ```
 ///
 /// # What a function may say
-/// `let` bindings of a name or a tuple of names, method chains, calls of other pipelines, and at
-/// the end the outputs: a name, a tuple of names, or a chain, whose port is called `output`. What
+/// `let` bindings of a name or a tuple of names (or of arrays of them), method chains, calls of other
+/// pipelines, and at the end the outputs: a name, a tuple of names, or a chain, whose port is called `output`. What
 /// names no stream is plain Rust, and so is everything in the closures. Type parameters, `where`
 /// clauses, visibility and documentation are as for any function.
 ///

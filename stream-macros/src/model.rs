@@ -18,7 +18,18 @@ use crate::parse::{Arg, Bind, Body, Call, Chain, Definition, Head, Read, Role, S
 use crate::signature;
 
 /// The methods that are one loop with those around them.
-const STATELESS: [&str; 6] = ["map", "filter", "filter_map", "flat_map", "inspect", KEY_BY];
+const STATELESS: [&str; 8] = [
+    "map",
+    "map_with_time",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "inspect",
+    SAMPLE,
+    KEY_BY,
+];
+/// The one of them that is given two values.
+const SAMPLE: &str = "sample";
 /// The one of them that ends the loop, for what it makes is no stream.
 const KEY_BY: &str = "key_by";
 /// The methods that only streams have, whatever they are called on.
@@ -353,8 +364,12 @@ fn each_inside(chain: &Chain, bind: Option<&Bind>, back: &mut dyn FnMut(&Chain, 
 }
 
 fn is_stateless(call: &Call) -> bool {
-    let one_value = matches!(call.args(), [Arg::Value(..)]);
-    one_value && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
+    let is_complete = match call.args() {
+        [Arg::Value(..)] => call.method != SAMPLE,
+        [Arg::Value(..), Arg::Value(..)] => call.method == SAMPLE,
+        _ => false,
+    };
+    is_complete && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
 }
 
 /// Gathers the stages.

@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 37] = [
+pub(crate) const OF_HANDLES: [&str; 40] = [
     "absence",
     "again",
     "aggregate",
@@ -211,6 +211,7 @@ pub(crate) const OF_HANDLES: [&str; 37] = [
     "join",
     "latest",
     "left_interval_join",
+    "map_with_time",
     "max",
     "max_by",
     "min",
@@ -218,7 +219,9 @@ pub(crate) const OF_HANDLES: [&str; 37] = [
     "outputs",
     "raw",
     "reduce",
+    "sample",
     "sliding",
+    "split_by",
     "sum",
     "top",
     "try_map",
