@@ -39,7 +39,14 @@ const FUSED_MAX: usize = 16;
 /// Methods that only begin a stage; the next one completes it.
 const WINDOWS: [&str; 4] = ["tumbling", "session", "sliding", "hopping"];
 /// Methods that are no stage.
-const SILENT: [&str; 5] = ["assume_in_order", "discard", "changes", "clone", "named"];
+const SILENT: [&str; 6] = [
+    "assume_in_order",
+    "discard",
+    "changes",
+    "clone",
+    "named",
+    "offset",
+];
 /// The name of an output that no binding names.
 const UNNAMED: &str = "output";
 

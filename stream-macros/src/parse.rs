@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 40] = [
+pub(crate) const OF_HANDLES: [&str; 41] = [
     "absence",
     "again",
     "aggregate",
@@ -216,6 +216,7 @@ pub(crate) const OF_HANDLES: [&str; 40] = [
     "max_by",
     "min",
     "min_by",
+    "offset",
     "outputs",
     "raw",
     "reduce",
