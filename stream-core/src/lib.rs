@@ -160,7 +160,7 @@ pub use stream_macros::operator;
 ///
 /// What it refuses, and why, is told in `docs/ERRORS.md`.
 pub use stream_macros::pipeline;
-pub use time::{EventTime, Gap, Lateness, Leap, Size};
+pub use time::{Calendar, EventTime, Gap, Lateness, Leap, Size};
 
 /// What the code that `#[pipeline]` writes names. No part of the API: it may change with any version.
 #[doc(hidden)]
@@ -183,7 +183,7 @@ pub mod prelude {
     pub use crate::io::{self, SourceExt};
     pub use crate::ops::{Change, Cx, Entry, KeyedOperator, Operator, Windowed};
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
-    pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
+    pub use crate::time::{Calendar, EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
     pub use crate::{operator, pipeline};
 }

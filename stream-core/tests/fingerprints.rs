@@ -109,6 +109,20 @@ fn windows_with_another_offset_are_refused() {
 }
 
 #[test]
+fn windows_of_another_calendar_are_refused() {
+    let of = |calendar: fn(&'static str) -> Calendar, zone| {
+        move |numbers| seconds(numbers).calendar(calendar(zone)).count()
+    };
+    let (days, weeks) = (Calendar::days as fn(&'static str) -> _, Calendar::weeks);
+    let expected =
+        "stage `x/calendar` kept windows of calendar=days Europe/Vienna, the job has calendar=";
+    let refused = refusal(of(days, "Europe/Vienna"), of(weeks, "Europe/Vienna"));
+    assert_eq!(refused, format!("{expected}weeks Europe/Vienna"));
+    let refused = refusal(of(days, "Europe/Vienna"), of(days, "UTC"));
+    assert_eq!(refused, format!("{expected}days UTC"));
+}
+
+#[test]
 fn sessions_of_another_gap_are_refused() {
     let expected = "stage `x/session` kept sessions of gap=1m, the job has gap=1m 30s";
     assert_eq!(refusal(session(60), session(90)), expected);

@@ -1,11 +1,16 @@
-//! Windows with an offset: in every mode and through recovery, against oracles from scratch.
+//! Windows with an offset, and those of a calendar: in every mode and through recovery, against oracles from
+//! scratch.
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+mod common;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use stream_core::graph::{Keyed, OnTime};
+use common::parts;
+use stream_core::graph::OnTime;
+use stream_core::ops::aggregate::{count, sum};
 use stream_core::prelude::*;
 use stream_core::testing::{ModeCheck, RecoveryCheck};
 
@@ -147,4 +152,152 @@ fn an_offset_is_a_setting_of_its_stage_and_no_stage() {
     // These are the windows that there are without one.
     assert_eq!(offset_of(Size::secs(50), tumbling), None);
     assert_eq!(offset_of(Size::secs(0), sliding), None);
+}
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+/// 20 October 2026 in days since 1970. On the 25th Vienna's clock is set back from +02 to +01, at 01:00 UTC.
+const OCTOBER_20: i64 = 20_746;
+
+/// The second at which a day begins in Vienna.
+fn midnight(day: i64) -> i64 {
+    let offset = if day <= OCTOBER_20 + 5 { 2 } else { 1 };
+    day * DAY - offset * HOUR
+}
+
+/// What lies between days on which something begins.
+fn between(days: &[i64]) -> Vec<Range<i64>> {
+    let pairs = days.windows(2);
+    pairs
+        .map(|pair| midnight(pair[0])..midnight(pair[1]))
+        .collect()
+}
+
+fn days(every: usize) -> Vec<i64> {
+    (OCTOBER_20 - 8..OCTOBER_20 + 60).step_by(every).collect()
+}
+
+#[test]
+fn windows_of_a_calendar_are_those_of_its_clock() {
+    assert_eq!(
+        midnight(OCTOBER_20),
+        "2026-10-19T22:00:00Z"
+            .parse::<EventTime>()
+            .unwrap()
+            .as_millis()
+            / 1_000
+    );
+    let weeks = days(7); // from 12 October on, a Monday
+    let months = [OCTOBER_20 - 19, OCTOBER_20 + 12, OCTOBER_20 + 42];
+    let hours = (-100..1_000).map(|n| midnight(OCTOBER_20) + n * HOUR);
+    let calendars = [
+        (Calendar::days("Europe/Vienna"), between(&days(1))),
+        (Calendar::weeks("Europe/Vienna"), between(&weeks)),
+        (Calendar::months("Europe/Vienna"), between(&months)),
+        (
+            Calendar::hours("Europe/Vienna"),
+            hours.map(|start| start..start + HOUR).collect(),
+        ),
+    ];
+    for (seed, (calendar, windows)) in calendars.into_iter().enumerate() {
+        ModeCheck::new(rows(seed as u64 + 20, midnight(OCTOBER_20), 2 * HOUR, 300))
+            .oracle(move |partitions| {
+                let sums = sums(partitions, &windows);
+                let mut counts = BTreeMap::new();
+                for (key, second, value) in on_time(partitions) {
+                    let window = windows
+                        .iter()
+                        .find(|window| window.contains(&second))
+                        .unwrap();
+                    let value_of_window =
+                        counts.entry((key, window.start)).or_insert((0_u64, 0_i128));
+                    value_of_window.0 += 1;
+                    value_of_window.1 += i128::from(value);
+                }
+                (sums, counts.into_iter().collect())
+            })
+            .run(move |rows: Stream<Row>| {
+                let windows = keyed(rows).calendar(calendar.clone());
+                let both = windows.clone().aggregate((count(), sum(|row: &Row| row.2)));
+                let start = |window: &Windowed<u8, (u64, i128)>| window.start.as_millis() / 1_000;
+                (
+                    windows.fold(|| 0, add),
+                    both.map(move |window| ((window.key, start(&window)), window.value)),
+                )
+            });
+    }
+}
+
+#[pipeline]
+fn by_calendar(
+    rows: Stream<Row>,
+    #[default(Calendar::days("Europe/Vienna"))] calendar: Calendar,
+) -> Timed<Windowed<u8, u64>> {
+    let at = |row: &Row| EventTime::secs(row.1);
+    let (timed, late) = rows.event_time(at, Lateness::secs(10));
+    late.discard();
+    let windows = timed.key_by(|row| row.0).calendar(calendar).count();
+    windows
+}
+
+#[test]
+fn windows_of_a_calendar_through_crashes() {
+    let calendars = [
+        Calendar::days("Europe/Vienna"),
+        Calendar::hours("Asia/Kolkata"),
+    ];
+    for (seed, calendar) in (30..).zip(calendars) {
+        RecoveryCheck::new(rows(seed, midnight(OCTOBER_20 + 4), HOUR, 120))
+            .run(move |rows: Stream<Row>| by_calendar(rows, calendar.clone()));
+    }
+}
+
+#[test]
+fn a_calendar_is_a_setting_that_is_given_by_text() {
+    let setting = |job: stream_core::Job| {
+        let graph = job.explain().unwrap();
+        let stage = graph
+            .nodes
+            .iter()
+            .find(|node| node.kind == "calendar")
+            .unwrap();
+        assert!(
+            by_calendar::GRAPH
+                .stages
+                .iter()
+                .any(|other| other.id == stage.id)
+        );
+        stage.parameter("calendar").unwrap().to_owned()
+    };
+    let sources = || {
+        let job = by_calendar::job().rows(io::vec(Vec::new()));
+        job.windows(io::discard())
+    };
+    assert_eq!(setting(sources().into_job()), "days Europe/Vienna");
+    let weeks = sources().set("calendar", "weeks asia/tokyo").unwrap();
+    assert_eq!(setting(weeks.into_job()), "weeks Asia/Tokyo");
+    let error = sources()
+        .set("calendar", "days Vienna")
+        .map(|_| ())
+        .unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("did you mean `Europe/Vienna`?"), "{error}");
+}
+
+#[test]
+fn a_zone_that_there_is_not_is_refused() {
+    let refused = |zone: &str| {
+        let job = by_calendar::job().calendar(Calendar::days(zone));
+        let (what, detail, hint) = parts(&job.explain().unwrap_err());
+        assert_eq!(detail, None);
+        [what, hint.unwrap()]
+    };
+    let what = "there is no time zone `Europe/Wien`";
+    let hint = "expected a name of the IANA database, like `Europe/Vienna`, or `UTC`";
+    assert_eq!(refused("Europe/Wien"), [what, hint]);
+    let what = "there is no time zone `Asia/Vienna`";
+    assert_eq!(
+        refused("Asia/Vienna"),
+        [what, "did you mean `Europe/Vienna`?"]
+    );
 }

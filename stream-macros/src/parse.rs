@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 41] = [
+pub(crate) const OF_HANDLES: [&str; 42] = [
     "absence",
     "again",
     "aggregate",
@@ -195,6 +195,7 @@ pub(crate) const OF_HANDLES: [&str; 41] = [
     "as_of_join",
     "assume_in_order",
     "average",
+    "calendar",
     "chain",
     "clone",
     "count_distinct",

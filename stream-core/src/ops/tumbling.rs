@@ -1,4 +1,5 @@
-//! Tumbling windows: `[n·size + offset, (n + 1)·size + offset)` for every integer n, also before 1970.
+//! Tumbling windows: `[n·size + offset, (n + 1)·size + offset)` for every integer n, also before 1970; and how
+//! all windows are kept that never meet, those of a [calendar](super::calendar) too.
 //!
 //! Open windows stand in the order of their start, each a table from keys to values, so what is
 //! complete at a watermark is a prefix. A row is removed as it is emitted, so that wherever emission
@@ -15,7 +16,7 @@ use std::slice;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
-use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
+use super::window::{Assign, Counts, Disjoint, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
@@ -65,7 +66,6 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     }
 }
 
-/// Tumbling windows.
 impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
     /// Lets the windows begin so much later than at multiples of their size since 1970T00:00:00Z: at
     /// `n·size + offset` for every integer n. The offset is a [`Size`] or a
@@ -95,7 +95,14 @@ impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
             offset: offset % size,
         })
     }
+}
 
+/// Tumbling windows, and those of a calendar.
+#[expect(
+    private_bounds,
+    reason = "how windows are assigned is the engine's own"
+)]
+impl<Q: 'static, T: 'static, W: Disjoint> Windows<Q, T, W> {
     /// Counts the records of each window.
     pub fn count(self) -> Timed<Windowed<Q, u64>>
     where
@@ -148,14 +155,14 @@ impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
         Q: Key,
         T: Record,
     {
-        let merge = |_: &mut A, _: A| unreachable!("windows of one size never meet");
+        let merge = |_: &mut A, _: A| unreachable!("these windows never meet");
         self.folded(Functions { init, step, merge })
     }
 }
 
 impl Assign for TumblingWindows {
     const KIND: &'static str = "tumbling";
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F>;
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F, Self>;
 
     fn describe(&self, spec: NodeSpec) -> NodeSpec {
         let spec = spec.with("size", Size::micros(self.size.unsigned_abs()));
@@ -166,9 +173,23 @@ impl Assign for TumblingWindows {
         self,
         fold: F,
         counts: Counts,
-    ) -> Tumbling<Q, P, A, F> {
+    ) -> Tumbling<Q, P, A, F, Self> {
+        Tumbling::new(self, fold, counts)
+    }
+}
+
+impl Disjoint for TumblingWindows {
+    #[inline]
+    fn around(&self, time: EventTime) -> (EventTime, EventTime) {
+        let start = begin_of(time, self.size, self.offset);
+        (start, start.plus(self.size))
+    }
+}
+
+impl<Q, P, A, F, W> Tumbling<Q, P, A, F, W> {
+    pub(super) fn new(windows: W, fold: F, counts: Counts) -> Self {
         Tumbling {
-            windows: self,
+            windows,
             fold,
             frame: Frame::new(counts),
             due: EventTime::MAX,
@@ -179,8 +200,9 @@ impl Assign for TumblingWindows {
     }
 }
 
-pub(crate) struct Tumbling<Q, P, A, F> {
-    windows: TumblingWindows,
+/// What is kept of windows that never meet.
+pub(crate) struct Tumbling<Q, P, A, F, W> {
+    windows: W,
     fold: F,
     frame: Frame,
     /// No window that is left ends before this.
@@ -221,19 +243,14 @@ impl Saving {
     }
 }
 
-impl<Q, P, A, F> Tumbling<Q, P, A, F> {
-    /// Where the window of a moment starts.
-    #[inline]
-    fn start(&self, time: EventTime) -> i64 {
-        begin_of(time, self.windows.size, self.windows.offset).as_micros()
-    }
-
+impl<Q, P, A, F, W: Disjoint> Tumbling<Q, P, A, F, W> {
+    /// Where the window that starts so ends.
     fn end(&self, start: i64) -> EventTime {
-        EventTime::micros(start).plus(self.windows.size)
+        self.windows.around(EventTime::micros(start)).1
     }
 }
 
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Tumbling<Q, P, A, F, W> {
     /// Takes in one record.
     #[inline]
     fn fold(
@@ -243,8 +260,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
-        let start = self.start(time);
-        let end = self.end(start);
+        let (start, end) = self.windows.around(time);
+        let start = start.as_micros();
         if self.frame.is_complete(end) {
             return self.frame.overtaken((time, key, record), emit);
         }
@@ -307,7 +324,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
     }
 }
 
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Logic for Tumbling<Q, P, A, F, W> {
     type Record = (EventTime, Q, P);
     type State = BTreeMap<i64, Noted<Q, A>>;
     type Stamp = EventTime;
@@ -400,7 +417,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     ) -> Result<usize, Problem> {
         let mut written = 0;
         for (time, key, _) in records {
-            let start = self.start(*time);
+            let start = self.windows.around(*time).0.as_micros();
             let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_ahead(start)) else {
                 continue;
             };

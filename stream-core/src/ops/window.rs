@@ -1,4 +1,4 @@
-//! Windows: what tumbling and session windows have in common.
+//! Windows: what all kinds of them have in common.
 //!
 //! A window is half open, `[start, end)`. It is complete when the watermark has reached its end,
 //! for then no record that is on time can fall into it; it is emitted then, once, in every mode. What
@@ -32,7 +32,8 @@ pub struct Windowed<Q, V> {
 
 /// Records by key and window, to be counted or folded.
 ///
-/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows) or
+/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows),
+/// [`SlidingWindows`](super::SlidingWindows), [`CalendarWindows`](super::CalendarWindows) or
 /// [`SessionWindows`](super::SessionWindows).
 ///
 /// ```
@@ -70,16 +71,16 @@ impl<Q, T, W: fmt::Debug> fmt::Debug for Windows<Q, T, W> {
     }
 }
 
-impl<Q: Clone + 'static, T: Clone + 'static, W: Copy> Clone for Windows<Q, T, W> {
+impl<Q: Clone + 'static, T: Clone + 'static, W: Clone> Clone for Windows<Q, T, W> {
     fn clone(&self) -> Self {
         Windows {
             input: self.input.clone_edge(),
-            assign: self.assign,
+            assign: self.assign.clone(),
         }
     }
 }
 
-impl<Q: Key, T: Record, W: Copy> Windows<Q, T, W> {
+impl<Q: Key, T: Record, W: Clone> Windows<Q, T, W> {
     /// A second handle to the same windows.
     #[doc(hidden)]
     pub fn again(&self) -> Self {
@@ -220,7 +221,7 @@ pub(super) fn counting() -> impl Fold<(), u64, Value = u64> {
 }
 
 /// How a record finds its window.
-pub(crate) trait Assign: Copy + 'static {
+pub(crate) trait Assign: Clone + 'static {
     const KIND: &'static str;
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, F::Value>>;
     /// Says which windows they are, by settings of the stage.
@@ -230,6 +231,12 @@ pub(crate) trait Assign: Copy + 'static {
         fold: F,
         counts: Counts,
     ) -> Self::Logic<Q, P, A, F>;
+}
+
+/// Windows that never meet: each moment lies in one.
+pub(crate) trait Disjoint: Assign {
+    /// The window that a moment lies in: its start, and its end.
+    fn around(&self, time: EventTime) -> (EventTime, EventTime);
 }
 
 /// Where the piece of time begins that holds a moment, if pieces of one length begin at `n·length + offset`
@@ -424,7 +431,7 @@ mod tests {
     /// before it goes on.
     fn in_pieces<W: Assign>(seed: u64, assign: W, pieces: &[Vec<Click>]) -> Vec<Out> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut running = logic(assign);
+        let mut running = logic(assign.clone());
         let (mut state, mut rows) = (running.empty(), Vec::new());
         let mut watermark = EventTime::MIN;
         let mut advance = |running: &mut _, state: &mut _, watermark| {
@@ -461,7 +468,7 @@ mod tests {
                 };
                 running.begin_save(&mut state, true);
                 while running.save(&mut state, write).unwrap() {}
-                running = logic(assign);
+                running = logic(assign.clone());
                 state = running.empty();
                 running.begin_advance(watermark);
                 for bytes in shards {
@@ -542,7 +549,7 @@ mod tests {
             .into_iter()
             .zip(watermarks.into_iter().rev())
             .collect();
-        let mut run = Run::new(logic(assign), Vec::new());
+        let mut run = Run::new(logic(assign.clone()), Vec::new());
         let (mut saving, mut emitted) = (None, 0);
         for (n, (piece, watermark)) in pieces.iter().enumerate() {
             run.fold(piece);
@@ -580,7 +587,7 @@ mod tests {
                 shards.len(),
                 "seed {seed}: a shard twice"
             );
-            let mut again = Run::new(logic(assign), std::mem::take(rows));
+            let mut again = Run::new(logic(assign.clone()), std::mem::take(rows));
             again.logic.begin_advance(*watermark);
             for (_, bytes) in shards {
                 again.logic.load(&mut again.state, bytes).unwrap();

@@ -53,7 +53,7 @@ impl Fingerprint {
                 [self, now].map(|either| value(&either.settings, name).unwrap_or("none"));
             if was != now {
                 let what = match name.as_str() {
-                    "size" | "offset" => "windows",
+                    "size" | "offset" | "calendar" => "windows",
                     "gap" => "sessions",
                     _ => "state",
                 };
