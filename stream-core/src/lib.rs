@@ -132,8 +132,8 @@ pub use stream_macros::operator;
 /// ```
 ///
 /// # What a function may say
-/// `let` bindings of a name or a tuple of names, method chains, calls of other pipelines, and at
-/// the end the outputs: a name, a tuple of names, or a chain, whose port is called `output`. What
+/// `let` bindings of a name or a tuple of names (or of arrays of them), method chains, calls of other
+/// pipelines, and at the end the outputs: a name, a tuple of names, or a chain, whose port is called `output`. What
 /// names no stream is plain Rust, and so is everything in the closures. Type parameters, `where`
 /// clauses, visibility and documentation are as for any function.
 ///
@@ -161,7 +161,7 @@ pub use stream_macros::operator;
 ///
 /// What it refuses, and why, is told in `docs/ERRORS.md`.
 pub use stream_macros::pipeline;
-pub use time::{EventTime, Gap, Lateness, Leap, Size};
+pub use time::{Calendar, EventTime, Gap, Lateness, Leap, Size};
 
 /// What the code that `#[pipeline]` writes names. No part of the API: it may change with any version.
 #[doc(hidden)]
@@ -186,7 +186,7 @@ pub mod prelude {
     pub use crate::ops::Relation;
     pub use crate::ops::{Change, Cx, Either, Entry, KeyedOperator, Operator, Outputs, Windowed};
     pub use crate::run::{Job, Mode, Outcome, Report, Wait};
-    pub use crate::time::{EventTime, Gap, Lateness, Leap, Size};
+    pub use crate::time::{Calendar, EventTime, Gap, Lateness, Leap, Size};
     pub use crate::{PipelineJob, PipelineTest, ReadyJob, ReadyTest};
     pub use crate::{operator, pipeline};
 }

@@ -92,6 +92,37 @@ fn windows_of_another_size_are_refused() {
 }
 
 #[test]
+fn windows_with_another_offset_are_refused() {
+    let shifted = |secs| {
+        move |numbers| {
+            let windows = seconds(numbers).tumbling(Size::secs(10));
+            windows.offset(Size::secs(secs)).count()
+        }
+    };
+    let expected = "stage `x/tumbling` kept windows of offset=3s, the job has offset=4s";
+    assert_eq!(refusal(shifted(3), shifted(4)), expected);
+    let expected = "stage `x/tumbling` kept windows of offset=none, the job has offset=3s";
+    assert_eq!(refusal(tumbling(10), shifted(3)), expected);
+    let expected = "stage `x/tumbling` kept windows of offset=3s, the job has offset=none";
+    assert_eq!(refusal(shifted(3), tumbling(10)), expected);
+    assert_eq!(started(stopped(tumbling(10)), shifted(20)), Ok(()));
+}
+
+#[test]
+fn windows_of_another_calendar_are_refused() {
+    let of = |calendar: fn(&'static str) -> Calendar, zone| {
+        move |numbers| seconds(numbers).calendar(calendar(zone)).count()
+    };
+    let (days, weeks) = (Calendar::days as fn(&'static str) -> _, Calendar::weeks);
+    let expected =
+        "stage `x/calendar` kept windows of calendar=days Europe/Vienna, the job has calendar=";
+    let refused = refusal(of(days, "Europe/Vienna"), of(weeks, "Europe/Vienna"));
+    assert_eq!(refused, format!("{expected}weeks Europe/Vienna"));
+    let refused = refusal(of(days, "Europe/Vienna"), of(days, "UTC"));
+    assert_eq!(refused, format!("{expected}days UTC"));
+}
+
+#[test]
 fn sessions_of_another_gap_are_refused() {
     let expected = "stage `x/session` kept sessions of gap=1m, the job has gap=1m 30s";
     assert_eq!(refusal(session(60), session(90)), expected);

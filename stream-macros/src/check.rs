@@ -16,8 +16,8 @@ use crate::refuse;
 /// does by a method of its own.
 pub(crate) const RESERVED: &str = "check_modes";
 
-/// The methods that give two streams.
-const GIVE_TWO: [&str; 3] = ["event_time", "split", "try_map"];
+/// The methods that give two streams, or several and the rest.
+const GIVE_TWO: [&str; 4] = ["event_time", "split", "split_by", "try_map"];
 
 /// Notes what keeps the body from being written at all.
 pub(crate) fn language(model: &Model, errors: &mut Errors) {

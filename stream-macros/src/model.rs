@@ -18,7 +18,18 @@ use crate::parse::{Arg, Bind, Body, Call, Chain, Definition, Head, Read, Role, S
 use crate::signature;
 
 /// The methods that are one loop with those around them.
-const STATELESS: [&str; 6] = ["map", "filter", "filter_map", "flat_map", "inspect", KEY_BY];
+const STATELESS: [&str; 8] = [
+    "map",
+    "map_with_time",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "inspect",
+    SAMPLE,
+    KEY_BY,
+];
+/// The one of them that is given two values.
+const SAMPLE: &str = "sample";
 /// The one of them that ends the loop, for what it makes is no stream.
 const KEY_BY: &str = "key_by";
 /// The methods that only streams have, whatever they are called on.
@@ -26,9 +37,16 @@ const OURS: [&str; 4] = [KEY_BY, "event_time", "session", "tumbling"];
 /// How many stages are fused at most, so that types stay short and compile time linear.
 const FUSED_MAX: usize = 16;
 /// Methods that only begin a stage; the next one completes it.
-const WINDOWS: [&str; 4] = ["tumbling", "session", "sliding", "hopping"];
+const WINDOWS: [&str; 5] = ["tumbling", "session", "sliding", "hopping", "calendar"];
 /// Methods that are no stage.
-const SILENT: [&str; 5] = ["assume_in_order", "discard", "changes", "clone", "named"];
+const SILENT: [&str; 6] = [
+    "assume_in_order",
+    "discard",
+    "changes",
+    "clone",
+    "named",
+    "offset",
+];
 /// The name of an output that no binding names.
 const UNNAMED: &str = "output";
 
@@ -353,8 +371,12 @@ fn each_inside(chain: &Chain, bind: Option<&Bind>, back: &mut dyn FnMut(&Chain, 
 }
 
 fn is_stateless(call: &Call) -> bool {
-    let one_value = matches!(call.args(), [Arg::Value(..)]);
-    one_value && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
+    let is_complete = match call.args() {
+        [Arg::Value(..)] => call.method != SAMPLE,
+        [Arg::Value(..), Arg::Value(..)] => call.method == SAMPLE,
+        _ => false,
+    };
+    is_complete && call.turbofish.is_none() && STATELESS.iter().any(|name| call.method == name)
 }
 
 /// Gathers the stages.

@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 47] = [
+pub(crate) const OF_HANDLES: [&str; 52] = [
     "absence",
     "again",
     "aggregate",
@@ -196,6 +196,7 @@ pub(crate) const OF_HANDLES: [&str; 47] = [
     "as_of_join",
     "assume_in_order",
     "average",
+    "calendar",
     "chain",
     "clone",
     "count_distinct",
@@ -218,16 +219,20 @@ pub(crate) const OF_HANDLES: [&str; 47] = [
     "left_interval_join",
     "left_join",
     "lookup",
+    "map_with_time",
     "max",
     "max_by",
     "min",
     "min_by",
+    "offset",
     "outputs",
     "raw",
     "reduce",
     "rows",
+    "sample",
     "semi_join",
     "sliding",
+    "split_by",
     "sum",
     "table",
     "top",

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{Expr, Pat};
 
 use crate::errors::Errors;
-use crate::names::Found;
+use crate::names::{Found, text};
 
 const SAME_GRAPH: &str = "every worker builds the same graph, once, before any record is there";
 
@@ -125,7 +125,8 @@ pub(crate) fn captured(name: &Ident, errors: &mut Errors) {
     errors.add(name, what, help);
 }
 
-/// Gives the names that a `let` of streams binds, and refuses every pattern but names and tuples.
+/// Gives the names that a `let` of streams binds, and refuses every pattern but names, and tuples of names
+/// and of arrays of names.
 pub(crate) fn pattern(pat: &Pat, errors: &mut Errors) -> Vec<Ident> {
     match pat {
         Pat::Type(typed) => pattern(&typed.pat, errors),
@@ -133,12 +134,23 @@ pub(crate) fn pattern(pat: &Pat, errors: &mut Errors) -> Vec<Ident> {
         Pat::Tuple(tuple) => tuple
             .elems
             .iter()
-            .flat_map(|each| name(each, errors))
+            .flat_map(|each| names(each, errors))
             .collect(),
         Pat::Wild(wild) => {
             let help = "give it a name and read it, or end the chain with `.discard()`";
             errors.add(wild, "this stream is thrown away", help);
             Vec::new()
+        }
+        other => names(other, errors),
+    }
+}
+
+/// The names of an array of streams, or the one of a stream.
+fn names(pat: &Pat, errors: &mut Errors) -> Vec<Ident> {
+    match pat {
+        Pat::Slice(array) => {
+            let each = array.elems.iter();
+            each.flat_map(|each| name(each, errors)).collect()
         }
         one => name(one, errors).into_iter().collect(),
     }
@@ -176,17 +188,24 @@ pub(crate) fn changed(value: &Ident, errors: &mut Errors) {
 
 /// Refuses one name for two streams.
 pub(crate) fn one_name_for_two(name: &Ident, method: &Ident, errors: &mut Errors) {
-    let (pattern, help) = match method == "event_time" {
-        true => (
+    let (given, pattern, help) = match &*text(method) {
+        "event_time" => (
+            "two streams",
             format!("({name}, late)"),
             "the records on time, and those that are late",
         ),
-        false => (
+        "split_by" => (
+            "a stream for each key and one of the rest",
+            format!("([{name}], rest)"),
+            "the records of each key, in an array, and those of no such key",
+        ),
+        _ => (
+            "two streams",
             format!("({name}, others)"),
             "the records for which the closure says yes, and the others",
         ),
     };
-    let what = format!("`{method}` gives two streams: `let {pattern} = …`");
+    let what = format!("`{method}` gives {given}: `let {pattern} = …`");
     errors.add(name, what, format!("they are {help}"));
 }
 

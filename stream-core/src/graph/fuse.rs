@@ -12,17 +12,19 @@ use std::ops::ControlFlow;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::context::Context;
-use super::handles::{Keyed, Kind, Stream};
-use super::node::{Port, Render};
-use super::spec::PortSpec;
+use super::handles::{EventTimed, Keyed, Kind, Stream};
+use super::node::{Graph, Port, Render, stage};
+use super::spec::{NodeSpec, PortSpec};
 use crate::engine::batch::Segment;
 use crate::engine::flow::{Each, Flow, Open, Pull};
 use crate::engine::guard::Guard;
 use crate::engine::lane::Progress;
 use crate::state::record::Stamp;
+use crate::time::EventTime;
 
-/// What a stateless stage does with one record: it hands on none, one or many.
-pub trait Step<A>: 'static {
+/// What a stateless stage does with one record: it hands on none, one or many. `S` is what travels
+/// beside the record.
+pub trait Step<A, S: Stamp>: 'static {
     /// What the step hands on.
     type Out: 'static;
 
@@ -31,16 +33,16 @@ pub trait Step<A>: 'static {
     const EXPANDS: bool = false;
 
     /// Takes one record and hands on what becomes of it.
-    fn step(&self, record: A, next: &mut impl FnMut(Self::Out));
+    fn step(&self, stamp: S, record: A, next: &mut impl FnMut(Self::Out));
 
     /// Takes the records of a batch and puts what becomes of them into an empty one, or exchanges
     /// the two. A step on its own does this where it is faster than record by record.
     #[doc(hidden)]
     #[inline]
-    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, Self::Out)>) {
+    fn batch(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, Self::Out)>) {
         made.reserve(records.len());
         for (stamp, record) in records.drain(..) {
-            self.step(record, &mut |record| made.push((stamp, record)));
+            self.step(stamp, record, &mut |record| made.push((stamp, record)));
         }
     }
 }
@@ -89,6 +91,15 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
         self.then("map", Map(f))
     }
 
+    /// As [`Stream::map_with_time`].
+    pub fn map_with_time<B: 'static, F>(self, f: F) -> Chain<T, K, Then<P, MapWithTime<F>>, B>
+    where
+        K: EventTimed,
+        F: Fn(O, EventTime) -> B + 'static,
+    {
+        self.then("map_with_time", MapWithTime(f))
+    }
+
     /// As [`Stream::filter`].
     pub fn filter<F>(self, f: F) -> Chain<T, K, Then<P, Filter<F>>, O>
     where
@@ -125,7 +136,7 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
     /// As [`Stream::key_by`]; it ends the chain.
     pub fn key_by<Q: 'static>(self, f: impl Fn(&O) -> Q + 'static) -> Keyed<Q, O, K>
     where
-        P: Step<T, Out = O>,
+        P: Step<T, K::Stamp, Out = O>,
     {
         let key = move |record: O| (f(&record), record);
         let keyed: Chain<T, K, _, (Q, O)> = self.then("key_by", Map(key));
@@ -144,11 +155,11 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
     /// Ends the chain: what comes out of its last stage is a stream again.
     pub fn end(mut self) -> Stream<O, K>
     where
-        P: Step<T, Out = O>,
+        P: Step<T, K::Stamp, Out = O>,
     {
         let graph = self.input.graph().clone();
         if self.last == self.input.spec() {
-            self.last = graph.push_stage("pass", self.last);
+            self.last = graph.push_stage(stage("pass", vec![self.last]));
         }
         let node = self.last.node;
         let render = stateless::<K::Stamp, T, P>(self.input.spec(), self.step);
@@ -156,9 +167,24 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
         Stream::from_port(graph.port(node, 0))
     }
 
+    pub(super) fn graph(&self) -> &Graph {
+        self.input.graph()
+    }
+
+    /// The stage that was added last.
+    pub(super) fn last(&self) -> PortSpec {
+        self.last
+    }
+
     fn then<Q, B>(self, kind: &'static str, step: Q) -> Chain<T, K, Then<P, Q>, B> {
+        let spec = stage(kind, vec![self.last]);
+        self.then_stage(spec, step)
+    }
+
+    /// Adds a stage that reads the last one.
+    pub(super) fn then_stage<Q, B>(self, spec: NodeSpec, step: Q) -> Chain<T, K, Then<P, Q>, B> {
         Chain {
-            last: self.input.graph().push_stage(kind, self.last),
+            last: self.graph().push_stage(spec),
             input: self.input,
             step: Then(self.step, step),
             out: PhantomData,
@@ -170,11 +196,11 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
 #[derive(Debug)]
 pub struct Pass(());
 
-impl<A: 'static> Step<A> for Pass {
+impl<A: 'static, S: Stamp> Step<A, S> for Pass {
     type Out = A;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(A)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(A)) {
         next(record);
     }
 }
@@ -183,13 +209,16 @@ impl<A: 'static> Step<A> for Pass {
 #[derive(Debug)]
 pub struct Then<P, Q>(P, Q);
 
-impl<A, P: Step<A>, Q: Step<P::Out>> Step<A> for Then<P, Q> {
+impl<A, S: Stamp, P: Step<A, S>, Q: Step<P::Out, S>> Step<A, S> for Then<P, Q> {
     type Out = Q::Out;
     const EXPANDS: bool = P::EXPANDS || Q::EXPANDS;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(Q::Out)) {
-        self.0.step(record, &mut |record| self.1.step(record, next));
+    fn step(&self, stamp: S, record: A, next: &mut impl FnMut(Q::Out)) {
+        let (first, second) = (&self.0, &self.1);
+        first.step(stamp, record, &mut |record| {
+            second.step(stamp, record, next);
+        });
     }
 }
 
@@ -203,41 +232,53 @@ macro_rules! debug_by_name {
         }
     )*};
 }
-debug_by_name!(Map Filter FilterMap FlatMap Inspect);
+debug_by_name!(Map MapWithTime Filter FilterMap FlatMap Inspect);
 
 /// The step of `map`.
 pub struct Map<F>(pub(crate) F);
 
-impl<A, B: 'static, F: Fn(A) -> B + 'static> Step<A> for Map<F> {
+impl<A, S: Stamp, B: 'static, F: Fn(A) -> B + 'static> Step<A, S> for Map<F> {
     type Out = B;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(B)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(B)) {
         next((self.0)(record));
     }
 
     #[inline]
-    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, B)>) {
+    fn batch(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, B)>) {
         let records = records.drain(..);
         made.extend(records.map(|(stamp, record)| (stamp, (self.0)(record))));
+    }
+}
+
+/// The step of `map_with_time`.
+pub struct MapWithTime<F>(pub(super) F);
+
+impl<A, B: 'static, F: Fn(A, EventTime) -> B + 'static> Step<A, EventTime> for MapWithTime<F> {
+    type Out = B;
+
+    #[inline]
+    fn step(&self, time: EventTime, record: A, next: &mut impl FnMut(B)) {
+        next((self.0)(record, time));
     }
 }
 
 /// The step of `filter`.
 pub struct Filter<F>(pub(crate) F);
 
-impl<A: 'static, F: Fn(&A) -> bool + 'static> Step<A> for Filter<F> {
+impl<A: 'static, S: Stamp, F: Fn(&A) -> bool + 'static> Step<A, S> for Filter<F> {
     type Out = A;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(A)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(A)) {
         if (self.0)(&record) {
             next(record);
         }
     }
 
     #[inline]
-    fn batch<S: Copy>(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, A)>) {
+    fn batch(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, A)>) {
         std::mem::swap(records, made);
         made.retain(|(_, record)| (self.0)(record));
     }
@@ -246,11 +287,11 @@ impl<A: 'static, F: Fn(&A) -> bool + 'static> Step<A> for Filter<F> {
 /// The step of `filter_map`.
 pub struct FilterMap<F>(pub(crate) F);
 
-impl<A, B: 'static, F: Fn(A) -> Option<B> + 'static> Step<A> for FilterMap<F> {
+impl<A, S: Stamp, B: 'static, F: Fn(A) -> Option<B> + 'static> Step<A, S> for FilterMap<F> {
     type Out = B;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(B)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(B)) {
         if let Some(record) = (self.0)(record) {
             next(record);
         }
@@ -260,12 +301,14 @@ impl<A, B: 'static, F: Fn(A) -> Option<B> + 'static> Step<A> for FilterMap<F> {
 /// The step of `flat_map`.
 pub struct FlatMap<F>(pub(crate) F);
 
-impl<A, I: IntoIterator<Item: 'static>, F: Fn(A) -> I + 'static> Step<A> for FlatMap<F> {
+impl<A, S: Stamp, I: IntoIterator<Item: 'static>, F: Fn(A) -> I + 'static> Step<A, S>
+    for FlatMap<F>
+{
     type Out = I::Item;
     const EXPANDS: bool = true;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(I::Item)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(I::Item)) {
         for record in (self.0)(record) {
             next(record);
         }
@@ -275,11 +318,11 @@ impl<A, I: IntoIterator<Item: 'static>, F: Fn(A) -> I + 'static> Step<A> for Fla
 /// The step of `inspect`.
 pub struct Inspect<F>(pub(super) F);
 
-impl<A: 'static, F: Fn(&A) + 'static> Step<A> for Inspect<F> {
+impl<A: 'static, S: Stamp, F: Fn(&A) + 'static> Step<A, S> for Inspect<F> {
     type Out = A;
 
     #[inline]
-    fn step(&self, record: A, next: &mut impl FnMut(A)) {
+    fn step(&self, _: S, record: A, next: &mut impl FnMut(A)) {
         (self.0)(&record);
         next(record);
     }
@@ -297,7 +340,7 @@ struct Typed<S, A, P> {
     records: PhantomData<fn(S, A)>,
 }
 
-impl<S: Stamp, A: 'static, P: Step<A>> Batches for Typed<S, A, P> {
+impl<S: Stamp, A: 'static, P: Step<A, S>> Batches for Typed<S, A, P> {
     fn run(&self, from: &mut Segment, into: &mut Segment) -> bool {
         let records = from.records::<(S, A)>();
         let made = into.records::<(S, P::Out)>();
@@ -312,7 +355,7 @@ impl<S: Stamp, A: 'static, P: Step<A>> Batches for Typed<S, A, P> {
     }
 }
 
-impl<S: Stamp, A: 'static, P: Step<A>> Typed<S, A, P> {
+impl<S: Stamp, A: 'static, P: Step<A, S>> Typed<S, A, P> {
     /// Takes records until what becomes of them is a piece.
     fn run_piece(&self, records: &mut Vec<(S, A)>, made: &mut Vec<(S, P::Out)>) {
         let size = std::mem::size_of::<(S, P::Out)>().max(1);
@@ -321,7 +364,8 @@ impl<S: Stamp, A: 'static, P: Step<A>> Typed<S, A, P> {
         while made.len() < enough
             && let Some((stamp, record)) = rest.next()
         {
-            self.step.step(record, &mut |next| made.push((stamp, next)));
+            let mut next = |next| made.push((stamp, next));
+            self.step.step(stamp, record, &mut next);
         }
         *records = rest.collect();
     }
@@ -340,7 +384,7 @@ pub(super) struct Stateless {
     step: Box<dyn Batches>,
 }
 
-pub(crate) fn stateless<S: Stamp, A: 'static, P: Step<A>>(
+pub(crate) fn stateless<S: Stamp, A: 'static, P: Step<A, S>>(
     input: PortSpec,
     step: P,
 ) -> Box<dyn Render> {
@@ -361,7 +405,7 @@ impl Render for Stateless {
 }
 
 /// A flow behind a step of the stage with this id.
-pub(crate) fn through<'s, S: Stamp, A: 'static, P: Step<A>>(
+pub(crate) fn through<'s, S: Stamp, A: 'static, P: Step<A, S>>(
     flow: Flow<'s>,
     step: P,
     id: &str,

@@ -16,6 +16,7 @@ pub(crate) mod node;
 #[doc(hidden)]
 pub mod outline;
 mod rows;
+mod sample;
 mod scope;
 pub(crate) mod sides;
 mod spec;

@@ -175,8 +175,8 @@ impl Graph {
     }
 
     /// Adds a stateless stage that is rendered along with a later one.
-    pub(crate) fn push_stage(&self, kind: &'static str, input: PortSpec) -> PortSpec {
-        let node = self.push(stage(kind, vec![input]), None);
+    pub(crate) fn push_stage(&self, spec: NodeSpec) -> PortSpec {
+        let node = self.push(spec, None);
         PortSpec { node, port: 0 }
     }
 

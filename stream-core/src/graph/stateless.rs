@@ -1,8 +1,10 @@
 //! The stateless stages, as methods of a stream.
 
-use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, Pass, Step, stateless};
-use super::handles::{Keyed, Kind, Stream};
+use super::fuse::stateless;
+use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, MapWithTime, Pass, Step};
+use super::handles::{EventTimed, Keyed, Kind, Stream};
 use super::node::stage;
+use crate::time::EventTime;
 
 impl<T: 'static, K: Kind> Stream<T, K> {
     /// Turns each record into another.
@@ -14,6 +16,28 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// ```
     pub fn map<B: 'static>(self, f: impl Fn(T) -> B + 'static) -> Stream<B, K> {
         self.stateless("map", Map(f))
+    }
+
+    /// Turns each record into another, given its event time, which stays that of the new one.
+    ///
+    /// What leaves a window has the last microsecond of the window as its event time.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     late.discard();
+    ///     timed.map(|s| s % 2).map_with_time(|odd, time| (time, odd))
+    /// };
+    /// let rows = testing::rows(pipeline, [7, 4]);
+    /// assert_eq!(rows, [(EventTime::secs(4), 0), (EventTime::secs(7), 1)]);
+    /// ```
+    pub fn map_with_time<B: 'static>(self, f: impl Fn(T, EventTime) -> B + 'static) -> Stream<B, K>
+    where
+        K: EventTimed,
+    {
+        self.stateless("map_with_time", MapWithTime(f))
     }
 
     /// Keeps the records for which the closure says so.
@@ -72,7 +96,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// let squares = numbers.fuse(|chain| chain.filter(|n| n % 2 == 1).map(|n| n * n));
     /// # squares }, [1, 2, 3], [1, 9]);
     /// ```
-    pub fn fuse<P: Step<T>>(
+    pub fn fuse<P: Step<T, K::Stamp>>(
         self,
         chain: impl FnOnce(Chain<T, K, Pass>) -> Chain<T, K, P, P::Out>,
     ) -> Stream<P::Out, K> {
@@ -86,7 +110,10 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         Chain::open(self.port)
     }
 
-    pub(crate) fn stateless<P: Step<T>>(self, kind: &'static str, step: P) -> Stream<P::Out, K> {
+    pub(crate) fn stateless<P>(self, kind: &'static str, step: P) -> Stream<P::Out, K>
+    where
+        P: Step<T, K::Stamp>,
+    {
         let graph = self.port.graph().clone();
         let spec = stage(kind, vec![self.port.spec()]);
         let render = stateless::<K::Stamp, T, P>(self.port.spec(), step);

@@ -1,10 +1,11 @@
-//! One stream as several: `split` by a condition, `try_map` by what went wrong, `outputs` by the variants of
-//! an enum.
+//! One stream as several: `split` by a condition, `split_by` by keys, `try_map` by what went wrong, `outputs` by
+//! the variants of an enum.
 
 use std::marker::PhantomData;
 
 use crate::engine::batch::Segment;
 use crate::engine::flow::Flow;
+use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Render, stage};
 use crate::graph::{Graph, Kind, PortSpec, Stream};
@@ -24,6 +25,46 @@ impl<T: 'static, K: Kind> Stream<T, K> {
             parts.put(0, records);
         });
         (divided.output(0), divided.output(1))
+    }
+
+    /// Divides the records by keys that are known beforehand: a stream for each of them, in their order, and
+    /// then the rest. A key that stands there twice is refused when the job starts.
+    ///
+    /// ```
+    /// # stream_core::testing::doc(|numbers| {
+    /// let ([even, odd], large) = numbers.split_by(|n| if *n < 10 { n % 2 } else { *n }, [0, 1]);
+    /// # even.map(|n| n * 100).union(odd.map(|n| n * 10)).union(large) }, [1, 2, 31], [10, 31, 200]);
+    /// ```
+    pub fn split_by<Q: PartialEq + 'static, const N: usize>(
+        self,
+        key: impl Fn(&T) -> Q + 'static,
+        keys: [Q; N],
+    ) -> ([Stream<T, K>; N], Stream<T, K>) {
+        if let Some((first, second)) = twice(&keys) {
+            self.port.graph().problem(
+                Problem::new("`split_by` is given one key twice")
+                    .detail(format!(
+                        "keys {first} and {second} are equal, so the second stream would be empty"
+                    ))
+                    .hint("leave out one of the two; a stream can be read as often as you like"),
+            );
+        }
+        let divided = Divided::of("split_by", self, N + 1, move |records, parts| {
+            let mut of_keys = [const { Vec::new() }; N];
+            let mut rest = Vec::new();
+            for (stamp, record) in records {
+                let key = key(&record);
+                let place = keys.iter().position(|other| *other == key);
+                let part = place.map_or(&mut rest, |place| &mut of_keys[place]);
+                part.push((stamp, record));
+            }
+            for (number, of_key) in of_keys.into_iter().enumerate() {
+                parts.put(number, of_key);
+            }
+            parts.put(N, rest);
+        });
+        let of_keys = std::array::from_fn(|number| divided.output(number));
+        (of_keys, divided.output(N))
     }
 
     /// Turns each record into another, or into an error: what is well comes first, then the errors.
@@ -81,6 +122,15 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         let Stream { port } = self;
         O::divide(Stream::from_port(port.graph().port(port.node, port.port)))
     }
+}
+
+/// The places, counted from 1, of two keys that are equal.
+fn twice<Q: PartialEq>(keys: &[Q]) -> Option<(usize, usize)> {
+    let mut seconds = keys.iter().enumerate();
+    seconds.find_map(|(second, key)| {
+        let first = keys[..second].iter().position(|other| other == key)?;
+        Some((first + 1, second + 1))
+    })
 }
 
 /// Says that two types are one, where a bound on the other is to be told in its own words.

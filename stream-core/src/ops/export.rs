@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::calendar::CalendarWindows;
 use super::session::SessionWindows;
 use super::tumbling::TumblingWindows;
 use super::window::Assign;
@@ -15,8 +16,8 @@ use crate::engine::lane::LaneName;
 use crate::error::Problem;
 use crate::shape::{Schema, Shape, json};
 use crate::state::Fingerprint;
-use crate::time::EventTime;
 use crate::time::span::parse_micros;
+use crate::time::{Calendar, EventTime, Periods};
 
 /// How the rows of one stage are read.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ enum Layout {
     Sessions { gap: i64 },
     /// Starts of windows, each with keys and values.
     Windows { size: i64 },
+    /// The same, of a calendar.
+    Calendar(Periods),
 }
 
 impl Layout {
@@ -48,6 +51,7 @@ impl Layout {
             TumblingWindows::KIND => Layout::Windows {
                 size: length(fingerprint, "size")?,
             },
+            CalendarWindows::KIND => Layout::Calendar(periods(fingerprint)?),
             _ => {
                 return Err(Problem::new(format!("the state of a `{kind}` has no rows"))
                     .hint("run this with the version of the program that has written the state"));
@@ -58,10 +62,25 @@ impl Layout {
 
 /// A setting that is a length of time, in microseconds.
 fn length(fingerprint: &Fingerprint, name: &str) -> Result<i64, Problem> {
+    setting(fingerprint, name, parse_micros)
+}
+
+/// The setting of windows of a calendar.
+fn periods(fingerprint: &Fingerprint) -> Result<Periods, Problem> {
+    let read = |text: &str| text.parse::<Calendar>()?.resolve();
+    let (_, periods) = setting(fingerprint, CalendarWindows::KIND, read)?;
+    Ok(periods)
+}
+
+fn setting<T, E: std::error::Error + Send + Sync + 'static>(
+    fingerprint: &Fingerprint,
+    name: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, Problem> {
     let mut settings = fingerprint.settings.iter();
     let setting = settings.find(|(other, _)| other == name);
     let text = setting.map_or("", |(_, value)| value);
-    parse_micros(text).map_err(|error| {
+    read(text).map_err(|error| {
         let kind = &fingerprint.kind;
         Problem::new(format!("the setting `{name}` of a `{kind}` cannot be read")).because(error)
     })
@@ -101,7 +120,7 @@ impl Rows {
         let mut out = Vec::new();
         let rows: u64 = reader.next()?;
         for _ in 0..rows {
-            match self.layout {
+            match &self.layout {
                 Layout::Table => {
                     self.key_to(&mut reader, &mut out)?;
                     self.value_to(&mut reader, &mut out)?;
@@ -113,23 +132,38 @@ impl Rows {
                     for _ in 0..sessions {
                         let [first, last, _timer] = moments(&mut reader)?;
                         out.extend_from_slice(&key);
-                        bounds_to(first, last.plus(gap), &mut out)?;
+                        bounds_to(first, last.plus(*gap), &mut out)?;
                         self.value_to(&mut reader, &mut out)?;
                     }
                 }
                 Layout::Windows { size } => {
-                    let [start] = moments(&mut reader)?;
-                    let keys: u64 = reader.next()?;
-                    for _ in 0..keys {
-                        self.key_to(&mut reader, &mut out)?;
-                        bounds_to(start, start.plus(size), &mut out)?;
-                        self.value_to(&mut reader, &mut out)?;
-                    }
+                    self.window_to(&mut reader, |start| start.plus(*size), &mut out)?;
+                }
+                Layout::Calendar(periods) => {
+                    self.window_to(&mut reader, |start| periods.around(start).1, &mut out)?;
                 }
             }
         }
         reader.end()?;
         Ok(out)
+    }
+
+    /// The lines of a window, which ends where its start says.
+    fn window_to(
+        &self,
+        reader: &mut Reader<'_>,
+        end: impl Fn(EventTime) -> EventTime,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let [start] = moments(reader)?;
+        let end = end(start);
+        let keys: u64 = reader.next()?;
+        for _ in 0..keys {
+            self.key_to(reader, out)?;
+            bounds_to(start, end, out)?;
+            self.value_to(reader, out)?;
+        }
+        Ok(())
     }
 
     /// Begins a line.

@@ -7,6 +7,7 @@ mod absence;
 pub mod aggregate;
 mod as_of_join;
 mod by_time;
+pub(crate) mod calendar;
 mod dedup;
 mod divide;
 mod either;
@@ -38,6 +39,7 @@ pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
 
+pub use calendar::CalendarWindows;
 pub use divide::Outputs;
 #[doc(hidden)]
 pub use divide::{Divided, Parts};

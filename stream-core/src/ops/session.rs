@@ -24,7 +24,7 @@ use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::state::WriteShard;
 use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
@@ -146,8 +146,8 @@ impl Assign for SessionWindows {
     const KIND: &'static str = "session";
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = SessionLogic<Q, P, A, F>;
 
-    fn parameter(&self) -> (&'static str, String) {
-        ("gap", Gap::micros(self.gap.unsigned_abs()).to_string())
+    fn describe(&self, spec: NodeSpec) -> NodeSpec {
+        spec.with("gap", Gap::micros(self.gap.unsigned_abs()))
     }
 
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(

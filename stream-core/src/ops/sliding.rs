@@ -1,6 +1,7 @@
-//! Sliding windows: `[n·step, n·step + size)` for every integer n, so that a record lies in several.
+//! Sliding windows: `[n·step + offset, n·step + offset + size)` for every integer n, so that a record lies in
+//! several.
 //!
-//! Time is cut into *panes* of the greatest common divisor of size and step, and a key keeps one value a pane. A
+//! Time is cut into *panes* of the greatest common divisor of size and step, from the offset on, and a key keeps one value a pane. A
 //! record goes into one pane, however many windows it lies in. When a window is complete the panes in it are
 //! merged, and a pane is given up with the last window that it lies in. So what is kept grows with the panes that
 //! have records, and not with the windows.
@@ -18,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
+use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::state::WriteShard;
 use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
@@ -32,11 +34,13 @@ use crate::time::{EventTime, Size};
 pub struct SlidingWindows {
     pub(super) size: i64,
     pub(super) step: i64,
+    /// Less than the step.
+    pub(super) offset: i64,
 }
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
-    /// Gathers the records of each key into windows of one size that begin at multiples of `step` since 1970, so
-    /// that each record lies in `size / step` windows. Size and step are [`Size`]s or
+    /// Gathers the records of each key into windows of one size that begin at multiples of `step` since 1970, or
+    /// so much later as [`offset`](Windows::offset) says, so that each record lies in `size / step` windows. Size and step are [`Size`]s or
     /// [`Duration`](std::time::Duration)s; a step that is 0, or longer than the size, is refused when the
     /// job starts. A window without records is not emitted.
     ///
@@ -73,12 +77,38 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         }
         let size = size.as_micros().max(1);
         let step = step.as_micros().clamp(1, size);
-        Windows::new(self.port, SlidingWindows { size, step })
+        let offset = 0;
+        Windows::new(self.port, SlidingWindows { size, step, offset })
     }
 }
 
 /// Sliding windows.
 impl<Q: 'static, T: 'static> Windows<Q, T, SlidingWindows> {
+    /// Lets the windows begin so much later than at multiples of their step since 1970: at
+    /// `n·step + offset` for every integer n. The offset is a [`Size`] or a
+    /// [`Duration`](std::time::Duration); of one that is longer than the step only what is left behind whole
+    /// steps counts.
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
+    ///
+    /// let pipeline = |seconds: Stream<i64>| {
+    ///     let (timed, _) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(0));
+    ///     let windows = timed.key_by(|_| ()).sliding(Size::secs(10), Size::secs(5));
+    ///     windows.offset(Size::secs(2)).count().map(|window| (window.start, window.value))
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 6]);
+    /// let at = EventTime::secs;
+    /// assert_eq!(rows, [(at(-8), 1), (at(-3), 2), (at(2), 1)]);
+    /// ```
+    pub fn offset(self, offset: impl Into<Size>) -> Self {
+        let offset = offset.into().as_micros();
+        self.with(|windows| SlidingWindows {
+            offset: offset % windows.step,
+            ..windows
+        })
+    }
+
     /// Counts the records of each window.
     pub fn count(self) -> Timed<Windowed<Q, u64>>
     where
@@ -139,9 +169,12 @@ impl Assign for SlidingWindows {
     const KIND: &'static str = "sliding";
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Sliding<Q, P, A, F>;
 
-    fn parameter(&self) -> (&'static str, String) {
+    fn describe(&self, spec: NodeSpec) -> NodeSpec {
         let [size, step] = [self.size, self.step].map(|micros| Size::micros(micros.unsigned_abs()));
-        ("size", format!("{size} every {step}"))
+        with_offset(
+            spec.with("size", format!("{size} every {step}")),
+            self.offset,
+        )
     }
 
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
@@ -149,9 +182,11 @@ impl Assign for SlidingWindows {
         fold: F,
         counts: Counts,
     ) -> Sliding<Q, P, A, F> {
+        let pane = greatest_common_divisor(self.size, self.step);
         Sliding {
             windows: self,
-            pane: greatest_common_divisor(self.size, self.step),
+            pane,
+            pane_offset: self.offset % pane,
             fold,
             frame: Frame::new(counts),
             timers: Timers::new(self.step),
@@ -173,20 +208,18 @@ impl SlidingWindows {
     /// The end of the first window that a moment lies in.
     fn first_end(self, time: EventTime) -> EventTime {
         let time = i128::from(time.as_micros());
-        let [size, step] = [self.size, self.step].map(i128::from);
+        let [size, step, offset] = [self.size, self.step, self.offset].map(i128::from);
+        let end = offset + size;
         // The last window that ends at this moment or before it is followed by the one that is meant.
-        let before = (time - size).div_euclid(step) * step + size;
+        let before = (time - end).div_euclid(step) * step + end;
         clamped(before + step)
     }
 
     /// The end of the last window that a moment lies in.
     fn last_end(self, time: EventTime) -> EventTime {
-        let (time, size, step) = (
-            time.as_micros(),
-            i128::from(self.size),
-            i128::from(self.step),
-        );
-        clamped(i128::from(time).div_euclid(step) * step + size)
+        let time = i128::from(time.as_micros());
+        let [size, step, offset] = [self.size, self.step, self.offset].map(i128::from);
+        clamped((time - offset).div_euclid(step) * step + offset + size)
     }
 }
 
@@ -207,8 +240,9 @@ pub(crate) struct Panes<A> {
 
 pub(crate) struct Sliding<Q, P, A, F> {
     windows: SlidingWindows,
-    /// How long a pane is.
+    /// How long a pane is, and how much later than at a multiple of that it begins.
     pane: i64,
+    pane_offset: i64,
     fold: F,
     frame: Frame,
     timers: Timers,
@@ -230,11 +264,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
         emit: &mut Emit<Self>,
     ) {
         let hash = hash_of(&key);
-        let begin = EventTime::micros(
-            time.as_micros()
-                .div_euclid(self.pane)
-                .saturating_mul(self.pane),
-        );
+        let begin = begin_of(time, self.pane, self.pane_offset);
         match table.rows.find_mut(hash, |(other, _)| *other == key) {
             // Nearly always: it falls into the last pane of its key.
             Some((_, Panes { panes, .. }))
@@ -494,22 +524,28 @@ mod tests {
     #[test]
     fn the_windows_of_a_moment_are_those_that_hold_it() {
         for (size, step) in [(10, 5), (10, 3), (7, 7), (9, 1), (9, 2)] {
-            let windows = SlidingWindows { size, step };
-            for time in -30..30 {
-                let holds = |n: &i64| (n * step..n * step + size).contains(&time);
-                let ends = (-100..100).filter(holds).map(|n| n * step + size);
-                let ends: Vec<_> = ends.map(EventTime::micros).collect();
+            for (offset, time) in
+                (0..step).flat_map(|offset| (-30..30).map(move |time| (offset, time)))
+            {
+                let windows = SlidingWindows { size, step, offset };
+                let starts = (-100..100).map(|n| n * step + offset);
+                let ends = starts.filter(|start| (*start..start + size).contains(&time));
+                let ends: Vec<_> = ends.map(|start| EventTime::micros(start + size)).collect();
                 let moment = EventTime::micros(time);
                 let found = (windows.first_end(moment), windows.last_end(moment));
-                assert_eq!(Some(&found.0), ends.first(), "{size} {step} {time}");
-                assert_eq!(Some(&found.1), ends.last(), "{size} {step} {time}");
+                assert_eq!(Some(&found.0), ends.first(), "{windows:?} {time}");
+                assert_eq!(Some(&found.1), ends.last(), "{windows:?} {time}");
             }
         }
     }
 
     #[test]
     fn windows_reach_to_the_ends_of_time() {
-        let windows = SlidingWindows { size: 10, step: 3 };
+        let windows = SlidingWindows {
+            size: 10,
+            step: 3,
+            offset: 2,
+        };
         assert_eq!(windows.last_end(EventTime::MAX), EventTime::MAX);
         assert!(windows.first_end(EventTime::MIN) > EventTime::MIN);
         assert!(windows.last_end(EventTime::MIN) < EventTime::MIN.plus(20));

@@ -55,7 +55,7 @@ impl<Q: 'static, V: 'static> Table<Q, V> {
 
     fn step<W, P>(self, kind: &'static str, step: P) -> Table<Q, W>
     where
-        P: Step<Change<Q, V>, Out = Change<Q, W>>,
+        P: Step<Change<Q, V>, (), Out = Change<Q, W>>,
         W: 'static,
     {
         let graph = self.port.graph().clone();

@@ -1,4 +1,5 @@
-//! Tumbling windows: `[n·size, (n + 1)·size)` for every integer n, also before 1970.
+//! Tumbling windows: `[n·size + offset, (n + 1)·size + offset)` for every integer n, also before 1970; and how
+//! all windows are kept that never meet, those of a [calendar](super::calendar) too.
 //!
 //! Open windows stand in the order of their start, each a table from keys to values, so what is
 //! complete at a watermark is a prefix. A row is removed as it is emitted, so that wherever emission
@@ -15,10 +16,11 @@ use std::slice;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
-use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
+use super::window::{Assign, Counts, Disjoint, Fold, Frame, Functions, Windowed, Windows};
+use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::Noted;
@@ -29,11 +31,13 @@ use crate::time::{EventTime, Size};
 #[derive(Clone, Copy, Debug)]
 pub struct TumblingWindows {
     pub(super) size: i64,
+    /// Less than the size.
+    pub(super) offset: i64,
 }
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
-    /// Divides event time into windows of one size that begin at multiples of it since 1970. The
-    /// size is a [`Size`] or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
+    /// Divides event time into windows of one size that begin at multiples of it since 1970, or so much
+    /// later as [`offset`](Windows::offset) says. The size is a [`Size`] or a [`Duration`](std::time::Duration); 0 is refused when the job starts.
     ///
     /// ```
     /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
@@ -58,12 +62,47 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
             );
         }
         let size = size.as_micros().max(1);
-        Windows::new(self.port, TumblingWindows { size })
+        Windows::new(self.port, TumblingWindows { size, offset: 0 })
     }
 }
 
-/// Tumbling windows.
 impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
+    /// Lets the windows begin so much later than at multiples of their size since 1970T00:00:00Z: at
+    /// `n·size + offset` for every integer n. The offset is a [`Size`] or a
+    /// [`Duration`](std::time::Duration); of one that is longer than the size only what is left behind whole
+    /// sizes counts.
+    ///
+    /// Days that begin at 22:00 UTC, weeks that begin on Monday (1970 began on a Thursday):
+    ///
+    /// ```
+    /// use stream_core::{EventTime, Lateness, Size, graph::Stream, testing};
+    ///
+    /// let pipeline = |times: Stream<EventTime>| {
+    ///     let (timed, _) = times.event_time(|time| *time, Lateness::secs(0));
+    ///     let keyed = timed.key_by(|_| ());
+    ///     let days = keyed.clone().tumbling(Size::days(1)).offset(Size::hours(22)).count();
+    ///     let weeks = keyed.tumbling(Size::days(7)).offset(Size::days(4)).count();
+    ///     days.union(weeks).map(|window| window.start.to_string())
+    /// };
+    /// let rows = testing::rows(pipeline, ["2026-11-26T08:00:00Z".parse()?]);
+    /// assert_eq!(rows, ["2026-11-23T00:00:00Z", "2026-11-25T22:00:00Z"]);
+    /// # Ok::<(), stream_core::time::ParseEventTimeError>(())
+    /// ```
+    pub fn offset(self, offset: impl Into<Size>) -> Self {
+        let offset = offset.into().as_micros();
+        self.with(|TumblingWindows { size, .. }| TumblingWindows {
+            size,
+            offset: offset % size,
+        })
+    }
+}
+
+/// Tumbling windows, and those of a calendar.
+#[expect(
+    private_bounds,
+    reason = "how windows are assigned is the engine's own"
+)]
+impl<Q: 'static, T: 'static, W: Disjoint> Windows<Q, T, W> {
     /// Counts the records of each window.
     pub fn count(self) -> Timed<Windowed<Q, u64>>
     where
@@ -116,26 +155,41 @@ impl<Q: 'static, T: 'static> Windows<Q, T, TumblingWindows> {
         Q: Key,
         T: Record,
     {
-        let merge = |_: &mut A, _: A| unreachable!("windows of one size never meet");
+        let merge = |_: &mut A, _: A| unreachable!("these windows never meet");
         self.folded(Functions { init, step, merge })
     }
 }
 
 impl Assign for TumblingWindows {
     const KIND: &'static str = "tumbling";
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F>;
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>> = Tumbling<Q, P, A, F, Self>;
 
-    fn parameter(&self) -> (&'static str, String) {
-        ("size", Size::micros(self.size.unsigned_abs()).to_string())
+    fn describe(&self, spec: NodeSpec) -> NodeSpec {
+        let spec = spec.with("size", Size::micros(self.size.unsigned_abs()));
+        with_offset(spec, self.offset)
     }
 
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
         self,
         fold: F,
         counts: Counts,
-    ) -> Tumbling<Q, P, A, F> {
+    ) -> Tumbling<Q, P, A, F, Self> {
+        Tumbling::new(self, fold, counts)
+    }
+}
+
+impl Disjoint for TumblingWindows {
+    #[inline]
+    fn around(&self, time: EventTime) -> (EventTime, EventTime) {
+        let start = begin_of(time, self.size, self.offset);
+        (start, start.plus(self.size))
+    }
+}
+
+impl<Q, P, A, F, W> Tumbling<Q, P, A, F, W> {
+    pub(super) fn new(windows: W, fold: F, counts: Counts) -> Self {
         Tumbling {
-            size: self.size,
+            windows,
             fold,
             frame: Frame::new(counts),
             due: EventTime::MAX,
@@ -146,8 +200,9 @@ impl Assign for TumblingWindows {
     }
 }
 
-pub(crate) struct Tumbling<Q, P, A, F> {
-    size: i64,
+/// What is kept of windows that never meet.
+pub(crate) struct Tumbling<Q, P, A, F, W> {
+    windows: W,
     fold: F,
     frame: Frame,
     /// No window that is left ends before this.
@@ -188,20 +243,14 @@ impl Saving {
     }
 }
 
-impl<Q, P, A, F> Tumbling<Q, P, A, F> {
-    /// Where the window of a moment starts.
-    #[inline]
-    fn start(&self, time: EventTime) -> i64 {
-        let number = time.as_micros().div_euclid(self.size);
-        number.saturating_mul(self.size)
-    }
-
+impl<Q, P, A, F, W: Disjoint> Tumbling<Q, P, A, F, W> {
+    /// Where the window that starts so ends.
     fn end(&self, start: i64) -> EventTime {
-        EventTime::micros(start).plus(self.size)
+        self.windows.around(EventTime::micros(start)).1
     }
 }
 
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Tumbling<Q, P, A, F, W> {
     /// Takes in one record.
     #[inline]
     fn fold(
@@ -211,8 +260,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
-        let start = self.start(time);
-        let end = self.end(start);
+        let (start, end) = self.windows.around(time);
+        let start = start.as_micros();
         if self.frame.is_complete(end) {
             return self.frame.overtaken((time, key, record), emit);
         }
@@ -275,7 +324,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Tumbling<Q, P, A, F> {
     }
 }
 
-impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F> {
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Logic for Tumbling<Q, P, A, F, W> {
     type Record = (EventTime, Q, P);
     type State = BTreeMap<i64, Noted<Q, A>>;
     type Stamp = EventTime;
@@ -368,7 +417,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Tumbling<Q, P, A, F>
     ) -> Result<usize, Problem> {
         let mut written = 0;
         for (time, key, _) in records {
-            let start = self.start(*time);
+            let start = self.windows.around(*time).0.as_micros();
             let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_ahead(start)) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! Windows: what tumbling and session windows have in common.
+//! Windows: what all kinds of them have in common.
 //!
 //! A window is half open, `[start, end)`. It is complete when the watermark has reached its end,
 //! for then no record that is on time can fall into it; it is emitted then, once, in every mode. What
@@ -11,9 +11,9 @@ use super::keyed::{self, Emit, Logic};
 use crate::engine::Emission;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, Graph, Handle, Key, Mixed, Record, Stream, Timed};
+use crate::graph::{Class, Graph, Handle, Key, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::observe::Counter;
-use crate::time::EventTime;
+use crate::time::{EventTime, Size};
 
 /// The result of a window: its key, its bounds, its value.
 ///
@@ -32,7 +32,8 @@ pub struct Windowed<Q, V> {
 
 /// Records by key and window, to be counted or folded.
 ///
-/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows) or
+/// The third parameter says which windows: [`TumblingWindows`](super::TumblingWindows),
+/// [`SlidingWindows`](super::SlidingWindows), [`CalendarWindows`](super::CalendarWindows) or
 /// [`SessionWindows`](super::SessionWindows).
 ///
 /// ```
@@ -70,16 +71,16 @@ impl<Q, T, W: fmt::Debug> fmt::Debug for Windows<Q, T, W> {
     }
 }
 
-impl<Q: Clone + 'static, T: Clone + 'static, W: Copy> Clone for Windows<Q, T, W> {
+impl<Q: Clone + 'static, T: Clone + 'static, W: Clone> Clone for Windows<Q, T, W> {
     fn clone(&self) -> Self {
         Windows {
             input: self.input.clone_edge(),
-            assign: self.assign,
+            assign: self.assign.clone(),
         }
     }
 }
 
-impl<Q: Key, T: Record, W: Copy> Windows<Q, T, W> {
+impl<Q: Key, T: Record, W: Clone> Windows<Q, T, W> {
     /// A second handle to the same windows.
     #[doc(hidden)]
     pub fn again(&self) -> Self {
@@ -100,6 +101,12 @@ impl<Q, T, W> Handle for Windows<Q, T, W> {
 impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     pub(super) fn new(input: Port<EventTime, (Q, T)>, assign: W) -> Self {
         Windows { input, assign }
+    }
+
+    /// The same records in other windows.
+    pub(super) fn with(self, change: impl FnOnce(W) -> W) -> Self {
+        let assign = change(self.assign);
+        Windows { assign, ..self }
     }
 
     pub(super) fn counted(self) -> Timed<Windowed<Q, u64>>
@@ -133,9 +140,10 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         T: Record,
     {
         let graph = self.input.graph().clone();
-        let (name, length) = self.assign.parameter();
-        let spec = stage(W::KIND, vec![self.input.spec()])
-            .with(name, length)
+        let spec = stage(W::KIND, vec![self.input.spec()]);
+        let spec = self
+            .assign
+            .describe(spec)
             .with("fold", fold)
             .class(class)
             .keeps::<Q, A>()
@@ -213,15 +221,38 @@ pub(super) fn counting() -> impl Fold<(), u64, Value = u64> {
 }
 
 /// How a record finds its window.
-pub(crate) trait Assign: Copy + 'static {
+pub(crate) trait Assign: Clone + 'static {
     const KIND: &'static str;
     type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, F::Value>>;
-    fn parameter(&self) -> (&'static str, String);
+    /// Says which windows they are, by settings of the stage.
+    fn describe(&self, spec: NodeSpec) -> NodeSpec;
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
         self,
         fold: F,
         counts: Counts,
     ) -> Self::Logic<Q, P, A, F>;
+}
+
+/// Windows that never meet: each moment lies in one.
+pub(crate) trait Disjoint: Assign {
+    /// The window that a moment lies in: its start, and its end.
+    fn around(&self, time: EventTime) -> (EventTime, EventTime);
+}
+
+/// Where the piece of time begins that holds a moment, if pieces of one length begin at `n·length + offset`
+/// for every integer n. The offset is less than the length.
+#[inline]
+pub(super) fn begin_of(time: EventTime, length: i64, offset: i64) -> EventTime {
+    let past = time.as_micros().rem_euclid(length) - offset;
+    time.minus(if past < 0 { past + length } else { past })
+}
+
+/// An offset as a setting: none where it is 0, as in what was kept before there were any.
+pub(super) fn with_offset(spec: NodeSpec, offset: i64) -> NodeSpec {
+    match offset {
+        0 => spec,
+        offset => spec.with("offset", Size::micros(offset.unsigned_abs())),
+    }
 }
 
 /// What windows count for the report.
@@ -311,6 +342,21 @@ mod tests {
     use super::*;
     use crate::observe::Counters;
 
+    #[test]
+    fn pieces_of_time_begin_at_the_offset_before_1970_too_and_at_the_ends_of_time() {
+        for (length, offset) in [(7, 0), (7, 3), (1, 0), (10, 9)] {
+            for time in -40..40_i64 {
+                let begin = begin_of(EventTime::micros(time), length, offset);
+                let expected = (time - offset).div_euclid(length) * length + offset;
+                assert_eq!(begin.as_micros(), expected, "{length} {offset} {time}");
+            }
+        }
+        let last = begin_of(EventTime::MAX, i64::MAX, i64::MAX - 1);
+        assert_eq!(last, EventTime::micros(i64::MAX - 1));
+        assert_eq!(begin_of(EventTime::MIN, 10, 9), EventTime::MIN);
+        assert_eq!(begin_of(EventTime::MIN, i64::MAX, 5), EventTime::MIN);
+    }
+
     /// Counts records at these seconds, all of one key, with a watermark that another lane has
     /// moved to 100 s meanwhile. Gives the seconds that were overtaken, and how many are counted.
     fn overtaken<W: Assign>(assign: W, seconds: &[i64]) -> (Vec<i64>, u64) {
@@ -342,7 +388,10 @@ mod tests {
 
     #[test]
     fn a_record_whose_tumbling_window_is_out_is_overtaken() {
-        let windows = TumblingWindows { size: 10_000_000 };
+        let windows = TumblingWindows {
+            size: 10_000_000,
+            offset: 0,
+        };
         assert_eq!(
             overtaken(windows, &[89, 99, 100, 85]),
             (vec![89, 99, 85], 3)
@@ -382,7 +431,7 @@ mod tests {
     /// before it goes on.
     fn in_pieces<W: Assign>(seed: u64, assign: W, pieces: &[Vec<Click>]) -> Vec<Out> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut running = logic(assign);
+        let mut running = logic(assign.clone());
         let (mut state, mut rows) = (running.empty(), Vec::new());
         let mut watermark = EventTime::MIN;
         let mut advance = |running: &mut _, state: &mut _, watermark| {
@@ -419,7 +468,7 @@ mod tests {
                 };
                 running.begin_save(&mut state, true);
                 while running.save(&mut state, write).unwrap() {}
-                running = logic(assign);
+                running = logic(assign.clone());
                 state = running.empty();
                 running.begin_advance(watermark);
                 for bytes in shards {
@@ -500,7 +549,7 @@ mod tests {
             .into_iter()
             .zip(watermarks.into_iter().rev())
             .collect();
-        let mut run = Run::new(logic(assign), Vec::new());
+        let mut run = Run::new(logic(assign.clone()), Vec::new());
         let (mut saving, mut emitted) = (None, 0);
         for (n, (piece, watermark)) in pieces.iter().enumerate() {
             run.fold(piece);
@@ -538,7 +587,7 @@ mod tests {
                 shards.len(),
                 "seed {seed}: a shard twice"
             );
-            let mut again = Run::new(logic(assign), std::mem::take(rows));
+            let mut again = Run::new(logic(assign.clone()), std::mem::take(rows));
             again.logic.begin_advance(*watermark);
             for (_, bytes) in shards {
                 again.logic.load(&mut again.state, bytes).unwrap();
@@ -565,8 +614,9 @@ mod tests {
             let clicks: Vec<Click> = pieces(seed, begin, keys, 6_000, step).concat();
             let size = [50, 1_000, 9_000][seed as usize / 2 % 3];
             if begin == -3_000 {
-                let expected = tumbling_oracle(size, clicks.iter().copied());
-                let windows = TumblingWindows { size };
+                let offset = size / 3 * (seed as i64 % 2);
+                let windows = TumblingWindows { size, offset };
+                let expected = tumbling_oracle(windows, clicks.iter().copied());
                 emitted[0] += saves_while_changing(seed, windows, &clicks, &expected);
             }
             let expected = session_oracle(size / 5, clicks.iter().copied());
@@ -595,10 +645,11 @@ mod tests {
         pieces
     }
 
-    fn tumbling_oracle(size: i64, clicks: impl Iterator<Item = Click>) -> Vec<Out> {
+    fn tumbling_oracle(windows: TumblingWindows, clicks: impl Iterator<Item = Click>) -> Vec<Out> {
+        let TumblingWindows { size, offset } = windows;
         let mut windows = std::collections::BTreeMap::new();
         for (time, key, ()) in clicks {
-            let start = time.as_micros().div_euclid(size) * size;
+            let start = (time.as_micros() - offset).div_euclid(size) * size + offset;
             *windows.entry((key, start)).or_insert(0) += 1;
         }
         let row = |((key, start), value)| Windowed {
@@ -633,8 +684,10 @@ mod tests {
                 [40, 30_000][seed as usize % 2],
             );
             let pieces = pieces(seed, -3_000, keys, 25_000, 2);
-            let expected = tumbling_oracle(size, pieces.iter().flatten().copied());
-            let rows = in_pieces(seed, TumblingWindows { size }, &pieces);
+            let offset = size / 3 * (seed as i64 / 2 % 2);
+            let windows = TumblingWindows { size, offset };
+            let expected = tumbling_oracle(windows, pieces.iter().flatten().copied());
+            let rows = in_pieces(seed, windows, &pieces);
             assert!(rows == expected, "seed {seed}");
         }
     }

@@ -46,12 +46,14 @@ impl Fingerprint {
             return vec![format!("was `{}`, the job has `{}`", self.kind, now.kind)];
         }
         let mut told = Vec::new();
-        for (name, was) in &self.settings {
-            let now = now.settings.iter().find(|(other, _)| other == name);
-            let now = now.map_or("none", |(_, value)| value.as_str());
+        let has_none = |(name, _): &&(String, String)| value(&self.settings, name).is_none();
+        let new = now.settings.iter().filter(has_none);
+        for (name, _) in self.settings.iter().chain(new) {
+            let [was, now] =
+                [self, now].map(|either| value(&either.settings, name).unwrap_or("none"));
             if was != now {
                 let what = match name.as_str() {
-                    "size" => "windows",
+                    "size" | "offset" | "calendar" => "windows",
                     "gap" => "sessions",
                     _ => "state",
                 };
@@ -80,6 +82,12 @@ impl fmt::Display for Fingerprint {
         }
         write!(f, " of {} by {}", self.state, self.key)
     }
+}
+
+/// The value of a setting.
+fn value<'a>(settings: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = settings.iter().find(|(other, _)| other == name);
+    found.map(|(_, value)| value.as_str())
 }
 
 /// Two texts, each cut to a part that shows where they begin to differ.

@@ -146,7 +146,7 @@ span! {
     Gap
 }
 span! {
-    /// The length of a window, or of the step between windows.
+    /// The length of a window, of the step between windows, or of their offset.
     ///
     /// ```
     /// use stream_core::Size;

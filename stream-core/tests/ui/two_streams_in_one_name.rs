@@ -1,5 +1,5 @@
 //! What gives two streams is bound to two names.
-//! Errors: 2
+//! Errors: 3
 
 use stream_core::prelude::*;
 
@@ -13,6 +13,12 @@ fn timed(times: Stream<i64>) -> (Timed<i64>, Stream<i64>) {
 fn halves(numbers: Stream<i64>) -> Stream<i64> {
     let odd = numbers.split(|n| n % 2 == 1);
     odd.map(|n| n + 1)
+}
+
+#[pipeline]
+fn digits(numbers: Stream<i64>) -> Stream<i64> {
+    let ones = numbers.split_by(|n| n % 10, [1, 2]);
+    ones.map(|n| n + 1)
 }
 
 fn main() {}

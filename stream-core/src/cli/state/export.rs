@@ -143,7 +143,7 @@ mod tests {
     use crate::graph::Entry;
     use crate::io::{self, MemoryLog};
     use crate::ops::Windowed;
-    use crate::time::{EventTime, Gap, Lateness, Size};
+    use crate::time::{Calendar, EventTime, Gap, Lateness, Size};
 
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     struct Key {
@@ -170,7 +170,7 @@ mod tests {
 
     /// A value by key and window.
     type Open = Windowed<Key, Vec<i64>>;
-    type Rest = (io::Rows<Open>, io::Rows<Open>);
+    type Rest = [io::Rows<Open>; 3];
 
     /// A job with a stage of every kind that keeps state.
     fn job(log: &MemoryLog<i64>, store: &StateStore) -> (Job, Rest) {
@@ -184,13 +184,16 @@ mod tests {
             let seconds = |n: &i64| EventTime::secs(*n);
             let (timed, _) = numbers.event_time(seconds, Lateness::secs(60));
             let timed = timed.key_by(key);
-            let tumbling = timed.clone().tumbling(Size::secs(30));
+            let tumbling = timed.clone().tumbling(Size::secs(30)).offset(Size::secs(4));
             graph.output("tumbling", tumbling.fold(Vec::new, Vec::push));
+            let hours = timed.clone().calendar(Calendar::hours("Asia/Kolkata"));
+            graph.output("calendar", hours.fold(Vec::new, Vec::push));
             let sessions = timed.session(Gap::secs(8));
             let add = |all: &mut Vec<_>, mut later: Vec<_>| all.append(&mut later);
             graph.output("session", sessions.fold(Vec::new, Vec::push, add));
         });
         let (windows, of_windows) = io::collect::<Open>();
+        let (hours, of_hours) = io::collect::<Open>();
         let (sessions, of_sessions) = io::collect::<Open>();
         let job = job
             .source("numbers", log.clone())
@@ -198,10 +201,11 @@ mod tests {
             .sink::<Entry<Key, Vec<i64>>>("fold", io::discard())
             .sink::<(Key, Option<i64>)>("scan", io::discard())
             .sink("tumbling", windows)
+            .sink("calendar", hours)
             .sink("session", sessions)
             .state(store.clone())
             .max_leap(crate::Leap::ANY);
-        (job, (of_windows, of_sessions))
+        (job, [of_windows, of_hours, of_sessions])
     }
 
     const NUMBERS: i64 = 95;
@@ -246,12 +250,12 @@ mod tests {
     fn what_stages_have_kept_is_exported_as_it_is_written_to_sinks() {
         let store = StateStore::memory();
         let log = kept(&store);
-        let (job, (windows, sessions)) = job(&log, &store);
+        let (job, [windows, hours, sessions]) = job(&log, &store);
         let look = store.look(false).unwrap();
         let (manifest, _) = look.checkpoints().last().unwrap();
         let kinds = manifest.stages.values().map(|is| is.kind.as_str());
         let kinds: BTreeSet<_> = kinds.collect();
-        let all = "count event_time final_content fold scan session tumbling";
+        let all = "calendar count event_time final_content fold scan session tumbling";
         assert_eq!(kinds, all.split(' ').collect());
         let export = |kind: &str| {
             let mut stages = manifest.stages.iter();
@@ -278,10 +282,11 @@ mod tests {
             "value": EventTime::secs(NUMBERS - 1),
         })]);
         assert_eq!(export("event_time"), time);
-        let (tumbling, session) = (export("tumbling"), export("session"));
+        let [tumbling, calendar, session] = ["tumbling", "calendar", "session"].map(export);
         log.close();
         job.run(Mode::Batch).unwrap();
         assert_eq!(tumbling, lines(windows.take()));
+        assert_eq!(calendar, lines(hours.take()));
         assert_eq!(session, lines(sessions.take()));
         assert!(tumbling.len() >= 5 && session.len() > 20);
     }

@@ -23,7 +23,7 @@ use crate::graph::context::Context;
 use crate::graph::fuse::Step;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{
-    Class, EventTimed, Graph, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed,
+    Class, EventTimed, Graph, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stamp, Stream, Timed,
 };
 use crate::time::EventTime;
 
@@ -249,12 +249,12 @@ impl<T: 'static, K: Kind> Stream<T, K> {
 /// An operator as a step of a fused loop.
 struct ByRecord<O>(O);
 
-impl<O: Operator> Step<O::In> for ByRecord<O> {
+impl<O: Operator, S: Stamp> Step<O::In, S> for ByRecord<O> {
     type Out = O::Out;
     const EXPANDS: bool = true;
 
     #[inline]
-    fn step(&self, record: O::In, next: &mut impl FnMut(O::Out)) {
+    fn step(&self, _: S, record: O::In, next: &mut impl FnMut(O::Out)) {
         self.0.record(record, next);
     }
 }

@@ -188,7 +188,7 @@ impl<T: 'static> Relation<T> {
         }
     }
 
-    fn stage<U: 'static, P: Step<Update<T>, Out = Update<U>>>(
+    fn stage<U: 'static, P: Step<Update<T>, (), Out = Update<U>>>(
         self,
         kind: &'static str,
         step: P,
