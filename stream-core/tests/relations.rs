@@ -55,7 +55,7 @@ fn check<O>(
 ) where
     O: Outputs<Rows: Debug + PartialEq>,
 {
-    for (seed, many) in [(1, 160), (2, 40), (3, 1), (4, 0)] {
+    for (seed, many) in [(1, 90), (2, 25), (3, 1), (4, 0)] {
         let input = Input::new(changes(seed, many)).partition_by(|change| change.1);
         let oracle = oracle.clone();
         let expected = move |partitions: &[Vec<Row>]| {
@@ -65,8 +65,8 @@ fn check<O>(
         let check = ModeCheck::new(input).oracle(move |partitions| expected(partitions));
         check.run(pipeline.clone());
     }
-    let input = Input::new(changes(5, 120)).partition_by(|change| change.1);
-    RecoveryCheck::new(input).seeds(25).run(pipeline);
+    let input = Input::new(changes(5, 80)).partition_by(|change| change.1);
+    RecoveryCheck::new(input).seeds(12).run(pipeline);
 }
 
 fn entries<K, V>(rows: impl IntoIterator<Item = (K, V)>) -> Vec<Entry<K, V>> {

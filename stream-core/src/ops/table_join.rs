@@ -33,7 +33,8 @@ impl<Q: Key, V: Record> Table<Q, V> {
     ///     customers
     /// }
     ///
-    /// let rows = customers::test().orders([(7, 20), (8, 5), (7, 30)]).rows().customers;
+    /// let mut rows = customers::test().orders([(7, 20), (8, 5), (7, 30)]).rows().customers;
+    /// rows.sort();
     /// assert_eq!(rows, [Entry { key: 7, value: (2, 50) }, Entry { key: 8, value: (1, 5) }]);
     /// ```
     pub fn join<W: Record>(self, other: Table<Q, W>) -> Table<Q, (V, W)> {

@@ -29,12 +29,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(i64);
 
-/// As it is written in code.
+/// As it is written in code, in the longest unit that it is a whole number of.
 impl fmt::Debug for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             EventTime::MIN => f.write_str("EventTime::MIN"),
             EventTime::MAX => f.write_str("EventTime::MAX"),
+            EventTime(micros) if micros % 1_000_000 == 0 => {
+                write!(f, "EventTime::secs({})", micros / 1_000_000)
+            }
+            EventTime(micros) if micros % 1_000 == 0 => {
+                write!(f, "EventTime::millis({})", micros / 1_000)
+            }
             EventTime(micros) => write!(f, "EventTime::micros({micros})"),
         }
     }
