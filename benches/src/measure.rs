@@ -79,11 +79,25 @@ impl Row for u64 {
     }
 }
 
-/// A change of a count.
-impl Row for (u64, u64) {
+/// A value of a table.
+pub(crate) trait Value: 'static {
+    /// A number above 0 that tells it from others.
+    fn number(&self) -> u64;
+}
+
+/// A change of a table, or a row of it.
+impl<V: Value> Row for (u64, V) {
     #[inline]
     fn digest(&self, digest: &mut Digest) {
-        digest.upsert(self.0, self.1);
+        digest.upsert(self.0, self.1.number());
+    }
+}
+
+/// A count.
+impl Value for u64 {
+    #[inline]
+    fn number(&self) -> u64 {
+        *self
     }
 }
 
