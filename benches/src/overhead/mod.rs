@@ -6,11 +6,22 @@
 //! | chained | the same stages, a method each | the same operator |
 //! | count | `key_by`, `count`, changes | exchange, one hash map |
 //! | sessions | `event_time`, `key_by`, `session`, `count` | watermarks, a hash map, a heap of timers |
+//! | sliding | windows of 10 s that slide by 1 s, `count` | watermarks, counts by second, users by second |
+//! | dedup | `dedup` within 10 s | watermarks, a hash map, one heap of clicks |
+//! | interval join | `interval_join` of two sources, 2 s before and behind | watermarks, one hash map of both sides |
+//! | table join | `count` joined with `count` by the operator for tables | one hash map of both counts |
+//! | relation join | the same by `rows`, `join` and a group a key | the same hash map |
+//! | top 10 | `top` of each key | exchange, one hash map of sorted vectors |
+//! | six aggregates | `aggregate` of six in one pass | exchange, one hash map |
+//! | group-by | `max`, and the mean over groups of keys | two hash maps, one behind the other |
 //! | own scan | a `KeyedOperator` that counts | the built-in `scan` that counts |
 //! | own sessions | a `KeyedOperator` with a timer a session | the built-in `session`, `count` |
 //!
 //! Both sides read the same records from memory, in chunks of the same size under the same slices,
 //! with the same number of slices in flight, on the same number of workers, and emit the same rows.
+//!
+//! Behind these stands the longest turn of a worker's loop while one watermark completes a million windows
+//! ([`stall`]), which is held against nothing.
 
 mod cases;
 pub(crate) mod data;

@@ -51,7 +51,7 @@ pub(super) fn run(rounds: usize, only: &str) -> Result<Vec<Stall>, Box<dyn Error
         }
         if stalls.is_empty() {
             println!(
-                "\n{:<34}{:>12}{:>14}{:>13}",
+                "\n{:<44}{:>12}{:>16}{:>13}",
                 "longest turn of a worker", "ms at most", "cpu ms at most", "cpu ms ever"
             );
         }
@@ -64,7 +64,7 @@ pub(super) fn run(rounds: usize, only: &str) -> Result<Vec<Stall>, Box<dyn Error
             cpu_ms_at_most: median(cpu),
         };
         println!(
-            "{:<34}{:>12.2}{:>14.2}{:>13.2}",
+            "{:<44}{:>12.2}{:>16.2}{:>13.2}",
             stall.case, stall.ms_at_most, stall.cpu_ms_at_most, stall.cpu_ms_ever
         );
         stalls.push(stall);
