@@ -2,9 +2,9 @@
 //!
 //! Each worker's partition gives its share of the windows, each of a key of its own, and then one record that
 //! leaps behind them all. From then on the reader gives nothing, but wants to be asked again at a time that has
-//! come already, so the worker asks it once in each turn of its loop, whatever else there is to do. The longest time between two
-//! such reads is what counts, by the clock and in CPU time of the worker's thread: what others do on the machine
-//! is in the first and not in the second. When all windows are out, the input ends.
+//! come already, so the worker asks it once in each turn of its loop, whatever else there is to do. The longest
+//! time between two such reads is what counts, by the clock and in CPU time of the worker's thread: what others
+//! do on the machine is in the first and not in the second. When all windows are out, the input ends.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
