@@ -1,10 +1,11 @@
 //! The longest time for which a worker does not come back to its loop while one watermark completes many windows.
 //!
-//! Each worker's partition gives its share of the windows, each of a key of its own, and then one record that
-//! leaps behind them all. From then on the reader gives nothing, but wants to be asked again at a time that has
-//! come already, so the worker asks it once in each turn of its loop, whatever else there is to do. The longest
-//! time between two such reads is what counts, by the clock and in CPU time of the worker's thread: what others
-//! do on the machine is in the first and not in the second. When all windows are out, the input ends.
+//! Each worker's partition gives its share of the windows, each of a key of its own, and then, when all is at
+//! rest, one record that leaps behind them all. From then on the reader gives nothing, but wants to be asked
+//! again at a time that has come already, so the worker asks it once in each turn of its loop, whatever else
+//! there is to do. The longest time between two such reads is what counts, by the clock and in CPU time of the
+//! worker's thread: what others do on the machine is in the first and not in the second. When all windows are
+//! out, the input ends.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,9 @@ use crate::measure::{Digest, Row, median};
 const WINDOWS: u64 = 1_000_000;
 /// How long a window is, in microseconds.
 const SIZE: u64 = 60_000_000;
+
+/// How long everything rests before the leap, so that a worker that has lagged has taken in what came to it.
+const REST: Duration = Duration::from_millis(200);
 
 /// One line of the table, in milliseconds: the medians over the rounds.
 #[derive(Serialize)]
@@ -76,6 +80,7 @@ pub(super) fn run(rounds: usize, only: &str) -> Result<Vec<Stall>, Box<dyn Error
 fn longest_turn(workers: u64) -> Result<Longest, Box<dyn Error>> {
     let source = Windows {
         partitions: workers,
+        given: Arc::default(),
         seen: Arc::default(),
         longest: Arc::default(),
     };
@@ -146,6 +151,8 @@ impl Longest {
 
 struct Windows {
     partitions: u64,
+    /// How many partitions have given their windows.
+    given: Arc<AtomicU64>,
     /// How many windows have come out.
     seen: Arc<AtomicU64>,
     longest: Arc<Mutex<Longest>>,
@@ -172,6 +179,8 @@ impl Source<Click> for Windows {
             partitions: self.partitions,
             next: opening.from.read::<u64>()?.max(partition),
             clock: opening.clock,
+            given: self.given.clone(),
+            leaps_at: None,
             last: None,
             seen: self.seen.clone(),
             longest: self.longest.clone(),
@@ -185,6 +194,9 @@ struct WindowReader {
     /// The key of the next window; behind the last one, the leap comes.
     next: u64,
     clock: Clock,
+    given: Arc<AtomicU64>,
+    /// When the leap comes, by the clock, once all partitions have given their windows.
+    leaps_at: Option<Duration>,
     /// When the last read was, once the leap has been read.
     last: Option<(Instant, Duration)>,
     seen: Arc<AtomicU64>,
@@ -192,6 +204,23 @@ struct WindowReader {
 }
 
 impl WindowReader {
+    /// Gives the leap when it is time, and tells when to read again.
+    fn rest_or_leap(&mut self, into: &mut Chunk<Click>) -> Duration {
+        let now = self.clock.elapsed();
+        let have_all = self.given.load(Ordering::Relaxed) == self.partitions;
+        let leaps_at = match self.leaps_at {
+            Some(leaps_at) => leaps_at,
+            None if have_all => *self.leaps_at.insert(now + REST),
+            None => return now,
+        };
+        if leaps_at > now {
+            return leaps_at;
+        }
+        into.extend([leap(self.partition)]);
+        self.note_turn();
+        now
+    }
+
     /// Notes how long the turn was that ends here.
     fn note_turn(&mut self) {
         let cpu = clock_gettime(ClockId::ThreadCPUTime);
@@ -215,15 +244,16 @@ impl Reader<Click> for WindowReader {
             });
         }
         if self.next >= WINDOWS {
-            into.extend([leap(self.partition)]);
-            self.note_turn();
-            return Ok(ReadStatus::Until(self.clock.elapsed()));
+            return Ok(ReadStatus::Until(self.rest_or_leap(into)));
         }
         let (next, step) = (self.next, self.partitions);
         let users = (next..WINDOWS).step_by(step as usize).take(max);
         let at = START.cast_signed();
         into.extend(users.map(|user| Click { user, at }));
         self.next += step * max as u64;
+        if self.next >= WINDOWS {
+            self.given.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(ReadStatus::More)
     }
 
