@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Question {
-    /// Throughput: stateless stages, keyed counts, sessions.
+    /// Throughput: stateless stages, tables, windows, joins; and the longest turn when many windows fire.
     Overhead(overhead::Options),
     /// Latency of single records at a fixed rate, from the planned time to the sink.
     Latency(latency::Options),

@@ -79,11 +79,25 @@ impl Row for u64 {
     }
 }
 
-/// A change of a count.
-impl Row for (u64, u64) {
+/// A value of a table.
+pub(crate) trait Value: 'static {
+    /// A number above 0 that tells it from others.
+    fn number(&self) -> u64;
+}
+
+/// A change of a table, or a row of it.
+impl<V: Value> Row for (u64, V) {
     #[inline]
     fn digest(&self, digest: &mut Digest) {
-        digest.upsert(self.0, self.1);
+        digest.upsert(self.0, self.1.number());
+    }
+}
+
+/// A count.
+impl Value for u64 {
+    #[inline]
+    fn number(&self) -> u64 {
+        *self
     }
 }
 
@@ -172,11 +186,11 @@ pub(crate) fn compare(
 /// Prints what the columns of [`print_row`] are.
 pub(crate) fn print_head() {
     println!(
-        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
+        "{:<44}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
         "case", "ours", "by hand", "ratio", "ours", "by hand", "ratio"
     );
     println!(
-        "{:<34}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
+        "{:<44}{:>9}{:>9}{:>8}{:>11}{:>11}{:>8}",
         "", "M rec/s", "M rec/s", "", "cpu ns/rec", "cpu ns/rec", "of cpu"
     );
 }
@@ -184,7 +198,7 @@ pub(crate) fn print_head() {
 /// Prints one line of a comparison.
 pub(crate) fn print_row(row: &Comparison) {
     println!(
-        "{:<34}{:>9.2}{:>9.2}{:>8.3}{:>11.2}{:>11.2}{:>8.3}",
+        "{:<44}{:>9.2}{:>9.2}{:>8.3}{:>11.2}{:>11.2}{:>8.3}",
         row.case,
         row.ours,
         row.by_hand,

@@ -1,182 +1,106 @@
 //! Our side: the pipelines, a source of records that lie in memory, a sink that digests.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use smallvec::SmallVec;
-use stream_core::graph::{Graph, Keyed, OnTime};
+use stream_core::graph::Graph;
 use stream_core::io::{
     Boundedness, Chunk, Opening, Position, ReadStatus, Reader, Sink, SinkInfo, Slot, Source,
     SourceInfo, Staged, Writer,
 };
-use stream_core::ops::{Change, Cx, KeyedOperator, Windowed};
-use stream_core::{EventTime, Gap, Job, Lateness, Mode, Problem};
+use stream_core::ops::{Change, Windowed};
+use stream_core::{Job, Mode, Problem};
 
-use super::data::{Click, GAP_MINS, LATENESS_SECS, Shares};
-use super::stages::*;
-use crate::measure::{Digest, Row, mix};
+use super::data::{Aggregates, Click, Pair, Shares, rank};
+use crate::measure::{Digest, Row, Value, mix};
 
-/// A pipeline from the port `in` to the port `out`.
+/// A pipeline from the port `in`, or from `left` and `right`, to the port `out`.
 pub(super) type Pipeline = fn(&Graph);
 
-/// Runs a pipeline from the port `in` to the port `out`, and digests what comes out.
-pub(super) fn run<T, O>(pipeline: Pipeline, shares: &Shares<T>, mode: Mode) -> Digest
+/// Runs a pipeline on one worker a share, and digests what comes out.
+pub(super) fn run<T, O, const N: usize>(
+    pipeline: Pipeline,
+    inputs: &[Shares<T>; N],
+    mode: Mode,
+) -> Digest
 where
     T: Copy + Send + Sync + 'static,
     O: Row,
 {
     let total = Total::default();
-    Job::new("bench", pipeline)
-        .source("in", shares.clone())
+    let mut job = Job::new("bench", pipeline)
         .sink::<O>("out", total.clone())
-        .workers(shares.shares.len())
-        .run(mode)
-        .expect("the pipelines of the benchmark run");
+        .workers(inputs[0].shares.len());
+    let ports = if N == 1 {
+        &["in"][..]
+    } else {
+        &["left", "right"]
+    };
+    for (port, input) in ports.iter().zip(inputs) {
+        job = job.source(port, input.clone());
+    }
+    job.run(mode).expect("the pipelines of the benchmark run");
     total.digest()
 }
 
-/// Eight stages as one chain.
-pub(super) fn fused(graph: &Graph) {
-    let numbers = graph.input::<u64>("in").fuse(|chain| {
-        let chain = chain.map(scale).filter(most).map(shift).filter(many);
-        chain.map(fold).filter(some).map(spread).map(turn)
-    });
-    graph.output("out", numbers);
-}
-
-/// The same stages, each by a method of its own.
-pub(super) fn chained(graph: &Graph) {
-    let numbers = graph.input::<u64>("in");
-    let numbers = numbers.map(scale).filter(most).map(shift).filter(many);
-    let numbers = numbers.map(fold).filter(some).map(spread).map(turn);
-    graph.output("out", numbers);
-}
-
-pub(super) fn count(graph: &Graph) {
-    let counts = graph.input::<u64>("in").key_by(|key| *key).count();
-    graph.output("out", counts.changes());
-}
-
-pub(super) fn sessions(graph: &Graph) {
-    let sessions = by_user(graph).session(Gap::mins(GAP_MINS));
-    graph.output("out", sessions.count());
-}
-
-/// The clicks on time, by user.
-fn by_user(graph: &Graph) -> Keyed<u64, Click, OnTime> {
-    let clicks = graph.input::<Click>("in");
-    let (timed, _) = clicks.event_time(
-        |click| EventTime::micros(click.at),
-        Lateness::secs(LATENESS_SECS),
-    );
-    timed.key_by(|click| click.user)
-}
-
-/// Counts the clicks of each user so far.
-pub(super) fn scan(graph: &Graph) {
-    let counts = by_user(graph).scan(u64::default, |count, _| {
-        *count += 1;
-        *count
-    });
-    graph.output("out", counts);
-}
-
-/// The same by an operator of a user's own.
-pub(super) fn own_scan(graph: &Graph) {
-    graph.output("out", by_user(graph).apply(Counting));
-}
-
-struct Counting;
-
-impl KeyedOperator for Counting {
-    type Key = u64;
-    type In = Click;
-    type State = u64;
-    type Out = (u64, u64);
-
-    fn record(&self, user: &u64, _: Click, count: &mut u64, cx: &mut Cx<(u64, u64)>) {
-        *count += 1;
-        cx.emit((*user, *count));
-    }
-}
-
-/// Sessions by an operator of a user's own.
-pub(super) fn own_sessions(graph: &Graph) {
-    let gap = Duration::from_secs(60 * GAP_MINS);
-    let sessions = by_user(graph).apply(Sessions { gap });
-    graph.output("out", sessions);
-}
-
-struct Sessions {
-    gap: Duration,
-}
-
-/// The first click of a session, the last, and how many there are.
-type Open = (EventTime, EventTime, u64);
-
-impl KeyedOperator for Sessions {
-    type Key = u64;
-    type In = Click;
-    type State = SmallVec<[Open; 1]>;
-    type Out = Windowed<u64, u64>;
-
-    fn record(&self, _: &u64, _: Click, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
-        let (mut first, mut last, mut count) = (cx.time(), cx.time(), 1);
-        if let [session] = &mut open[..]
-            && first < session.1 + self.gap
-            && session.0 < last + self.gap
-        {
-            *session = (session.0.min(first), session.1.max(last), session.2 + 1);
-            return; // its timer is set anew when it falls due
-        }
-        open.retain(|session| {
-            let meets = first < session.1 + self.gap && session.0 < last + self.gap;
-            if meets {
-                first = first.min(session.0);
-                last = last.max(session.1);
-                count += session.2;
-            }
-            !meets
-        });
-        open.push((first, last, count));
-        cx.set_timer(last + self.gap);
-    }
-
-    fn timer(&self, user: &u64, at: EventTime, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
-        open.retain(|&mut (first, last, count)| {
-            let end = last + self.gap;
-            if end > at {
-                cx.set_timer(end);
-                return true;
-            }
-            let (key, start, value) = (*user, first, count);
-            cx.emit(Windowed {
-                key,
-                start,
-                end,
-                value,
-            });
-            false
-        });
-    }
-
-    fn end(&self, user: &u64, open: &mut Self::State, cx: &mut Cx<Self::Out>) {
-        for (start, last, value) in open.drain(..) {
-            let (key, end) = (*user, last + self.gap);
-            cx.emit(Windowed {
-                key,
-                start,
-                end,
-                value,
-            });
-        }
-    }
-}
-
-impl Row for Change<u64, u64> {
+impl<V: Value> Row for Change<u64, V> {
     #[inline]
     fn digest(&self, digest: &mut Digest) {
-        digest.upsert(self.key, self.value.unwrap_or(0));
+        let value = self.value.as_ref();
+        digest.upsert(self.key, value.map_or(0, Value::number));
+    }
+}
+
+impl Value for f64 {
+    #[inline]
+    fn number(&self) -> u64 {
+        self.to_bits()
+    }
+}
+
+/// Two counts.
+impl Value for (u64, u64) {
+    #[inline]
+    fn number(&self) -> u64 {
+        (self.0 << 32) | self.1
+    }
+}
+
+/// The same in one number.
+impl Value for i128 {
+    #[inline]
+    fn number(&self) -> u64 {
+        *self as u64
+    }
+}
+
+impl Value for Vec<Pair> {
+    #[inline]
+    fn number(&self) -> u64 {
+        self.iter().fold(1, |hash, pair| mix(hash, pair.1)) | 1
+    }
+}
+
+impl Value for Aggregates {
+    #[inline]
+    fn number(&self) -> u64 {
+        let (count, sum, min, max, mean, last) = self;
+        let sums = mix(mix(*count, *sum as u64), mean.to_bits());
+        mix(sums, mix(mix(*min, *max), rank(last))) | 1
+    }
+}
+
+impl Row for Click {
+    #[inline]
+    fn digest(&self, digest: &mut Digest) {
+        digest.add(mix(self.user, self.at.cast_unsigned()));
+    }
+}
+
+impl Row for (Click, Click) {
+    #[inline]
+    fn digest(&self, digest: &mut Digest) {
+        let times = mix(self.0.at.cast_unsigned(), self.1.at.cast_unsigned());
+        digest.add(mix(self.0.user, times));
     }
 }
 
@@ -244,10 +168,10 @@ impl<T: Copy> Reader<T> for ShareReader<T> {
 
 /// A sink that keeps nothing but the digest.
 #[derive(Clone, Default)]
-struct Total(Arc<Mutex<Digest>>);
+pub(super) struct Total(Arc<Mutex<Digest>>);
 
 impl Total {
-    fn digest(&self) -> Digest {
+    pub(super) fn digest(&self) -> Digest {
         let total = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         total.clone()
     }
