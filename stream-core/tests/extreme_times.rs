@@ -72,7 +72,11 @@ fn sliding_windows_and_joins_take_every_time() {
             let by_key = timed.clone().key_by(|row| row.0);
             let odd = timed.filter(|row| row.2 % 2 == 1).key_by(|row| row.0);
             let sliding = by_key.clone().sliding(Size::micros(10), Size::micros(1));
-            let near = by_key.clone().full_interval_join(odd.clone(), Gap::micros(3), Gap::micros(u64::MAX));
+            let near = by_key.clone().full_interval_join(
+                odd.clone(),
+                Gap::micros(3),
+                Gap::micros(u64::MAX),
+            );
             (sliding.count(), near, by_key.as_of_join(odd))
         });
     }
@@ -83,10 +87,10 @@ fn operators_with_timers_take_every_time() {
     for seed in 0..4 {
         ModeCheck::new(rows(seed)).run(|rows| {
             let by_key = timed(rows).key_by(|row| row.0);
-            let ordered = by_key.clone().in_order().scan(
-                || 0,
-                |last: &mut u16, row| std::mem::replace(last, row.2),
-            );
+            let ordered = by_key
+                .clone()
+                .in_order()
+                .scan(|| 0, |last: &mut u16, row| std::mem::replace(last, row.2));
             (
                 by_key.clone().dedup(Gap::secs(1)),
                 by_key.absence(Gap::micros(1)),

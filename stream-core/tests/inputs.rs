@@ -222,3 +222,30 @@ fn the_ends_of_time_are_counted_like_other_times() {
         assert_eq!(rows.take(), [3, 3]);
     });
 }
+
+/// Two inputs of one worker, of which one alone could fill all batches that are under way.
+#[test]
+fn inputs_take_turns() {
+    for mode in ["micro-batch=1000records", "per-record", "batch"] {
+        let (sink, rows) = io::collect::<u8>();
+        Job::new("turns", |graph: &Graph| {
+            let both = graph.input::<u8>("zeros").union(graph.input("ones"));
+            graph.output("both", both);
+        })
+        .source("zeros", io::vec(vec![0_u8; 200_000]))
+        .source("ones", io::vec(vec![1_u8; 200_000]))
+        .sink("both", sink)
+        .run(mode.parse().unwrap())
+        .unwrap();
+        let mut ahead = 0_i64;
+        let ahead = rows.take().into_iter().map(|row| {
+            ahead += if row == 0 { 1 } else { -1 };
+            ahead.abs()
+        });
+        let most = ahead.max().unwrap();
+        assert!(
+            most < 20_000,
+            "{mode}: one was {most} records ahead of the other"
+        );
+    }
+}

@@ -207,19 +207,33 @@ fn greatest_common_divisor(a: i64, b: i64) -> i64 {
 impl SlidingWindows {
     /// The end of the first window that a moment lies in.
     fn first_end(self, time: EventTime) -> EventTime {
-        let time = i128::from(time.as_micros());
-        let [size, step, offset] = [self.size, self.step, self.offset].map(i128::from);
-        let end = offset + size;
         // The last window that ends at this moment or before it is followed by the one that is meant.
-        let before = (time - end).div_euclid(step) * step + end;
-        clamped(before + step)
+        self.aligned(time, self.size, self.step)
     }
 
     /// The end of the last window that a moment lies in.
     fn last_end(self, time: EventTime) -> EventTime {
-        let time = i128::from(time.as_micros());
-        let [size, step, offset] = [self.size, self.step, self.offset].map(i128::from);
-        clamped((time - offset).div_euclid(step) * step + offset + size)
+        self.aligned(time, 0, self.size)
+    }
+
+    /// The last beginning or end of a window up to a moment, and so much more. Those that are meant lie `from` behind
+    /// the beginnings.
+    #[inline]
+    fn aligned(self, time: EventTime, from: i64, more: i64) -> EventTime {
+        let [time, step] = [time.as_micros(), self.step];
+        let near = || {
+            let from = self.offset.checked_add(from)?;
+            let before = time.checked_sub(from)?.div_euclid(step).checked_mul(step)?;
+            before.checked_add(from)?.checked_add(more)
+        };
+        near().map_or_else(
+            || {
+                let [time, step, more] = [time, step, more].map(i128::from);
+                let from = i128::from(self.offset) + i128::from(from);
+                clamped((time - from).div_euclid(step) * step + from + more)
+            },
+            EventTime::micros,
+        )
     }
 }
 

@@ -162,6 +162,7 @@ impl Render for InputStep {
             activator: activator(),
             open: 0,
             ready: ReadyLanes::default(),
+            turn: local.turns.join(),
             woken: Woken::default(),
             alarms: BTreeSet::new(),
             activation: 0,
@@ -215,6 +216,8 @@ struct Input {
     /// How many lanes have not ended.
     open: usize,
     ready: ReadyLanes,
+    /// Its number among the worker's sources.
+    turn: usize,
     woken: Woken,
     /// The lanes that wait for the clock, by when they may be read.
     alarms: BTreeSet<(Duration, usize)>,
@@ -460,6 +463,12 @@ impl Input {
             return false; // whoever wakes the sources does so when more is through
         }
         self.waits = false;
+        let is_its_turn = local.turns.take(self.turn);
+        if !is_its_turn && local.may_read() && !self.ready.is_empty() {
+            local.turns.wait(self.turn);
+            local.wake_sources();
+            return false;
+        }
         let (mut records, mut bytes) = (0, 0);
         for _ in 0..TURN_CHUNKS {
             // Another worker may stop the job meanwhile: nothing is sent behind the boundary.
@@ -473,12 +482,16 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
+        local.turns.add(self.turn, records);
         if self.open == 0 && self.discovering.is_none() {
             self.let_others_begin(*capability.time());
             return self.follow_to_the_end(capability);
         }
-        if local.may_read() && !self.ready.is_empty() {
-            self.activator.activate();
+        if !self.ready.is_empty() {
+            match local.may_read() {
+                true => self.activator.activate(),
+                false => local.turns.wait(self.turn),
+            }
         }
         // At every activation anew, for whoever wakes the sources forgets what they have asked for.
         if let Some((time, _)) = self.alarms.first() {
