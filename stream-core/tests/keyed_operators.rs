@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use stream_core::graph::{Class, InOrder, Keyed, OnTime, Record};
+use stream_core::graph::{Class, InOrder, Keyed, Mixed, OnTime, Record};
+use stream_core::ops::aggregate::{max, sum};
 use stream_core::prelude::*;
 use stream_core::testing::{Input, ModeCheck, RecoveryCheck};
 
@@ -186,6 +187,126 @@ fn absence_through_crashes() {
         stamped(keyed(rows.clone()).absence(gap(WITHIN)))
             .union(stamped(ordered(rows).absence(gap(WITHIN))))
     });
+}
+
+const RUN: usize = 3;
+
+/// Each run of [`RUN`] of the rows of a key that stand behind one another, with the time of its last.
+fn runs(by_key: BTreeMap<u8, Vec<Row>>) -> Vec<(i64, (u8, Vec<Row>))> {
+    let of_key = |(key, rows): (u8, Vec<Row>)| {
+        let runs = rows.chunks_exact(RUN);
+        let run = |run: &[Row]| (run[RUN - 1].1, (key, run.to_vec()));
+        runs.map(run).collect::<Vec<_>>()
+    };
+    by_key.into_iter().flat_map(of_key).collect()
+}
+
+/// By key, in the order of the partition that all of them are in.
+fn by_key_in_lane(rows: &[Row]) -> BTreeMap<u8, Vec<Row>> {
+    let mut by_key = BTreeMap::<u8, Vec<Row>>::new();
+    for row in rows {
+        by_key.entry(row.0).or_default().push(*row);
+    }
+    by_key
+}
+
+fn push(run: &mut Vec<Row>, row: Row) {
+    run.push(row);
+}
+
+#[test]
+fn count_windows_behind_in_order_are_runs_by_event_time() {
+    for (seed, step) in [(60, 3), (61, 12), (62, 0)] {
+        ModeCheck::new(rows(seed, 200, step))
+            .oracle(|partitions| runs(by_key(partitions)))
+            .run(|rows: Stream<Row>| {
+                stamped(ordered(rows).count_windows(RUN).fold(Vec::new, push))
+            });
+    }
+}
+
+#[test]
+fn count_windows_of_keys_that_live_in_one_lane_are_runs_as_they_come() {
+    let input = || Input::new(rows(63, 200, 3)).partition_by(|row| row.0);
+    ModeCheck::new(input())
+        .oracle(|partitions| runs(by_key_in_lane(&on_time(partitions))))
+        .run(|rows: Stream<Row>| stamped(keyed(rows).count_windows(RUN).fold(Vec::new, push)));
+    ModeCheck::new(input())
+        .oracle(|partitions| {
+            let runs = runs(by_key_in_lane(&partitions.concat()));
+            runs.into_iter().map(|(_, run)| run).collect()
+        })
+        .run(|rows: Stream<Row>| {
+            let keyed = rows.key_by(|row| row.0);
+            keyed.count_windows(RUN).fold(Vec::new, push)
+        });
+}
+
+#[test]
+fn count_windows_of_one_are_the_records() {
+    ModeCheck::new(rows(64, 100, 3))
+        .oracle(|partitions| {
+            let rows = partitions.concat().into_iter();
+            rows.map(|row| (row.0, vec![row])).collect()
+        })
+        .run(|rows: Stream<Row>| {
+            let keyed = rows.key_by(|row| row.0);
+            keyed.count_windows(1).fold(Vec::new, push)
+        });
+}
+
+#[test]
+fn count_windows_are_aggregated() {
+    ModeCheck::new(rows(65, 200, 3))
+        .oracle(|partitions| {
+            let value = |(time, (key, run)): (i64, (u8, Vec<Row>))| {
+                let sum = run.iter().map(|row| i128::from(row.2)).sum();
+                (
+                    time,
+                    (key, (sum, run.iter().map(|row| row.2).max().unwrap())),
+                )
+            };
+            runs(by_key(partitions)).into_iter().map(value).collect()
+        })
+        .run(|rows: Stream<Row>| {
+            let runs = ordered(rows).count_windows(RUN);
+            stamped(runs.aggregate((sum(|row: &Row| row.2), max(|row: &Row| row.2))))
+        });
+}
+
+#[test]
+fn count_windows_through_crashes() {
+    RecoveryCheck::new(rows(66, 120, 3))
+        .run(|rows: Stream<Row>| stamped(ordered(rows).count_windows(RUN).fold(Vec::new, push)));
+    RecoveryCheck::new(Input::new(rows(67, 120, 3)).partition_by(|row| row.0)).run(
+        |rows: Stream<Row>| {
+            let keyed = rows.key_by(|row| row.0);
+            keyed.count_windows(5).fold(Vec::new, push)
+        },
+    );
+}
+
+#[pipeline]
+fn in_runs(rows: Stream<Row>, #[default(3)] size: usize) -> Stream<(u8, u64), Mixed> {
+    let counts = rows
+        .key_by(|row| row.0)
+        .count_windows(size)
+        .fold(|| 0, |count, _| *count += 1);
+    counts
+}
+
+#[test]
+fn count_windows_are_one_stage_whose_size_belongs_to_its_state() {
+    let stage = |size| {
+        let graph = in_runs::job().size(size).explain().unwrap();
+        let mut nodes = graph.nodes.into_iter();
+        nodes.find(|node| node.kind == "count_windows").unwrap()
+    };
+    let three = stage(3);
+    let ids: Vec<_> = in_runs::GRAPH.stages.iter().map(|stage| stage.id).collect();
+    assert!(ids.contains(&three.id.as_str()), "{ids:?}: {}", three.id);
+    assert_eq!(three.class, Class::ExactIfKeyInOneLane);
+    assert_ne!(three.fingerprint(), stage(4).fingerprint());
 }
 
 /// Two inputs: alike, of very different speeds, with one that is far ahead, and with one that is empty.
@@ -431,6 +552,8 @@ fn a_time_of_nothing_is_refused_when_the_job_starts() {
     };
     let told = problem(|rows| rows.dedup(Gap::secs(0)).discard());
     assert!(told.contains("`dedup` has a time of 0"), "{told}");
+    let told = problem(|rows| rows.count_windows(0).fold(|| (), |(), _| ()).discard());
+    assert!(told.contains("windows of 0 records"), "{told}");
     let told = problem(|rows| rows.absence(Gap::secs(0)).discard());
     assert!(told.contains("`absence` has a time of 0"), "{told}");
 }

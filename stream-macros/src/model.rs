@@ -37,7 +37,14 @@ const OURS: [&str; 4] = [KEY_BY, "event_time", "session", "tumbling"];
 /// How many stages are fused at most, so that types stay short and compile time linear.
 const FUSED_MAX: usize = 16;
 /// Methods that only begin a stage; the next one completes it.
-const WINDOWS: [&str; 5] = ["tumbling", "session", "sliding", "hopping", "calendar"];
+const WINDOWS: [&str; 6] = [
+    "tumbling",
+    "session",
+    "sliding",
+    "hopping",
+    "calendar",
+    "count_windows",
+];
 /// Methods that are no stage.
 const SILENT: [&str; 6] = [
     "assume_in_order",

@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 52] = [
+pub(crate) const OF_HANDLES: [&str; 54] = [
     "absence",
     "again",
     "aggregate",
@@ -200,6 +200,7 @@ pub(crate) const OF_HANDLES: [&str; 52] = [
     "chain",
     "clone",
     "count_distinct",
+    "count_windows",
     "dedup",
     "distinct",
     "either",
@@ -237,6 +238,7 @@ pub(crate) const OF_HANDLES: [&str; 52] = [
     "table",
     "top",
     "try_map",
+    "window_join",
 ];
 
 /// The methods of a stream that one may begin with.

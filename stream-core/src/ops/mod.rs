@@ -8,6 +8,7 @@ pub mod aggregate;
 mod as_of_join;
 mod by_time;
 pub(crate) mod calendar;
+mod count_windows;
 mod dedup;
 mod divide;
 mod either;
@@ -40,6 +41,7 @@ pub(crate) mod union;
 pub(crate) mod window;
 
 pub use calendar::CalendarWindows;
+pub use count_windows::CountWindows;
 pub use divide::Outputs;
 #[doc(hidden)]
 pub use divide::{Divided, Parts};

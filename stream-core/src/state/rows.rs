@@ -241,6 +241,16 @@ impl<Q: Key, A> Rows<Q, A> {
         !self.marked.is_empty()
     }
 
+    /// Removes the row of a key, which is not marked. While a save is under way only rows may be removed that were
+    /// changed since it began.
+    #[inline]
+    pub(crate) fn remove(&mut self, hash: u64, key: &Q) -> Option<(Q, A)> {
+        self.changed[shard_of(hash, SHARDS)] = true;
+        let rows = &mut self.segments[self.directory[prefix(hash, self.depth)] as usize].rows;
+        let entry = rows.find_entry(hash, |row| row.0 == *key).ok()?;
+        Some(entry.remove().0)
+    }
+
     /// Notes that the row of a hash was changed.
     pub(crate) fn note_changed(&mut self, hash: u64) {
         self.changed[shard_of(hash, SHARDS)] = true;
@@ -938,6 +948,34 @@ mod tests {
             }
         }
         assert!(splits > 10, "{splits} segments were split during a save");
+    }
+
+    #[test]
+    fn a_row_that_is_removed_during_a_save_is_written_as_it_was() {
+        let random = &mut fastrand::Rng::with_seed(1);
+        let (mut rows, mut now) = (Rows::new(), BTreeMap::new());
+        fold(
+            &mut rows,
+            &mut now,
+            &(0..5_000).map(key).collect::<Vec<_>>(),
+            1,
+        );
+        let (expected, mut saved) = (now.clone(), BTreeMap::new());
+        rows.begin_save(true);
+        let write = &mut |_, bytes: Vec<u8>| {
+            saved.extend(codec::decode::<Vec<(u64, u64)>>(&bytes)?);
+            Ok(())
+        };
+        while rows.save(64, write).unwrap() {
+            let batch: Vec<_> = (0..200).map(|_| key(random.u64(0..8_000))).collect();
+            fold(&mut rows, &mut now, &batch, 2);
+            for key in &batch[..100] {
+                let removed = rows.remove(hash_of(key), key);
+                assert_eq!(removed, now.remove(key).map(|value| (*key, value)));
+            }
+        }
+        assert!(saved == expected, "what was saved is not what was there");
+        assert_eq!(rows.len(), now.len());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Aggregate, Folded, Number};
 use crate::graph::{Class, Key, Keyed, Kind, Mixed, Record, Stream, Table, Timed};
+use crate::ops::count_windows::CountWindows;
 use crate::ops::table::table;
 use crate::ops::window::{Assign, Windowed, Windows};
 use crate::time::EventTime;
@@ -297,6 +298,25 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         let fold = Folded(aggregate.clone());
         let finish = move |_: &Q, state: &G::State| aggregate.finish(state);
         table(self.port, (kind, G::CLASS), project, fold, finish)
+    }
+}
+
+impl<Q: Key, T: Record, K: Kind> CountWindows<Q, T, K> {
+    /// Makes one value of the records of each window, by an [`Aggregate`] or a tuple of them, and emits it with the
+    /// key.
+    ///
+    /// ```
+    /// use stream_core::ops::aggregate::{max, sum};
+    /// use stream_core::{graph::Stream, testing};
+    ///
+    /// let pipeline = |numbers: Stream<i64>| {
+    ///     let pairs = numbers.key_by(|n| n % 2).count_windows(2);
+    ///     pairs.aggregate((sum(|n: &i64| *n), max(|n: &i64| *n)))
+    /// };
+    /// assert_eq!(testing::rows(pipeline, [1, 2, 5, 3]), [(1, (6, 5))]);
+    /// ```
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Stream<(Q, G::Value), K::Exchanged> {
+        self.render("aggregate", Folded(Rc::new(aggregate)))
     }
 }
 
