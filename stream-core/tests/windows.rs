@@ -301,3 +301,78 @@ fn a_zone_that_there_is_not_is_refused() {
         [what, "did you mean `Europe/Vienna`?"]
     );
 }
+
+/// Pairs of the rows with even and with odd values, by nested loops.
+fn pairs(partitions: &[Vec<Row>], windows: &[Range<i64>]) -> Vec<Windowed<u8, (Row, Row)>> {
+    let rows = on_time(partitions);
+    let mut pairs = Vec::new();
+    for window in windows {
+        let inside: Vec<&Row> = rows.iter().filter(|row| window.contains(&row.1)).collect();
+        for left in inside.iter().filter(|row| row.2 % 2 == 0) {
+            for right in inside
+                .iter()
+                .filter(|row| row.2 % 2 == 1 && row.0 == left.0)
+            {
+                pairs.push(Windowed {
+                    key: left.0,
+                    start: EventTime::secs(window.start),
+                    end: EventTime::secs(window.end),
+                    value: (**left, **right),
+                });
+            }
+        }
+    }
+    pairs
+}
+
+fn sides(rows: Stream<Row>) -> (Keyed<u8, Row, OnTime>, Keyed<u8, Row, OnTime>) {
+    let at = |row: &Row| EventTime::secs(row.1);
+    let (timed, late) = rows.event_time(at, Lateness::secs(LATENESS as u64));
+    late.discard();
+    let (even, odd) = timed.split(|row| row.2 % 2 == 0);
+    (even.key_by(|row| row.0), odd.key_by(|row| row.0))
+}
+
+#[test]
+fn records_are_paired_in_their_windows() {
+    for (seed, many) in [(1, 200), (2, 30), (3, 1), (4, 0)] {
+        ModeCheck::new(rows(seed, -100, 3, many))
+            .oracle(|partitions| {
+                let tumbling = pairs(partitions, &aligned(20, 20, 0));
+                (tumbling, pairs(partitions, &aligned(20, 5, 0)))
+            })
+            .run(|rows| {
+                let (even, odd) = sides(rows);
+                let tumbling = even.clone().tumbling(secs(20)).window_join(odd.clone());
+                (tumbling, even.sliding(secs(20), secs(5)).window_join(odd))
+            });
+    }
+}
+
+/// The pairs of each window are more than leave in one piece.
+#[test]
+fn many_pairs_leave_piece_by_piece() {
+    let many: Vec<Row> = (0..1_200)
+        .map(|value| (0, i64::from(value as u32 / 400), value))
+        .collect();
+    ModeCheck::new(many)
+        .oracle(|partitions| pairs(partitions, &aligned(2, 2, 0)))
+        .run(|rows| {
+            let (even, odd) = sides(rows);
+            even.tumbling(secs(2)).window_join(odd)
+        });
+}
+
+#[test]
+fn window_joins_through_crashes() {
+    let check = RecoveryCheck::new(rows(5, -50, 3, 100)).seeds(60);
+    check.run(|rows| {
+        let (even, odd) = sides(rows);
+        let sessions = even.clone().session(Gap::secs(4)).window_join(odd.clone());
+        let sliding = even
+            .clone()
+            .sliding(secs(20), secs(5))
+            .window_join(odd.clone());
+        (sessions, sliding, even.tumbling(secs(20)).window_join(odd))
+    });
+}

@@ -39,6 +39,7 @@ pub(crate) mod timers;
 pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;
+mod window_join;
 
 pub use calendar::CalendarWindows;
 pub use count_windows::CountWindows;

@@ -458,15 +458,13 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
     }
 
     fn emit(&self, key: Q, session: Session<A>, emit: &mut Emit<Self>) {
-        let (start, end) = (session.first, session.last.plus(self.gap));
-        self.frame.emit(
-            Windowed {
-                key,
-                start,
-                end,
-                value: self.fold.finish(session.value),
-            },
-            emit,
-        );
+        self.frame.counts.open.sub(1);
+        let complete = Windowed {
+            key,
+            start: session.first,
+            end: session.last.plus(self.gap),
+            value: session.value,
+        };
+        self.fold.emit_whole(complete, &mut emit.records);
     }
 }

@@ -348,13 +348,13 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
         let mut inside = inside.map(|(_, value)| value);
         if let Some(mut value) = inside.next().cloned() {
             inside.for_each(|later| self.fold.merge(&mut value, later.clone()));
-            let row = Windowed {
+            let complete = Windowed {
                 key: key.clone(),
                 start,
                 end,
-                value: self.fold.finish(value),
+                value,
             };
-            emit.records.push((end.minus(1), row));
+            self.fold.emit_whole(complete, &mut emit.records);
         }
         while let Some((begin, _)) = row.panes.front()
             && self.windows.last_end(*begin) <= end

@@ -309,14 +309,18 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Tumbling<Q, P, A,
                 saving.written.fail(problem);
             }
             if let Ok(entry) = window.rows.get_bucket_entry(self.walked) {
-                let ((key, value), _) = entry.remove();
-                let row = Windowed {
+                let ((key, value), place) = entry.remove();
+                let complete = Windowed {
                     key,
                     start,
                     end,
-                    value: self.fold.finish(value),
+                    value,
                 };
-                self.frame.emit(row, emit);
+                if let Some(rest) = self.fold.emit(complete, &mut emit.records) {
+                    place.insert((rest.key, rest.value));
+                    break;
+                }
+                self.frame.counts.open.sub(1);
             }
             self.walked += 1;
         }

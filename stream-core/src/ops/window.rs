@@ -6,12 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::marker::PhantomData;
 
 use super::keyed::{self, Emit, Logic};
+use super::operator::Feed;
 use crate::engine::Emission;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, Graph, Handle, Key, Mixed, NodeSpec, Record, Stream, Timed};
+use crate::graph::{Class, Graph, Handle, Key, Mixed, NodeSpec, PortSpec, Record, Stream, Timed};
 use crate::observe::Counter;
 use crate::time::{EventTime, Size};
 
@@ -58,8 +60,8 @@ pub struct Windowed<Q, V> {
 /// ```
 #[must_use = "windows that nobody folds compute nothing"]
 pub struct Windows<Q, T, W> {
-    input: Port<EventTime, (Q, T)>,
-    assign: W,
+    pub(super) input: Port<EventTime, (Q, T)>,
+    pub(super) assign: W,
 }
 
 impl<Q, T, W: fmt::Debug> fmt::Debug for Windows<Q, T, W> {
@@ -134,27 +136,54 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         fold: &str,
         project: impl Fn(T) -> P + 'static,
         functions: impl Fold<P, A, Value = V>,
-    ) -> (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, P), Mixed>)
+    ) -> Emitted<Q, P, V>
     where
         Q: Key,
         T: Record,
     {
-        let graph = self.input.graph().clone();
-        let spec = stage(W::KIND, vec![self.input.spec()]);
-        let spec = self
-            .assign
-            .describe(spec)
-            .with("fold", fold)
-            .class(class)
+        let Windows { input, assign } = self;
+        let rendering = Rendering {
+            inputs: vec![input.spec()],
+            class,
+            fold,
+        };
+        rendering.push(input, assign, project, functions)
+    }
+}
+
+/// What a stage of windows says of itself.
+pub(super) struct Rendering<'a> {
+    pub(super) inputs: Vec<PortSpec>,
+    pub(super) class: Class,
+    /// What is made of the records of a window.
+    pub(super) fold: &'a str,
+}
+
+/// The windows that are emitted, and the records that were overtaken.
+type Emitted<Q, P, V> = (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, P), Mixed>);
+
+impl Rendering<'_> {
+    /// Adds the stage.
+    pub(super) fn push<Q: Key, T: Record, P: Record, A: Record, V: 'static>(
+        self,
+        input: impl Feed<(Q, T)>,
+        assign: impl Assign,
+        project: impl Fn(T) -> P + 'static,
+        functions: impl Fold<P, A, Value = V>,
+    ) -> Emitted<Q, P, V> {
+        let graph = input.graph().clone();
+        let spec = assign
+            .describe(stage(kind_of(&assign), self.inputs))
+            .with("fold", self.fold)
+            .class(self.class)
             .keeps::<Q, A>()
             .exchanged();
-        let Windows { input, assign } = self;
         let step = WindowStep {
             input,
             assign,
             project,
             functions,
-            value: std::marker::PhantomData,
+            records: PhantomData,
         };
         let node = graph.push(spec, Some(Box::new(step)));
         (
@@ -162,6 +191,10 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
             Stream::from_port(graph.port(node, 1)),
         )
     }
+}
+
+fn kind_of<W: Assign>(_: &W) -> &'static str {
+    W::KIND
 }
 
 /// What is made of the records of a window.
@@ -172,6 +205,44 @@ pub(crate) trait Fold<P, A>: 'static {
     fn extend(&self, value: &mut A, record: P);
     fn merge(&self, value: &mut A, later: A);
     fn finish(&self, value: A) -> Self::Value;
+
+    /// Emits what is made of a window that is complete. Where that is more than enough for once a part of it is
+    /// taken out of the window, and the rest given back.
+    #[inline]
+    fn emit<Q: Key>(
+        &self,
+        window: Windowed<Q, A>,
+        out: &mut Vec<(EventTime, Windowed<Q, Self::Value>)>,
+    ) -> Option<Windowed<Q, A>> {
+        let Windowed {
+            key,
+            start,
+            end,
+            value,
+        } = window;
+        let value = self.finish(value);
+        let row = Windowed {
+            key,
+            start,
+            end,
+            value,
+        };
+        out.push((end.minus(1), row));
+        None
+    }
+
+    /// The same with all of it at once.
+    #[inline]
+    fn emit_whole<Q: Key>(
+        &self,
+        window: Windowed<Q, A>,
+        out: &mut Vec<(EventTime, Windowed<Q, Self::Value>)>,
+    ) {
+        let mut left = self.emit(window, out);
+        while let Some(window) = left {
+            left = self.emit(window, out);
+        }
+    }
 }
 
 /// The closures that a user gives.
@@ -291,28 +362,19 @@ impl Frame {
             emit.overtaken.push(((), record));
         }
     }
-
-    /// Emits a window that was removed.
-    #[inline]
-    pub(super) fn emit<Q, V, L>(&self, window: Windowed<Q, V>, emit: &mut Emit<L>)
-    where
-        L: Logic<Stamp = EventTime, Out = Windowed<Q, V>>,
-    {
-        self.counts.open.sub(1);
-        emit.records.push((window.end.minus(1), window));
-    }
 }
 
-struct WindowStep<Q, T, W, J, F, P, A> {
-    input: Port<EventTime, (Q, T)>,
+struct WindowStep<I, T, W, J, F, P, A> {
+    input: I,
     assign: W,
     project: J,
     functions: F,
-    value: std::marker::PhantomData<fn(P) -> A>,
+    records: PhantomData<fn(T, P) -> A>,
 }
 
-impl<Q, T, W, J, F, P, A> Render for WindowStep<Q, T, W, J, F, P, A>
+impl<I, Q, T, W, J, F, P, A> Render for WindowStep<I, (Q, T), W, J, F, P, A>
 where
+    I: Feed<(Q, T)>,
     Q: Key,
     T: Record,
     P: Record,
@@ -322,7 +384,7 @@ where
     F: Fold<P, A>,
 {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(self.input.spec());
+        let flow = self.input.take(node, context);
         let id = context.id(node);
         let counts = Counts {
             open: context.local.counter(id, "open"),
