@@ -92,8 +92,18 @@ fn is_fused(node: &NodeSpec) -> bool {
 fn state(node: &NodeSpec) -> Option<&'static str> {
     match node.kind.as_str() {
         "event_time" => Some("the highest time of each lane"),
-        "session" | "tumbling" => {
+        "session" | "tumbling" | "sliding" | "calendar" => {
             Some("a value for each key and open window, until the watermark has passed the window")
+        }
+        "in_order" => Some("records, until the watermark has passed them"),
+        "dedup" | "absence" => Some("times and records of each key, until nothing is near them"),
+        "interval_join" | "left_interval_join" | "full_interval_join" => {
+            Some("records, until the watermark has passed all that they could be joined with")
+        }
+        "as_of_join" => Some("the latest record of the other stream of each key, for good"),
+        // Differential dataflow's: a join of tables keeps rows of its own.
+        "join" | "semi_join" | "anti_join" | "distinct" | "iterate" if node.state.is_none() => {
+            Some("indexes of the rows that there are, which are made anew when the job goes on")
         }
         "final_content" => Some("a row for each key, until the end of input"),
         _ if node.exchange => Some("a value for each key, for good"),
