@@ -89,7 +89,12 @@ fn is_fused(node: &NodeSpec) -> bool {
 }
 
 /// What a stage keeps, and for how long.
-fn state(node: &NodeSpec) -> Option<&'static str> {
+fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
+    let reads = |kind: &str| {
+        node.inputs
+            .iter()
+            .any(|input| spec.nodes[input.node].kind == kind)
+    };
     match node.kind.as_str() {
         "event_time" => Some("the highest time of each lane"),
         "session" | "tumbling" | "sliding" | "calendar" => {
@@ -105,6 +110,12 @@ fn state(node: &NodeSpec) -> Option<&'static str> {
         "join" | "semi_join" | "anti_join" | "distinct" | "iterate" if node.state.is_none() => {
             Some("indexes of the rows that there are, which are made anew when the job goes on")
         }
+        "count_windows" => Some("a value for each key, until its window is full"),
+        "table" | "left_join" | "full_join" | "rows" | "settle" => {
+            Some("a row for each key, until it is deleted")
+        }
+        "join" if node.state.is_some() => Some("a row for each key, until it is deleted"),
+        _ if reads("group_by") => Some("what its rows come to for each group, until it is empty"),
         "final_content" => Some("a row for each key, until the end of input"),
         _ if node.exchange => Some("a value for each key, for good"),
         _ => None,
@@ -155,7 +166,7 @@ pub(super) fn text(spec: &GraphSpec) -> String {
         let _ = writeln!(text, "\n{number}{}", arrival(&operators, stages));
         text += &stages_of(spec, stages);
         for stage in stages {
-            text += &notes(&spec.nodes[*stage]);
+            text += &notes(spec, &spec.nodes[*stage]);
         }
     }
     if !operators.idle.is_empty() {
@@ -187,9 +198,9 @@ fn stages_of(spec: &GraphSpec, stages: &[usize]) -> String {
     columns.to_string()
 }
 
-fn notes(node: &NodeSpec) -> String {
+fn notes(spec: &GraphSpec, node: &NodeSpec) -> String {
     let mut text = String::new();
-    if let Some(state) = state(node) {
+    if let Some(state) = state(spec, node) {
         let _ = writeln!(text, "  keeps {state}");
     }
     if node.class != Class::Exact {
@@ -267,6 +278,37 @@ mod tests {
         graph.output("others", others.clone());
         others.clone().filter(|_| true).discard();
         others
+    }
+
+    /// What is said to be kept of a stage, and for how long.
+    #[cfg(feature = "differential")]
+    #[test]
+    fn what_is_freed_is_not_said_to_be_kept_for_good() {
+        let job = Job::new("kept", |graph| {
+            let numbers = || graph.input::<u64>("numbers").key_by(|n| *n);
+            let counts = numbers().count();
+            let rows = numbers().table(Some).join(counts.clone());
+            let groups = rows.group_by(|n, _| n % 2).count();
+            let runs = numbers().count_windows(3).fold(|| 0, |sum, n| *sum += n);
+            graph.output("groups", groups.join(counts));
+            graph.output("runs", runs);
+        });
+        let text = text(&job.explain().unwrap());
+        let kept = |stage: &str| {
+            let lines = text.lines().skip_while(|line| !line.contains(stage));
+            let mut kept = lines.filter_map(|line| line.strip_prefix("  keeps "));
+            kept.next().unwrap().to_owned()
+        };
+        assert_eq!(kept("kept/count  "), "a value for each key, for good");
+        for table in ["kept/table", "kept/join", "kept/rows"] {
+            assert_eq!(
+                kept(table),
+                "a row for each key, until it is deleted",
+                "{table}"
+            );
+        }
+        assert!(kept("kept/count#2").ends_with("for each group, until it is empty"));
+        assert!(kept("kept/count_windows").ends_with("until its window is full"));
     }
 
     #[test]
