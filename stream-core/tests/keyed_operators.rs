@@ -4,9 +4,12 @@
 //! Each result is looked at with its event time, by an operator behind it: what is behind the watermark does
 //! not come to that, and is missed.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+use common::on_time;
 use stream_core::graph::{Class, InOrder, Keyed, Mixed, OnTime, Record};
 use stream_core::ops::aggregate::{max, sum};
 use stream_core::prelude::*;
@@ -71,20 +74,6 @@ fn stamped<T: Record>(timed: Timed<T>) -> Timed<(i64, T)> {
     timed.key_by(|_| 0).apply(Stamp(PhantomData))
 }
 
-/// By the definition: late is what lies behind the highest seen earlier in its own partition.
-fn on_time(partitions: &[Vec<Row>]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for partition in partitions {
-        for (place, row) in partition.iter().enumerate() {
-            let is_late = |other: &Row| other.1 - LATENESS > row.1;
-            if !partition[..place].iter().any(is_late) {
-                rows.push(*row);
-            }
-        }
-    }
-    rows
-}
-
 fn bytes(row: &Row) -> Vec<u8> {
     let bytes = bincode::serde::encode_to_vec(row, bincode::config::standard());
     bytes.expect("a row can be encoded")
@@ -93,7 +82,7 @@ fn bytes(row: &Row) -> Vec<u8> {
 /// By key, in the order of time, then of the encoding.
 fn by_key(partitions: &[Vec<Row>]) -> BTreeMap<u8, Vec<Row>> {
     let mut by_key = BTreeMap::<u8, Vec<Row>>::new();
-    for row in on_time(partitions) {
+    for row in on_time(partitions, LATENESS) {
         by_key.entry(row.0).or_default().push(row);
     }
     for rows in by_key.values_mut() {
@@ -151,7 +140,7 @@ fn dedup_through_crashes() {
 }
 
 fn absences(partitions: &[Vec<Row>]) -> Vec<(i64, (u8, EventTime))> {
-    let rows = on_time(partitions);
+    let rows = on_time(partitions, LATENESS);
     let mut last = Vec::new();
     for row in &rows {
         let follows = |other: &&Row| other.0 == row.0 && (1..WITHIN).contains(&(other.1 - row.1));
@@ -229,7 +218,7 @@ fn count_windows_behind_in_order_are_runs_by_event_time() {
 fn count_windows_of_keys_that_live_in_one_lane_are_runs_as_they_come() {
     let input = || Input::new(rows(63, 200, 3)).partition_by(|row| row.0);
     ModeCheck::new(input())
-        .oracle(|partitions| runs(by_key_in_lane(&on_time(partitions))))
+        .oracle(|partitions| runs(by_key_in_lane(&on_time(partitions, LATENESS))))
         .run(|rows: Stream<Row>| stamped(keyed(rows).count_windows(RUN).fold(Vec::new, push)));
     ModeCheck::new(input())
         .oracle(|partitions| {
@@ -339,7 +328,7 @@ type Joined = (i64, (Option<Row>, Option<Row>));
 
 /// All pairs, and what makes none.
 fn full((lefts, rights): Partitions<'_>, spans: [i64; 2]) -> Vec<Joined> {
-    let (lefts, rights) = (on_time(lefts), on_time(rights));
+    let (lefts, rights) = (on_time(lefts, LATENESS), on_time(rights, LATENESS));
     let mut joined = Vec::new();
     for left in &lefts {
         let before = joined.len();
@@ -461,14 +450,14 @@ fn a_stream_may_be_joined_with_itself() {
 }
 
 fn as_of((lefts, rights): Partitions<'_>) -> Vec<(i64, (Row, Option<Row>))> {
-    let rights = on_time(rights);
+    let rights = on_time(rights, LATENESS);
     let row = |left: Row| {
         let known = rights.iter().filter(|right| right.0 == left.0);
         let known = known.filter(|right| right.1 <= left.1);
         let latest = known.max_by_key(|right| (right.1, bytes(right)));
         (left.1, (left, latest.copied()))
     };
-    on_time(lefts).into_iter().map(row).collect()
+    on_time(lefts, LATENESS).into_iter().map(row).collect()
 }
 
 #[test]

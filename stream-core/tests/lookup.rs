@@ -163,7 +163,6 @@ fn no_record_is_read_before_the_table_has_ended() {
             .unwrap();
         for room in 0..20 {
             places.send((7, Some(room))).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(2));
         }
         common::until_read(&handle, "places", 20);
         assert_eq!(handle.counts().read["readings"], 0, "{mode}");

@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::parts;
+use common::{on_time, parts};
 use stream_core::prelude::*;
 use stream_core::testing::{self, ModeCheck, RecoveryCheck};
 
@@ -38,25 +38,11 @@ fn timed(rows: Stream<Row>) -> Timed<Row> {
     timed
 }
 
-/// By the definition: late is what lies behind the highest seen earlier in its own partition.
-fn on_time(partitions: &[Vec<Row>]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for partition in partitions {
-        for (place, row) in partition.iter().enumerate() {
-            let before = &partition[..place];
-            if before.iter().all(|other| other.1 - LATENESS <= row.1) {
-                rows.push(*row);
-            }
-        }
-    }
-    rows
-}
-
 #[test]
 fn map_with_time_is_given_the_event_time_of_each_record() {
     ModeCheck::new(rows(1, 300))
         .oracle(|partitions| {
-            let rows = on_time(partitions);
+            let rows = on_time(partitions, LATENESS);
             let rows = rows.iter().filter(|row| row.2 % 3 != 0);
             rows.map(|row| (row.0, second(row), row.2 + 1)).collect()
         })
@@ -76,7 +62,7 @@ fn map_with_time_is_given_the_event_time_of_each_record() {
 fn map_with_time_behind_windows_is_given_their_last_microsecond() {
     ModeCheck::new(rows(2, 300))
         .oracle(|partitions| {
-            let rows = on_time(partitions).into_iter();
+            let rows = on_time(partitions, LATENESS).into_iter();
             let windows: BTreeSet<_> = rows.map(|row| (row.0, row.1.div_euclid(5) * 5)).collect();
             let micros =
                 |(key, start): (u8, i64)| (key, EventTime::micros((start + 5) * 1_000_000 - 1));

@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use common::parts;
+use common::{on_time, parts};
 use stream_core::graph::OnTime;
 use stream_core::ops::aggregate::{count, sum};
 use stream_core::prelude::*;
@@ -38,24 +38,10 @@ fn keyed(rows: Stream<Row>) -> Keyed<u8, Row, OnTime> {
     timed.key_by(|row| row.0)
 }
 
-/// By the definition: late is what lies behind the highest seen earlier in its own partition.
-fn on_time(partitions: &[Vec<Row>]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for partition in partitions {
-        for (place, row) in partition.iter().enumerate() {
-            let before = &partition[..place];
-            if before.iter().all(|other| other.1 - LATENESS <= row.1) {
-                rows.push(*row);
-            }
-        }
-    }
-    rows
-}
-
 /// Of all windows the sums of those that hold a record; they are given by their seconds.
 fn sums(partitions: &[Vec<Row>], windows: &[Range<i64>]) -> Vec<Windowed<u8, u64>> {
     let mut sums = BTreeMap::new();
-    for (key, second, value) in on_time(partitions) {
+    for (key, second, value) in on_time(partitions, LATENESS) {
         for window in windows.iter().filter(|window| window.contains(&second)) {
             *sums.entry((key, window.start, window.end)).or_insert(0) += value;
         }
@@ -204,7 +190,7 @@ fn windows_of_a_calendar_are_those_of_its_clock() {
             .oracle(move |partitions| {
                 let sums = sums(partitions, &windows);
                 let mut counts = BTreeMap::new();
-                for (key, second, value) in on_time(partitions) {
+                for (key, second, value) in on_time(partitions, LATENESS) {
                     let window = windows
                         .iter()
                         .find(|window| window.contains(&second))
@@ -304,7 +290,7 @@ fn a_zone_that_there_is_not_is_refused() {
 
 /// Pairs of the rows with even and with odd values, by nested loops.
 fn pairs(partitions: &[Vec<Row>], windows: &[Range<i64>]) -> Vec<Windowed<u8, (Row, Row)>> {
-    let rows = on_time(partitions);
+    let rows = on_time(partitions, LATENESS);
     let mut pairs = Vec::new();
     for window in windows {
         let inside: Vec<&Row> = rows.iter().filter(|row| window.contains(&row.1)).collect();

@@ -80,6 +80,24 @@ pub(crate) fn until_read(handle: &Handle, port: &str, records: u64) {
     });
 }
 
+/// Of rows with a time in the middle those that are not late. By the definition: late is what lies behind the highest
+/// seen earlier in its own partition by more than the lateness.
+pub(crate) fn on_time<K: Copy, V: Copy>(
+    partitions: &[Vec<(K, i64, V)>],
+    lateness: i64,
+) -> Vec<(K, i64, V)> {
+    let mut rows = Vec::new();
+    for partition in partitions {
+        for (place, row) in partition.iter().enumerate() {
+            let before = &partition[..place];
+            if before.iter().all(|other| other.1 - lateness <= row.1) {
+                rows.push(*row);
+            }
+        }
+    }
+    rows
+}
+
 /// The three parts of the problem of an error, to be compared whole.
 pub(crate) fn parts(error: &Error) -> (String, Option<String>, Option<String>) {
     let problem = error.problem().expect("an error with a problem");
