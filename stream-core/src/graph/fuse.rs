@@ -392,6 +392,17 @@ pub(crate) fn stateless<S: Stamp, A: 'static, P: Step<A, S>>(
     stateless_of(input, Box::new(Typed { step, records }))
 }
 
+/// Adds a stage of one step behind a port.
+pub(crate) fn add_stage<S: Stamp, A: 'static, P: Step<A, S>>(
+    input: &Port<S, A>,
+    kind: &'static str,
+    step: P,
+) -> Port<S, P::Out> {
+    let spec = stage(kind, vec![input.spec()]);
+    let render = stateless::<S, A, P>(input.spec(), step);
+    input.graph().add(spec, render)
+}
+
 fn stateless_of(input: PortSpec, step: Box<dyn Batches>) -> Box<dyn Render> {
     Box::new(Stateless { input, step })
 }

@@ -1,9 +1,8 @@
 //! The stateless stages, as methods of a stream.
 
-use super::fuse::stateless;
+use super::fuse::add_stage;
 use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, MapWithTime, Pass, Step};
 use super::handles::{EventTimed, Keyed, Kind, Stream};
-use super::node::stage;
 use crate::time::EventTime;
 
 impl<T: 'static, K: Kind> Stream<T, K> {
@@ -114,10 +113,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     where
         P: Step<T, K::Stamp>,
     {
-        let graph = self.port.graph().clone();
-        let spec = stage(kind, vec![self.port.spec()]);
-        let render = stateless::<K::Stamp, T, P>(self.port.spec(), step);
-        Stream::from_port(graph.add(spec, render))
+        Stream::from_port(add_stage(&self.port, kind, step))
     }
 
     /// Gives each record a key. What has the same key is worked on by the same worker, in the

@@ -4,11 +4,11 @@
 //! has nothing more to keep is removed when it has said so. When rows are asked is the mode's business; at
 //! the close of a batch each that was changed is asked once.
 
-use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
-use crate::engine::Emission;
-use crate::error::Problem;
-use crate::graph::{Key, Record};
-use crate::state::WriteShard;
+use super::keyed::{self, Emit, FULL, KeepsRows, Logic};
+use crate::engine::flow::Flow;
+use crate::engine::{Emission, Mode};
+use crate::graph::context::Context;
+use crate::graph::{Key, Record, Stamp};
 use crate::state::hash::hash_of;
 use crate::state::rows::{Cursor, Rows};
 
@@ -36,22 +36,32 @@ pub(super) trait Upkeep: 'static {
 pub(super) type Out<U> = Vec<((), <U as Upkeep>::Out)>;
 
 /// The logic of an upkeep.
-pub(super) struct Kept<U> {
+struct Kept<U> {
     upkeep: U,
     emission: Emission,
     /// How far the walk has come that asks all rows.
     walked: Cursor,
 }
 
-impl<U: Upkeep> Kept<U> {
-    pub(super) fn new(upkeep: U, emission: Emission) -> Self {
-        Kept {
-            upkeep,
-            emission,
-            walked: Cursor::default(),
-        }
-    }
+/// Renders an upkeep behind a flow. `when` says of a mode when rows are asked.
+pub(super) fn render<'s, S: Stamp, T: 'static, U: Upkeep>(
+    context: &mut Context<'s>,
+    node: usize,
+    flow: Flow<'s>,
+    record: impl Fn(S, T) -> (U::Key, U::In) + 'static,
+    when: fn(&Mode) -> Emission,
+    upkeep: U,
+) {
+    let emission = when(&context.local.mode);
+    let logic = Kept {
+        upkeep,
+        emission,
+        walked: Cursor::default(),
+    };
+    keyed::render(context, node, flow, record, emission, logic);
+}
 
+impl<U: Upkeep> Kept<U> {
     /// Asks so many of the rows that were changed. Tells whether there are more.
     fn ask_changed(&self, rows: &mut Rows<U::Key, U::Row>, max: usize, out: &mut Out<U>) -> bool {
         rows.settle_marked(max, |key, row| self.upkeep.tell(key, row, out))
@@ -124,25 +134,13 @@ impl<U: Upkeep> Logic for Kept<U> {
         }
         has_more
     }
+}
 
-    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
-        rows.begin_save(everything);
-        everything
-    }
+impl<U: Upkeep> KeepsRows for Kept<U> {
+    type Key = U::Key;
+    type Row = U::Row;
 
-    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        rows.save(SAVED_ROWS, write)
-    }
-
-    fn save_before_change(
-        &mut self,
-        rows: &mut Self::State,
-        records: &[Self::Record],
-    ) -> Result<usize, Problem> {
-        rows.save_before_change(records.iter().map(|(key, _)| key))
-    }
-
-    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        rows.load(bytes)
+    fn changes((key, _): &(U::Key, U::In)) -> Option<&U::Key> {
+        Some(key)
     }
 }

@@ -9,17 +9,15 @@
 use std::marker::PhantomData;
 
 use super::Either;
-use super::keyed::{self, Emit, Logic, SAVED_ROWS};
+use super::keyed::{self, Emit, KeepsRows, Logic};
 use super::union::both;
 use crate::engine::Emission;
 use crate::engine::flow::Flow;
-use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::fuse::restamped;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::sides::LOOKUP;
 use crate::graph::{Change, Key, Keyed, Kind, Record, Stamp, Stream, Table};
-use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
 
@@ -132,28 +130,13 @@ impl<S: Stamp, Q: Key, T: Record, V: Record> Logic for Looking<S, Q, T, V> {
             }
         }
     }
+}
 
-    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
-        rows.begin_save(everything);
-        everything
-    }
+impl<S: Stamp, Q: Key, T: Record, V: Record> KeepsRows for Looking<S, Q, T, V> {
+    type Key = Q;
+    type Row = Option<V>;
 
-    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        rows.save(SAVED_ROWS, write)
-    }
-
-    fn save_before_change(
-        &mut self,
-        rows: &mut Self::State,
-        incoming: &[Self::Record],
-    ) -> Result<usize, Problem> {
-        let values = incoming
-            .iter()
-            .filter(|(_, incoming)| matches!(incoming, Either::Right(_)));
-        rows.save_before_change(values.map(|(key, _)| key))
-    }
-
-    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        rows.load(bytes)
+    fn changes((key, incoming): &Self::Record) -> Option<&Q> {
+        matches!(incoming, Either::Right(_)).then_some(key)
     }
 }

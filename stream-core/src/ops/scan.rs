@@ -6,13 +6,11 @@
 
 use std::marker::PhantomData;
 
-use super::keyed::{self, Emit, Logic, SAVED_ROWS};
+use super::keyed::{self, Emit, KeepsRows, Logic};
 use crate::engine::Emission;
-use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
-use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
 
@@ -134,25 +132,18 @@ where
             emit.records.push((stamp, (key, said)));
         }
     }
+}
 
-    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
-        rows.begin_save(everything);
-        everything
-    }
+impl<S, Q, T, A, O, I, F> KeepsRows for Running<S, Q, T, A, O, I, F>
+where
+    Self: Logic<Record = (S, Q, T), State = Rows<Q, A>>,
+    Q: Key,
+    A: Record,
+{
+    type Key = Q;
+    type Row = A;
 
-    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        rows.save(SAVED_ROWS, write)
-    }
-
-    fn save_before_change(
-        &mut self,
-        rows: &mut Self::State,
-        records: &[Self::Record],
-    ) -> Result<usize, Problem> {
-        rows.save_before_change(records.iter().map(|(_, key, _)| key))
-    }
-
-    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
-        rows.load(bytes)
+    fn changes((_, key, _): &(S, Q, T)) -> Option<&Q> {
+        Some(key)
     }
 }

@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
@@ -26,9 +26,8 @@ use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::state::WriteShard;
-use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
-use crate::state::noted::Noted;
+use crate::state::noted::{Noted, Save};
 use crate::time::{EventTime, Gap};
 
 /// How many buckets of timers a gap is divided into, at least.
@@ -161,7 +160,7 @@ impl Assign for SessionWindows {
             frame: Frame::new(counts),
             timers: Timers::new(self.gap / BUCKETS_A_GAP),
             walked: 0,
-            saving: None,
+            saving: Save::default(),
             records: PhantomData,
         }
     }
@@ -174,7 +173,7 @@ pub(crate) struct SessionLogic<Q, P, A, F> {
     timers: Timers,
     /// The bucket of the table at which the walk at the end of time goes on.
     walked: usize,
-    saving: Option<ByShard>,
+    saving: Save,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
@@ -226,25 +225,16 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         }
         self.timers.due() <= self.frame.watermark
     }
+}
 
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Saves for SessionLogic<Q, P, A, F> {
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
-        self.saving = Some(ByShard::default());
+        self.saving.begin();
         true
     }
 
     fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(false);
-        };
-        saving.check()?;
-        let mut left = SAVED_ROWS;
-        if !table.save(&mut left, &mut |hash, row| saving.push(hash, row))? {
-            return Ok(true);
-        }
-        self.saving
-            .take()
-            .map_or(Ok(()), |saved| saved.finish(write))?;
-        Ok(false)
+        self.saving.piece(table, SAVED_ROWS, write)
     }
 
     fn save_before_change(
@@ -252,18 +242,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         table: &mut Self::State,
         records: &[Self::Record],
     ) -> Result<usize, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(0);
-        };
-        let mut written = 0;
-        for (_, key, _) in records {
-            let hash = hash_of(key);
-            if let Some(row) = table.take_unwritten_of(hash, key) {
-                saving.push(hash, row)?;
-                written += 1;
-            }
-        }
-        Ok(written)
+        let keys = records.iter().map(|(_, key, _)| key);
+        self.saving.before_change(table, keys)
     }
 
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
@@ -342,7 +322,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             Some((_, sessions)) => sessions.insert(session),
             None => {
                 let new = (key, Sessions::One(session));
-                if self.saving.is_some() {
+                if self.saving.is_under_way() {
                     return table.insert_new(hash, new);
                 }
                 let rows = &mut table.rows;
@@ -378,10 +358,10 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             let session = sessions.find(&record);
             session.is_some_and(|session| session.timer == time) && hash_of(key) == hash
         };
-        if self.saving.is_some()
+        if self.saving.is_under_way()
             && let Some(bucket) = table.rows.find_bucket_index(hash, set_it)
         {
-            self.save_bucket(table, bucket, hash);
+            self.saving.before_bucket(table, bucket, hash);
         }
         let Ok(mut entry) = table.rows.find_entry(hash, set_it) else {
             return;
@@ -410,18 +390,6 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
         }
     }
 
-    /// Writes the sessions in a bucket, which are about to be changed, if the save has not come to them.
-    #[cold]
-    #[inline(never)]
-    fn save_bucket(&mut self, table: &mut Table<Q, A>, bucket: usize, hash: u64) {
-        if let Some(saving) = &mut self.saving
-            && let Some(row) = table.take_unwritten(bucket)
-            && let Err(problem) = saving.push(hash, row)
-        {
-            saving.fail(problem);
-        }
-    }
-
     /// Empties the table, bucket after bucket, until there is enough. Should the table be built
     /// anew between two calls, what went past the walk is met when it comes round again.
     fn walk(&mut self, table: &mut Table<Q, A>, emit: &mut Emit<Self>) -> bool {
@@ -431,11 +399,11 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> SessionLogic<Q, P, A, F> {
             if self.walked >= table.rows.num_buckets() {
                 self.walked = 0;
             }
-            if self.saving.is_some()
+            if self.saving.is_under_way()
                 && let Some(row) = table.rows.get_bucket(self.walked)
             {
                 let hash = hash_of(&row.0);
-                self.save_bucket(table, self.walked, hash);
+                self.saving.before_bucket(table, self.walked, hash);
             }
             if let Ok(mut entry) = table.rows.get_bucket_entry(self.walked) {
                 while entry.get().1.len() > 1 && emit.records.len() < FULL {

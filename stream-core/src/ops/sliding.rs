@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
@@ -24,9 +24,8 @@ use crate::codec;
 use crate::error::Problem;
 use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
 use crate::state::WriteShard;
-use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
-use crate::state::noted::Noted;
+use crate::state::noted::{Noted, Save};
 use crate::time::{EventTime, Size};
 
 /// Windows of one size that begin one step after another; made by [`Keyed::sliding`](crate::graph::Keyed::sliding).
@@ -191,7 +190,7 @@ impl Assign for SlidingWindows {
             frame: Frame::new(counts),
             timers: Timers::new(self.step),
             walked: 0,
-            saving: None,
+            saving: Save::default(),
             records: PhantomData,
         }
     }
@@ -262,7 +261,7 @@ pub(crate) struct Sliding<Q, P, A, F> {
     timers: Timers,
     /// The bucket of the table at which the walk at the end of time goes on.
     walked: usize,
-    saving: Option<ByShard>,
+    saving: Save,
     records: PhantomData<fn(Q, P) -> A>,
 }
 
@@ -315,7 +314,7 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
             self.frame.counts.open.add(1);
             let panes = VecDeque::from([(begin, self.fold.start(record))]);
             let new = (key, Panes { next, panes });
-            if self.saving.is_some() {
+            if self.saving.is_under_way() {
                 return table.insert_new(hash, new);
             }
             let rows = &mut table.rows;
@@ -372,10 +371,10 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
     /// Looks at the key that has set a timer for a time, if it still has.
     fn ring(&mut self, table: &mut Table<Q, A>, time: EventTime, hash: u64, emit: &mut Emit<Self>) {
         let has_set_it = |(key, row): &(Q, Panes<A>)| row.next == time && hash_of(key) == hash;
-        if self.saving.is_some()
+        if self.saving.is_under_way()
             && let Some(bucket) = table.rows.find_bucket_index(hash, has_set_it)
         {
-            self.save_bucket(table, bucket, hash);
+            self.saving.before_bucket(table, bucket, hash);
         }
         let Ok(mut entry) = table.rows.find_entry(hash, has_set_it) else {
             return;
@@ -398,11 +397,11 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
             if self.walked >= table.rows.num_buckets() {
                 self.walked = 0;
             }
-            if self.saving.is_some()
+            if self.saving.is_under_way()
                 && let Some(row) = table.rows.get_bucket(self.walked)
             {
                 let hash = hash_of(&row.0);
-                self.save_bucket(table, self.walked, hash);
+                self.saving.before_bucket(table, self.walked, hash);
             }
             if let Ok(mut entry) = table.rows.get_bucket_entry(self.walked) {
                 let (key, row) = entry.get_mut();
@@ -418,18 +417,6 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
             self.walked += 1;
         }
         false
-    }
-
-    /// Writes the row in a bucket, which is about to be changed, if the save has not come to it.
-    #[cold]
-    #[inline(never)]
-    fn save_bucket(&mut self, table: &mut Table<Q, A>, bucket: usize, hash: u64) {
-        if let Some(saving) = &mut self.saving
-            && let Some(row) = table.take_unwritten(bucket)
-            && let Err(problem) = saving.push(hash, row)
-        {
-            saving.fail(problem);
-        }
     }
 }
 
@@ -479,25 +466,16 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sliding<Q, P, A, F> 
         }
         self.timers.due() <= self.frame.watermark
     }
+}
 
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Saves for Sliding<Q, P, A, F> {
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
-        self.saving = Some(ByShard::default());
+        self.saving.begin();
         true
     }
 
     fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(false);
-        };
-        saving.check()?;
-        let mut left = SAVED_ROWS;
-        if !table.save(&mut left, &mut |hash, row| saving.push(hash, row))? {
-            return Ok(true);
-        }
-        self.saving
-            .take()
-            .map_or(Ok(()), |saved| saved.finish(write))?;
-        Ok(false)
+        self.saving.piece(table, SAVED_ROWS, write)
     }
 
     fn save_before_change(
@@ -505,18 +483,8 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sliding<Q, P, A, F> 
         table: &mut Self::State,
         records: &[Self::Record],
     ) -> Result<usize, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(0);
-        };
-        let mut written = 0;
-        for (_, key, _) in records {
-            let hash = hash_of(key);
-            if let Some(row) = table.take_unwritten_of(hash, key) {
-                saving.push(hash, row)?;
-                written += 1;
-            }
-        }
-        Ok(written)
+        let keys = records.iter().map(|(_, key, _)| key);
+        self.saving.before_change(table, keys)
     }
 
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {

@@ -5,15 +5,13 @@
 
 use std::marker::PhantomData;
 
-use super::keyed::{self, Emit, FULL, Logic, SAVED_ROWS};
+use super::keyed::{self, Emit, FULL, KeepsRows, Logic};
 use super::window::{Fold, Functions, counting};
 use crate::engine::{Emission, Mode};
-use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::graph::fuse::{FilterMap, stateless};
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Class, Entry, Key, Keyed, Kind, Record, Stamp, Table};
-use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::rows::{Cursor, Rows};
 
@@ -430,25 +428,18 @@ where
             out.records.extend(emitted.map(|row| ((), row)));
         })
     }
+}
 
-    fn begin_save(&mut self, rows: &mut Rows<Q, A>, everything: bool) -> bool {
-        rows.begin_save(everything);
-        everything
-    }
+impl<Q, P, A, O, F, E> KeepsRows for Values<Q, P, A, O, F, E>
+where
+    Self: Logic<Record = (Q, P), State = Rows<Q, A>>,
+    Q: Key,
+    A: Record,
+{
+    type Key = Q;
+    type Row = A;
 
-    fn save(&mut self, rows: &mut Rows<Q, A>, write: WriteShard<'_>) -> Result<bool, Problem> {
-        rows.save(SAVED_ROWS, write)
-    }
-
-    fn save_before_change(
-        &mut self,
-        rows: &mut Rows<Q, A>,
-        records: &[(Q, P)],
-    ) -> Result<usize, Problem> {
-        rows.save_before_change(records.iter().map(|(key, _)| key))
-    }
-
-    fn load(&mut self, rows: &mut Rows<Q, A>, bytes: &[u8]) -> Result<(), Problem> {
-        rows.load(bytes)
+    fn changes((key, _): &(Q, P)) -> Option<&Q> {
+        Some(key)
     }
 }

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 
 use super::Either;
-use super::kept::{Kept, Out, Upkeep};
-use super::keyed;
+use super::kept::{self, Out, Upkeep};
 use super::union::both;
-use crate::engine::flow::Flow;
+use crate::engine::Mode;
 use crate::graph::context::Context;
 use crate::graph::fuse::{Map, through};
 use crate::graph::node::{Port, Render, stage};
@@ -184,21 +183,15 @@ where
             pair: self.pair,
             records: PhantomData,
         };
-        render_table(context, node, flow, |(): (), record| record, upkeep);
+        kept::render(
+            context,
+            node,
+            flow,
+            |(): (), record| record,
+            Mode::table_emission,
+            upkeep,
+        );
     }
-}
-
-/// Renders an upkeep of a table, whose changes leave when the mode says.
-fn render_table<'s, S: Stamp, T: 'static, U: Upkeep>(
-    context: &mut Context<'s>,
-    node: usize,
-    flow: Flow<'s>,
-    record: impl Fn(S, T) -> (U::Key, U::In) + 'static,
-    upkeep: U,
-) {
-    let emission = context.local.mode.table_emission();
-    let logic = Kept::new(upkeep, emission);
-    keyed::render(context, node, flow, record, emission, logic);
 }
 
 struct Pairs<Q, V, W, F> {
@@ -255,7 +248,8 @@ where
         let flow = context.take(self.input.spec());
         let value = self.value;
         let change = move |_: S, (key, record): (Q, T)| (key, value(record));
-        render_table(context, node, flow, change, Last(PhantomData));
+        let when = Mode::table_emission;
+        kept::render(context, node, flow, change, when, Last(PhantomData));
     }
 }
 

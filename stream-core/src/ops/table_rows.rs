@@ -8,8 +8,7 @@
 //! What it leaves out: whether the key had a row before. A deletion of a key without one says
 //! nothing new, but `changes` has it.
 
-use crate::graph::fuse::{Map, Step, stateless};
-use crate::graph::node::stage;
+use crate::graph::fuse::{Map, Step, add_stage};
 use crate::graph::{Change, Record, Table};
 
 impl<Q: 'static, V: 'static> Table<Q, V> {
@@ -58,11 +57,8 @@ impl<Q: 'static, V: 'static> Table<Q, V> {
         P: Step<Change<Q, V>, (), Out = Change<Q, W>>,
         W: 'static,
     {
-        let graph = self.port.graph().clone();
-        let spec = stage(kind, vec![self.port.spec()]);
-        let render = stateless::<(), Change<Q, V>, P>(self.port.spec(), step);
         Table {
-            port: graph.add(spec, render),
+            port: add_stage(&self.port, kind, step),
         }
     }
 

@@ -15,7 +15,7 @@ use std::slice;
 
 use hashbrown::hash_table::Entry as Slot;
 
-use super::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::window::{Assign, Counts, Disjoint, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
@@ -379,7 +379,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Logic for Tumblin
         self.due = EventTime::MAX;
         false
     }
+}
 
+impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Saves for Tumbling<Q, P, A, F, W> {
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
         self.saving = Some(Saving {
             written: ByShard::default(),

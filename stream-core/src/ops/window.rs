@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::keyed::{self, Emit, Logic};
+use super::keyed::{self, Emit, Logic, Saves};
 use super::operator::Feed;
 use crate::engine::Emission;
 use crate::graph::context::Context;
@@ -294,7 +294,7 @@ pub(super) fn counting() -> impl Fold<(), u64, Value = u64> {
 /// How a record finds its window.
 pub(crate) trait Assign: Clone + 'static {
     const KIND: &'static str;
-    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Logic<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, F::Value>>;
+    type Logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>: Saves<Record = (EventTime, Q, P), Stamp = EventTime, Out = Windowed<Q, F::Value>>;
     /// Says which windows they are, by settings of the stage.
     fn describe(&self, spec: NodeSpec) -> NodeSpec;
     fn logic<Q: Key, P: Record, A: Record, F: Fold<P, A>>(
@@ -470,7 +470,7 @@ mod tests {
     type Click = (EventTime, u16, ());
     type Out = Windowed<u16, u64>;
 
-    fn logic<W: Assign>(assign: W) -> impl Logic<Record = Click, Stamp = EventTime, Out = Out> {
+    fn logic<W: Assign>(assign: W) -> impl Saves<Record = Click, Stamp = EventTime, Out = Out> {
         let counters = Counters::default();
         let counts = Counts {
             open: counters.counter("window", "open"),
@@ -551,7 +551,7 @@ mod tests {
         rows: Vec<Out>,
     }
 
-    impl<L: Logic<Record = Click, Stamp = EventTime, Out = Out>> Run<L> {
+    impl<L: Saves<Record = Click, Stamp = EventTime, Out = Out>> Run<L> {
         fn new(logic: L, rows: Vec<Out>) -> Self {
             Run {
                 state: logic.empty(),

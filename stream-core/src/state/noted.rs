@@ -5,10 +5,14 @@
 //! is newer than the save. When the table grows, the bits go along with their rows.
 //!
 //! The table itself does not know whether a save is under way; its owner says so, and writes a row before it is
-//! changed or removed.
+//! changed or removed. [`Save`] is the save of a table that is all that its owner keeps.
 
 use hashbrown::HashTable;
 
+use serde::Serialize;
+
+use super::WriteShard;
+use super::by_shard::ByShard;
 use super::hash::hash_of;
 use super::record::Key;
 use crate::error::Problem;
@@ -128,6 +132,76 @@ impl<Q: Key, A> Noted<Q, A> {
         self.word = 0;
         self.is_written = Vec::new();
         Ok(true)
+    }
+}
+
+/// The save of a table, if one is under way.
+#[derive(Default)]
+pub(crate) struct Save(Option<ByShard>);
+
+impl Save {
+    pub(crate) fn begin(&mut self) {
+        self.0 = Some(ByShard::default());
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Writes about so many more rows, and hands over the shards when it was all. Tells whether there is more.
+    pub(crate) fn piece<Q: Key, A: Serialize>(
+        &mut self,
+        table: &mut Noted<Q, A>,
+        rows_max: usize,
+        write: WriteShard<'_>,
+    ) -> Result<bool, Problem> {
+        let Some(saved) = &mut self.0 else {
+            return Ok(false);
+        };
+        saved.check()?;
+        let mut left = rows_max;
+        if !table.save(&mut left, &mut |hash, row| saved.push(hash, row))? {
+            return Ok(true);
+        }
+        self.0.take().map_or(Ok(()), |saved| saved.finish(write))?;
+        Ok(false)
+    }
+
+    /// Writes the rows of keys that are about to be changed, as far as it has not come to them. Tells how many.
+    pub(crate) fn before_change<'a, Q: Key, A: Serialize>(
+        &mut self,
+        table: &mut Noted<Q, A>,
+        keys: impl Iterator<Item = &'a Q>,
+    ) -> Result<usize, Problem> {
+        let Some(saved) = &mut self.0 else {
+            return Ok(0);
+        };
+        let mut written = 0;
+        for key in keys {
+            let hash = hash_of(key);
+            if let Some(row) = table.take_unwritten_of(hash, key) {
+                saved.push(hash, row)?;
+                written += 1;
+            }
+        }
+        Ok(written)
+    }
+
+    /// The same of the row in a bucket. What goes wrong is told by the next piece.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn before_bucket<Q: Key, A: Serialize>(
+        &mut self,
+        table: &mut Noted<Q, A>,
+        bucket: usize,
+        hash: u64,
+    ) {
+        if let Some(saved) = &mut self.0
+            && let Some(row) = table.take_unwritten(bucket)
+            && let Err(problem) = saved.push(hash, row)
+        {
+            saved.fail(problem);
+        }
     }
 }
 

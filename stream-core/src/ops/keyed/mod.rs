@@ -58,7 +58,8 @@ use crate::engine::parcel::Route;
 use crate::error::Problem;
 use crate::graph::context::Context;
 use crate::state::WriteShard;
-use crate::state::record::{Record, Stamp};
+use crate::state::record::{Key, Record, Stamp};
+use crate::state::rows::Rows;
 use crate::time::EventTime;
 use crate::time::epoch::FOREVER;
 
@@ -133,7 +134,10 @@ pub(crate) trait Logic: 'static {
     fn repeat(&mut self, _state: &mut Self::State, _emit: &mut Emit<Self>) -> bool {
         false
     }
+}
 
+/// How the state of a logic is saved, and read again.
+pub(crate) trait Saves: Logic {
     /// Begins to save the state as it is now: all, or at least the shards that were changed since the
     /// last save began. Tells whether it is all.
     fn begin_save(&mut self, _state: &mut Self::State, _everything: bool) -> bool {
@@ -158,6 +162,38 @@ pub(crate) trait Logic: 'static {
     fn load(&mut self, state: &mut Self::State, bytes: &[u8]) -> Result<(), Problem>;
 }
 
+/// A logic whose whole state is rows by key.
+pub(crate) trait KeepsRows: Logic<State = Rows<Self::Key, Self::Row>> {
+    type Key: Key;
+    type Row: Record;
+
+    /// The key whose row a record changes, or may add; of all others it changes none.
+    fn changes(record: &Self::Record) -> Option<&Self::Key>;
+}
+
+impl<L: KeepsRows> Saves for L {
+    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
+        rows.begin_save(everything);
+        everything
+    }
+
+    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
+        rows.save(SAVED_ROWS, write)
+    }
+
+    fn save_before_change(
+        &mut self,
+        rows: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        rows.save_before_change(records.iter().filter_map(Self::changes))
+    }
+
+    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        rows.load(bytes)
+    }
+}
+
 /// What an operator has to say.
 pub(crate) struct Emit<L: Logic + ?Sized> {
     pub(crate) records: Vec<(L::Stamp, L::Out)>,
@@ -167,7 +203,7 @@ pub(crate) struct Emit<L: Logic + ?Sized> {
 }
 
 /// Renders an operator behind `flow`. Output 0 is what it emits, output 1 what was overtaken.
-pub(crate) fn render<'s, S: Stamp, T: 'static, L: Logic>(
+pub(crate) fn render<'s, S: Stamp, T: 'static, L: Saves>(
     context: &mut Context<'s>,
     node: usize,
     flow: Flow<'s>,

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::{Emit, Logic};
+use super::{Emit, Logic, Saves};
 use crate::engine::batch::{Boxed, Segment};
 use crate::engine::parcel::Parcel;
 use crate::error::Problem;
@@ -117,7 +117,7 @@ impl<S, T, L, R> Folding for Typed<S, T, L, R>
 where
     S: Stamp,
     T: 'static,
-    L: Logic,
+    L: Saves,
     R: Fn(S, T) -> L::Record,
 {
     fn fold(&mut self, input: Input<'_>) -> Result<usize, Problem> {

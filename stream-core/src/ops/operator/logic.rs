@@ -18,12 +18,11 @@ use super::{Cx, KeyedOperator};
 use crate::codec;
 use crate::error::Problem;
 use crate::observe::Counter;
-use crate::ops::keyed::{Emit, FULL, Logic, SAVED_ROWS};
+use crate::ops::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use crate::ops::timers::Timers;
 use crate::state::WriteShard;
-use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
-use crate::state::noted::Noted;
+use crate::state::noted::{Noted, Save};
 use crate::time::EventTime;
 
 /// How wide the buckets of the calendar are, in microseconds.
@@ -62,7 +61,7 @@ pub(crate) struct Own<O: KeyedOperator> {
     counts: Counts,
     /// The bucket of the table at which the walk at the end goes on.
     walked: usize,
-    saving: Option<ByShard>,
+    saving: Save,
 }
 
 /// The operator, and what it is called with.
@@ -128,7 +127,7 @@ impl<O: KeyedOperator> Own<O> {
             is_in_order,
             counts,
             walked: 0,
-            saving: None,
+            saving: Save::default(),
         }
     }
 
@@ -181,9 +180,9 @@ impl<O: KeyedOperator> Own<O> {
             return;
         }
         self.counts.keys.add(1);
-        match self.saving {
-            Some(_) => table.insert_new(hash, (key, row)),
-            None => {
+        match self.saving.is_under_way() {
+            true => table.insert_new(hash, (key, row)),
+            false => {
                 let rows = &mut table.rows;
                 rows.insert_unique(hash, (key, row), |(key, _)| hash_of(key));
             }
@@ -194,10 +193,10 @@ impl<O: KeyedOperator> Own<O> {
     fn ring(&mut self, table: &mut Table<O>, at: EventTime, hash: u64) {
         let has_set_it =
             |(key, row): &(O::Key, Row<O::State>)| row.timers.contains(at) && hash_of(key) == hash;
-        if self.saving.is_some()
+        if self.saving.is_under_way()
             && let Some(bucket) = table.rows.find_bucket_index(hash, has_set_it)
         {
-            self.save_bucket(table, bucket, hash);
+            self.saving.before_bucket(table, bucket, hash);
         }
         let Ok(mut entry) = table.rows.find_entry(hash, has_set_it) else {
             return;
@@ -221,11 +220,11 @@ impl<O: KeyedOperator> Own<O> {
             if self.walked >= table.rows.num_buckets() {
                 self.walked = 0;
             }
-            if self.saving.is_some()
+            if self.saving.is_under_way()
                 && let Some(row) = table.rows.get_bucket(self.walked)
             {
                 let hash = hash_of(&row.0);
-                self.save_bucket(table, self.walked, hash);
+                self.saving.before_bucket(table, self.walked, hash);
             }
             if let Ok(entry) = table.rows.get_bucket_entry(self.walked) {
                 let ((key, mut row), _) = entry.remove();
@@ -242,18 +241,6 @@ impl<O: KeyedOperator> Own<O> {
             self.walked += 1;
         }
         false
-    }
-
-    /// Writes the row in a bucket, which is about to be changed, if the save has not come to it.
-    #[cold]
-    #[inline(never)]
-    fn save_bucket(&mut self, table: &mut Table<O>, bucket: usize, hash: u64) {
-        if let Some(saving) = &mut self.saving
-            && let Some(row) = table.take_unwritten(bucket)
-            && let Err(problem) = saving.push(hash, row)
-        {
-            saving.fail(problem);
-        }
     }
 }
 
@@ -319,25 +306,16 @@ impl<O: KeyedOperator> Logic for Own<O> {
         std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
         has_more
     }
+}
 
+impl<O: KeyedOperator> Saves for Own<O> {
     fn begin_save(&mut self, _: &mut Self::State, _: bool) -> bool {
-        self.saving = Some(ByShard::default());
+        self.saving.begin();
         true
     }
 
     fn save(&mut self, table: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(false);
-        };
-        saving.check()?;
-        let mut left = SAVED_ROWS;
-        if !table.save(&mut left, &mut |hash, row| saving.push(hash, row))? {
-            return Ok(true);
-        }
-        self.saving
-            .take()
-            .map_or(Ok(()), |saved| saved.finish(write))?;
-        Ok(false)
+        self.saving.piece(table, SAVED_ROWS, write)
     }
 
     fn save_before_change(
@@ -345,18 +323,8 @@ impl<O: KeyedOperator> Logic for Own<O> {
         table: &mut Self::State,
         records: &[Self::Record],
     ) -> Result<usize, Problem> {
-        let Some(saving) = &mut self.saving else {
-            return Ok(0);
-        };
-        let mut written = 0;
-        for (_, key, _) in records {
-            let hash = hash_of(key);
-            if let Some(row) = table.take_unwritten_of(hash, key) {
-                saving.push(hash, row)?;
-                written += 1;
-            }
-        }
-        Ok(written)
+        let keys = records.iter().map(|(_, key, _)| key);
+        self.saving.before_change(table, keys)
     }
 
     fn load(&mut self, table: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {

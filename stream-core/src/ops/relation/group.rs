@@ -17,12 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Relation, Row, Update, current, emission};
 use crate::graph::context::Context;
-use crate::graph::fuse::{Map, stateless};
+use crate::graph::fuse::{Map, add_stage};
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Class, Key, Record, Table};
 use crate::ops::aggregate::{Aggregate, Number};
-use crate::ops::kept::{Kept, Out, Upkeep};
-use crate::ops::keyed;
+use crate::ops::kept::{self, Out, Upkeep};
 
 /// The rows of a relation in groups, each with a key: what an aggregate is called on.
 #[must_use = "groups that nobody reads compute nothing"]
@@ -60,12 +59,9 @@ impl<T: 'static> Relation<T> {
     /// assert_eq!(rows, [Entry { key: 7, value: 30 }, Entry { key: 8, value: 5 }]);
     /// ```
     pub fn group_by<K: Key>(self, key: impl Fn(&T) -> K + 'static) -> Groups<K, T> {
-        let graph = self.port.graph().clone();
-        let spec = stage("group_by", vec![self.port.spec()]);
         let step = Map(move |(row, count): Update<T>| (key(&row), (row, count)));
-        let render = stateless::<(), Update<T>, _>(self.port.spec(), step);
         Groups {
-            port: graph.add(spec, render),
+            port: add_stage(&self.port, "group_by", step),
         }
     }
 }
@@ -275,15 +271,7 @@ impl<K: Key, T: 'static, S: Summary, P: Fn(T) -> S::In + 'static> Render for Sum
             summary: self.summary,
             keys: PhantomData::<fn(K)>,
         };
-        let emission = emission(&context.local.mode);
-        keyed::render(
-            context,
-            node,
-            flow,
-            record,
-            emission,
-            Kept::new(upkeep, emission),
-        );
+        kept::render(context, node, flow, record, emission, upkeep);
     }
 }
 

@@ -38,8 +38,8 @@ use super::union::union;
 use crate::engine::flow::{Each, Flow, Open, Pull, epoch_of};
 use crate::engine::{Emission, Mode};
 use crate::graph::context::Context;
-use crate::graph::fuse::{Filter, FilterMap, FlatMap, Map, Step, stateless};
-use crate::graph::node::{Port, stage};
+use crate::graph::fuse::{Filter, FilterMap, FlatMap, Map, Step, add_stage};
+use crate::graph::node::Port;
 use crate::graph::{Graph, Handle, Key, PortSpec, Record};
 
 /// A row, and how many times more it is there; less, if that is negative.
@@ -193,11 +193,8 @@ impl<T: 'static> Relation<T> {
         kind: &'static str,
         step: P,
     ) -> Relation<U> {
-        let graph = self.port.graph().clone();
-        let spec = stage(kind, vec![self.port.spec()]);
-        let render = stateless::<(), Update<T>, P>(self.port.spec(), step);
         Relation {
-            port: graph.add(spec, render),
+            port: add_stage(&self.port, kind, step),
         }
     }
 }

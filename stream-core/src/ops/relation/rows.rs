@@ -8,8 +8,7 @@ use super::{Relation, Row, Update, emission};
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Key, Table};
-use crate::ops::kept::{Kept, Out, Upkeep};
-use crate::ops::keyed;
+use crate::ops::kept::{self, Out, Upkeep};
 
 impl<Q: Key, V> Table<Q, V> {
     /// The rows of the table as a relation: pairs of a key and its value. The table is kept here, to tell of a key
@@ -34,10 +33,8 @@ struct TableRows<Q, V>(Port<(), Change<Q, V>>);
 impl<Q: Row, V: Row> Render for TableRows<Q, V> {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = context.take(self.0.spec());
-        let emission = emission(&context.local.mode);
-        let logic = Kept::new(Rows(PhantomData), emission);
         let record = |(), Change { key, value }: Change<Q, V>| (key, value);
-        keyed::render(context, node, flow, record, emission, logic);
+        kept::render(context, node, flow, record, emission, Rows(PhantomData));
     }
 }
 

@@ -6,8 +6,7 @@ use super::{Relation, Row, Update, current, emission};
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Change, Key, Table};
-use crate::ops::kept::{Kept, Out, Upkeep};
-use crate::ops::keyed;
+use crate::ops::kept::{self, Out, Upkeep};
 
 impl<Q: Row, V: Row> Table<Q, V> {
     /// Looks up, for each row, the row of another table whose key a closure says: a join on a foreign key. A row
@@ -71,9 +70,7 @@ impl<Q: Row, V: Row> Render for Settle<Q, V> {
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = current(context, self.0.spec());
         let record = |(), ((key, value), count): Update<(Q, V)>| (key, (value, count));
-        let emission = emission(&context.local.mode);
-        let logic = Kept::new(Settled(PhantomData), emission);
-        keyed::render(context, node, flow, record, emission, logic);
+        kept::render(context, node, flow, record, emission, Settled(PhantomData));
     }
 }
 
