@@ -16,7 +16,7 @@ use crate::Problem;
 use crate::graph::Record;
 use crate::observe::Counters;
 use crate::ops::KeyedOperator;
-use crate::ops::keyed::{Emit, Logic};
+use crate::ops::keyed::{Emit, Logic, Saves};
 use crate::ops::operator::in_order::Order;
 use crate::ops::operator::logic::{Counts, Own};
 use crate::time::{EventTime, Lateness};
@@ -456,7 +456,7 @@ struct Alone<L: Logic> {
     watermark: EventTime,
 }
 
-impl<L: Logic<Record: Record>> Alone<L> {
+impl<L: Saves<Record: Record>> Alone<L> {
     fn new(logic: L) -> Self {
         Alone {
             state: logic.empty(),
