@@ -63,6 +63,20 @@ pub(super) struct Committer {
     scratch: Scratch,
     /// When the marker was written last in this run.
     marked: Option<Instant>,
+    /// What was seen before the run took its state, until that is used.
+    before: Seen,
+}
+
+/// The marker that was there, if any; `None` where it was not read.
+pub(super) type Seen = Option<Option<Marker>>;
+
+/// The marker that is decided by now: one of a transaction that is under way is not waited for. Where it cannot be
+/// read, the producer finds out what is to be said of that.
+pub(super) fn marker_now(settings: &Settings, id: &str) -> Result<Seen, Problem> {
+    let group = group(settings, id, "read_uncommitted")?;
+    let start_wait = settings.cluster.start_wait_max();
+    let wait = settings.waits.request.min(start_wait);
+    Ok(group.marker(&settings.topic, wait).ok())
 }
 
 /// What the marker says is still to be done.
@@ -90,7 +104,7 @@ impl From<Problem> for Fault {
 }
 
 impl Committer {
-    pub(super) fn new(settings: &Settings, id: &str) -> Result<Self, Problem> {
+    pub(super) fn new(settings: &Settings, id: &str, before: Seen) -> Result<Self, Problem> {
         // So that a marker of a transaction that is not yet decided is waited for.
         let group = group(settings, id, "read_committed")?;
         Ok(Committer {
@@ -101,6 +115,7 @@ impl Committer {
             producer: None,
             scratch: Scratch::default(),
             marked: None,
+            before,
         })
     }
 
@@ -111,7 +126,10 @@ impl Committer {
         let Some(last) = last else {
             // What was there before is given up. What a run has committed since then has followed this one,
             // which was asleep. From now on a marker that is missing is one that the broker has forgotten.
-            let before = self.marker_now()?;
+            let before = match self.before.take() {
+                None => marker_now(&self.settings, &self.id)?,
+                seen => seen,
+            };
             return self.persist(0, &[], |committer, marker| {
                 let is_new = |marker: &Marker| {
                     let before = before.as_ref();
@@ -197,9 +215,10 @@ impl Committer {
                 return Err(self.failed(checkpoint, &error, None));
             }
             if started.elapsed() >= self.settings.waits.commit {
-                return Err(match is_fenced(&error) {
-                    true => self.fenced(),
-                    false => self.failed(checkpoint, &error, told),
+                return Err(match &error {
+                    error if is_fenced(error) => self.fenced(),
+                    error if is_unheard(error) && self.is_told_a_marker()? => self.hangs(),
+                    error => self.failed(checkpoint, error, told),
                 });
             }
             // That the brokers refuse a producer does not yet say that another run has followed: they also
@@ -253,15 +272,6 @@ impl Committer {
             self.producer = None;
         }
         Ok(())
-    }
-
-    /// The marker that is decided by now: one of a transaction that is under way is not waited for. `None` where
-    /// it cannot be read: what is to be said of that, the producer finds out.
-    fn marker_now(&self) -> Result<Option<Option<Marker>>, Problem> {
-        let group = group(&self.settings, &self.id, "read_uncommitted")?;
-        let start_wait = self.settings.cluster.start_wait_max();
-        let wait = self.settings.waits.request.min(start_wait);
-        Ok(group.marker(&self.settings.topic, wait).ok())
     }
 
     /// Looks whether another run has written the marker since this one has, before a new producer would
@@ -343,6 +353,26 @@ impl Committer {
             ))
     }
 
+    /// Whether the brokers tell of a marker where one of a transaction that is under way is not waited for.
+    fn is_told_a_marker(&self) -> Result<bool, Problem> {
+        Ok(marker_now(&self.settings, &self.id)?.is_some())
+    }
+
+    /// The brokers tell of a marker, and for all the time not of one that is decided.
+    fn hangs(&self) -> Problem {
+        let waited = self.settings.waits.commit.as_secs();
+        self.problem("cannot be gone on with: a transaction hangs")
+            .detail(format!(
+                "the brokers know of no transaction of `{}` that is under way, and for {waited} s have kept its marker \
+                 back as if there were one",
+                self.id
+            ))
+            .hint(
+                "look for it by `kafka-transactions.sh find-hanging`; brokers lose the end of a transaction where a \
+                 partition has no leader for a moment, which replicas prevent (docs/KAFKA.md, \"What brokers lose\")",
+            )
+    }
+
     fn ahead(&self, checkpoint: u64, marker: u64) -> Problem {
         self.problem("cannot be brought back")
             .detail(format!(
@@ -403,6 +433,14 @@ fn is_fenced(error: &KafkaError) -> bool {
     matches!(
         code(error),
         Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+    )
+}
+
+/// Whether the marker was asked for, and nothing was heard.
+fn is_unheard(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)
     )
 }
 

@@ -21,7 +21,7 @@ use stream_core::io::{
     Canonical, Commit, Place, Reading, Revised, Revision, Sink, SinkInfo, Slot, Writer,
 };
 
-use self::commit::Committer;
+use self::commit::{Committer, Seen, marker_now};
 pub use self::format::{Encode, NoFormat, OutgoingRecord};
 use self::meter::Meter;
 use self::writer::{Sending, Staging};
@@ -66,6 +66,7 @@ pub fn sink(topic: impl Into<String>) -> KafkaSink<(), NoFormat> {
         },
         format: NoFormat,
         committer: Arc::default(),
+        before: None,
         rows: PhantomData,
     }
 }
@@ -80,6 +81,9 @@ pub struct KafkaSink<T, E> {
     format: E,
     /// What commits, once there is something to.
     committer: Arc<Mutex<Option<Committer>>>,
+    /// Of the sink as one run has it: the marker that was there before the run took its state. One that is there
+    /// later was written by a run that has followed.
+    before: Seen,
     rows: PhantomData<fn(T)>,
 }
 
@@ -183,6 +187,7 @@ impl<T, E> KafkaSink<T, E> {
             settings: self.settings,
             format: format(self.format),
             committer: Arc::default(),
+            before: None,
             rows: PhantomData,
         }
     }
@@ -199,7 +204,7 @@ impl<T, E> KafkaSink<T, E> {
             .unwrap_or_else(PoisonError::into_inner);
         let committer = match &mut *committer {
             Some(committer) => committer,
-            none => none.insert(Committer::new(&self.settings, id)?),
+            none => none.insert(Committer::new(&self.settings, id, self.before.clone())?),
         };
         work(committer)
     }
@@ -309,15 +314,21 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
             }
             _ => return None,
         };
-        let sink = |()| {
+        let is_connected = matches!(revision, Revision::Connected { .. });
+        let before = revised.and_then(|()| match &settings.transactions {
+            Some(id) if is_connected => marker_now(&settings, id),
+            _ => Ok(None),
+        });
+        let sink = |before| {
             Arc::new(KafkaSink {
                 settings,
                 format: self.format.clone(),
                 committer: Arc::default(),
+                before,
                 rows: PhantomData,
             }) as _
         };
-        Some(revised.map(sink))
+        Some(before.map(sink))
     }
 
     /// Two sinks cannot share the id of their transactions.

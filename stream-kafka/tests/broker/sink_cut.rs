@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use stream_core::Problem;
-use stream_core::io::{Commit, Sink};
+use stream_core::io::{Commit, Revision, Sink};
 
 use super::sink_support::{exact, exact_inside, staged, values};
 use super::source_support::{at, until};
@@ -151,6 +151,27 @@ fn a_run_that_begins_afresh_and_sleeps_takes_nothing_from_the_one_that_has_follo
     second.commit(&staged(&second, 1, ["a"])).unwrap();
     kafka.proxy().release();
     let told = sleeping.join().unwrap().unwrap_err().to_string();
+    assert!(told.contains("is written by another run"), "{told}");
+    second.commit(&staged(&second, 2, ["b"])).unwrap();
+    assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
+fn a_run_that_sleeps_before_it_looks_at_its_sinks_takes_nothing_either() {
+    let Some(kafka) = Cluster::shared_behind_proxy() else {
+        return;
+    };
+    let topic = kafka.topic("asleep-earlier", 2);
+    let sink = || exact_inside(&kafka, &topic).text();
+    let as_a_job_has_it = Revision::Connected {
+        record_by_record: false,
+    };
+    let sleepy = Sink::<String>::revised(&sink(), &as_a_job_has_it);
+    let sleepy = sleepy.unwrap().unwrap();
+    let second = sink();
+    second.recover(None).unwrap();
+    second.commit(&staged(&second, 1, ["a"])).unwrap();
+    let told = sleepy.recover(None).unwrap_err().to_string();
     assert!(told.contains("is written by another run"), "{told}");
     second.commit(&staged(&second, 2, ["b"])).unwrap();
     assert_eq!(values(&topic.read_settled()), ["a", "b"]);

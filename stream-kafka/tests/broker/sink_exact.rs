@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use stream_core::Problem;
 use stream_core::io::{Commit, Sink};
 use stream_core::prelude::*;
@@ -12,7 +16,7 @@ use stream_kafka::End;
 
 use super::sink_support::{exact, sink, staged, values, write, writing};
 use super::source_support::{
-    all, copy, ended, records, run, source, start_kept, stop, texts, until, until_read,
+    WAIT_MAX, all, copy, ended, records, run, source, start_kept, stop, texts, until, until_read,
 };
 use crate::support::{Cluster, Stored, Topic};
 
@@ -238,6 +242,46 @@ fn a_marker_that_is_ahead_of_the_state_is_told() {
     let told = exact(kafka, &topic).text::<String>().recover(Some(&last));
     is_refused(&told.unwrap_err(), "cannot be brought back");
     assert_eq!(values(&topic.read_settled()), ["a", "b"]);
+}
+
+#[test]
+fn a_transaction_that_hangs_is_told() {
+    let Some(kafka) = Cluster::shared() else {
+        return;
+    };
+    let topic = kafka.topic("hangs", 1);
+    let (first, last) = committed(kafka, &topic);
+    drop(first);
+    let _under_way = holds_marker_back(kafka, &topic);
+    let (request, commit) = (Duration::from_millis(500), Duration::from_secs(2));
+    let second = exact(kafka, &topic).commit_waits(request, commit).text();
+    let told = Sink::<String>::recover(&second, Some(&last)).unwrap_err();
+    is_refused(&told, "a transaction hangs");
+    assert_eq!(values(&topic.read_settled()), ["a"]);
+}
+
+/// A transaction of a producer that the sink does not know, with an offset where the sink keeps its marker.
+fn holds_marker_back(kafka: &Cluster, topic: &Topic<'_>) -> BaseProducer {
+    let client = |name: &str, value: &str| {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", kafka.bootstrap());
+        config.set(name, value).clone()
+    };
+    let reader: BaseConsumer = client("group.id", topic.name()).create().unwrap();
+    let group = reader.group_metadata().unwrap();
+    let id = format!("beside-{}", topic.name());
+    let producer: BaseProducer = client("transactional.id", &id).create().unwrap();
+    producer.init_transactions(WAIT_MAX).unwrap();
+    producer.begin_transaction().unwrap();
+    let mut offsets = TopicPartitionList::new();
+    let offset = rdkafka::Offset::Offset(7);
+    offsets
+        .add_partition_offset(topic.name(), 0, offset)
+        .unwrap();
+    producer
+        .send_offsets_to_transaction(&offsets, &group, WAIT_MAX)
+        .unwrap();
+    producer
 }
 
 #[test]
