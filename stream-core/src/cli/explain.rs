@@ -111,10 +111,9 @@ fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
             Some("indexes of the rows that there are, which are made anew when the job goes on")
         }
         "count_windows" => Some("a value for each key, until its window is full"),
-        "table" | "left_join" | "full_join" | "rows" | "settle" => {
+        "table" | "join" | "left_join" | "full_join" | "rows" | "settle" => {
             Some("a row for each key, until it is deleted")
         }
-        "join" if node.state.is_some() => Some("a row for each key, until it is deleted"),
         _ if reads("group_by") => Some("what its rows come to for each group, until it is empty"),
         "final_content" => Some("a row for each key, until the end of input"),
         _ if node.exchange => Some("a value for each key, for good"),

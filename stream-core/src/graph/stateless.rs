@@ -1,7 +1,8 @@
 //! The stateless stages, as methods of a stream.
 
-use super::fuse::add_stage;
-use super::fuse::{Chain, Filter, FilterMap, FlatMap, Inspect, Map, MapWithTime, Pass, Step};
+use super::fuse::{
+    Chain, Filter, FilterMap, FlatMap, Inspect, Map, MapWithTime, Pass, Step, add_stage,
+};
 use super::handles::{EventTimed, Keyed, Kind, Stream};
 use crate::time::EventTime;
 

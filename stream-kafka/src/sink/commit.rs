@@ -217,7 +217,7 @@ impl Committer {
             if started.elapsed() >= self.settings.waits.commit {
                 return Err(match &error {
                     error if is_fenced(error) => self.fenced(),
-                    error if is_unheard(error) && self.is_told_a_marker()? => self.hangs(),
+                    error if is_unheard(error) && self.is_answered_at_once()? => self.hangs(),
                     error => self.failed(checkpoint, error, told),
                 });
             }
@@ -353,12 +353,12 @@ impl Committer {
             ))
     }
 
-    /// Whether the brokers tell of a marker where one of a transaction that is under way is not waited for.
-    fn is_told_a_marker(&self) -> Result<bool, Problem> {
+    /// Whether the brokers say what the marker is, where one of a transaction that is under way is not waited for.
+    fn is_answered_at_once(&self) -> Result<bool, Problem> {
         Ok(marker_now(&self.settings, &self.id)?.is_some())
     }
 
-    /// The brokers tell of a marker, and for all the time not of one that is decided.
+    /// The brokers say what the marker is, and for all the time not that it is decided.
     fn hangs(&self) -> Problem {
         let waited = self.settings.waits.commit.as_secs();
         self.problem("cannot be gone on with: a transaction hangs")

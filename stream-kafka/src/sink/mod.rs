@@ -302,23 +302,19 @@ impl<T: 'static, E: Encode<T>> Sink<T> for KafkaSink<T, E> {
             meter: Meter::default(),
             ..self.settings.clone()
         };
-        let revised = match revision {
+        let before = match revision {
             Revision::Connected { record_by_record } => {
                 settings.cluster = settings.cluster.for_mode(*record_by_record);
-                Ok(())
+                let id = settings.transactions.as_ref();
+                id.map_or(Ok(None), |id| marker_now(&settings, id))
             }
-            Revision::Path(path) => line::sink_at(path, &mut settings)?,
+            Revision::Path(path) => line::sink_at(path, &mut settings)?.map(|()| None),
             Revision::Property { name, value } => {
                 settings.cluster = settings.cluster.revised(name, value)?;
-                Ok(())
+                Ok(None)
             }
             _ => return None,
         };
-        let is_connected = matches!(revision, Revision::Connected { .. });
-        let before = revised.and_then(|()| match &settings.transactions {
-            Some(id) if is_connected => marker_now(&settings, id),
-            _ => Ok(None),
-        });
         let sink = |before| {
             Arc::new(KafkaSink {
                 settings,
