@@ -469,6 +469,30 @@ fn as_of_join_finds_the_latest_at_or_before() {
     }
 }
 
+const TTL: i64 = 6;
+
+/// The same, where what lies that far behind does not hold any more.
+fn as_of_lately((lefts, rights): Partitions<'_>) -> Vec<(i64, (Row, Option<Row>))> {
+    let lately = |(time, (left, right)): (i64, (Row, Option<Row>))| {
+        let right = right.filter(|right| time - right.1 < TTL);
+        (time, (left, right))
+    };
+    as_of((lefts, rights)).into_iter().map(lately).collect()
+}
+
+#[test]
+fn as_of_join_with_a_ttl_finds_what_still_holds() {
+    let pipeline = |(lefts, rights): (Stream<Row>, Stream<Row>)| {
+        stamped(keyed(lefts).as_of_join(keyed(rights).ttl(gap(TTL))))
+    };
+    for inputs in inputs(44, 120) {
+        ModeCheck::new(inputs)
+            .oracle(|(lefts, rights)| as_of_lately((lefts, rights)))
+            .run(pipeline);
+    }
+    RecoveryCheck::new((rows(46, 80, 3), rows(47, 80, 3))).run(pipeline);
+}
+
 #[test]
 fn as_of_join_through_crashes() {
     for inputs in [

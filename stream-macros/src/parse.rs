@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 54] = [
+pub(crate) const OF_HANDLES: [&str; 55] = [
     "absence",
     "again",
     "aggregate",
@@ -238,6 +238,7 @@ pub(crate) const OF_HANDLES: [&str; 54] = [
     "table",
     "top",
     "try_map",
+    "ttl",
     "window_join",
 ];
 

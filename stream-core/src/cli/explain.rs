@@ -105,18 +105,25 @@ fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
         "interval_join" | "left_interval_join" | "full_interval_join" => {
             Some("records, until the watermark has passed all that they could be joined with")
         }
-        "as_of_join" => Some("the latest record of the other stream of each key, for good"),
+        "as_of_join" if node.grows => {
+            Some("the latest record of the other stream of each key, for good")
+        }
+        "as_of_join" => Some("records of each key, until `ttl` has passed since"),
         // Differential dataflow's: a join of tables keeps rows of its own.
         "join" | "semi_join" | "anti_join" | "distinct" | "iterate" if node.state.is_none() => {
             Some("indexes of the rows that there are, which are made anew when the job goes on")
         }
-        "count_windows" => Some("a value for each key, until its window is full"),
+        "count_windows" if node.grows => Some("a value for each key, until its window is full"),
+        _ if node.parameter("ttl").is_some() => {
+            Some("a value for each key, until `ttl` has passed since its last record")
+        }
         "table" | "join" | "left_join" | "full_join" | "rows" | "settle" => {
             Some("a row for each key, until it is deleted")
         }
         _ if reads("group_by") => Some("what its rows come to for each group, until it is empty"),
         "final_content" => Some("a row for each key, until the end of input"),
-        _ if node.exchange => Some("a value for each key, for good"),
+        _ if node.grows => Some("a value for each key, for good"),
+        _ if node.exchange => Some("a value for each key, as long as the operator has use for it"),
         _ => None,
     }
 }

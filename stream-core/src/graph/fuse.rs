@@ -140,9 +140,7 @@ impl<T: 'static, K: Kind, P, O: 'static> Chain<T, K, P, O> {
     {
         let key = move |record: O| (f(&record), record);
         let keyed: Chain<T, K, _, (Q, O)> = self.then("key_by", Map(key));
-        Keyed {
-            port: keyed.end().port,
-        }
+        Keyed::from_port(keyed.end().port)
     }
 
     /// As [`Stream::named`], for the stage that was added last.

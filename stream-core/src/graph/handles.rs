@@ -1,25 +1,36 @@
 //! The handles that a pipeline is written with.
 
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 
 use super::node::Port;
 use super::rows::Change;
 use crate::state::record::Stamp;
-use crate::time::EventTime;
+use crate::time::{EventTime, Gap};
 
 /// What is known of a stream's records besides their values.
 ///
-/// Sealed: [`Lanes`], [`Mixed`], [`OnTime`] and [`InOrder`] are all there are.
+/// Sealed: [`Lanes`], [`Mixed`], [`OnTime`], [`InOrder`] and [`Expiring`] are all there are.
 pub trait Kind: sealed::Sealed + 'static {
     /// What is known of the records after an exchange.
     type Exchanged: Kind<Stamp = Self::Stamp>;
 }
 
 mod sealed {
+    use super::super::Class;
+
     pub trait Sealed {
         type Stamp: super::Stamp;
         /// Whether the records of each key come in the order of event time.
         const IS_IN_ORDER: bool = false;
+
+        /// The class of what depends on the order of a key's records, and else is of this one.
+        fn class_in_order(class: Class) -> Class {
+            match Self::IS_IN_ORDER {
+                true => class,
+                false => Class::ExactIfKeyInOneLane,
+            }
+        }
     }
 }
 /// The records of each lane are in the order of their source; they have no event time yet.
@@ -37,6 +48,10 @@ pub enum OnTime {}
 #[derive(Debug)]
 pub enum InOrder {}
 
+/// As the kind `K`, and what is kept of a key is forgotten after a silence; made by [`Keyed::ttl`].
+#[derive(Debug)]
+pub struct Expiring<K>(PhantomData<K>);
+
 impl sealed::Sealed for Lanes {
     type Stamp = ();
 }
@@ -50,6 +65,10 @@ impl sealed::Sealed for InOrder {
     type Stamp = EventTime;
     const IS_IN_ORDER: bool = true;
 }
+impl<K: Kind> sealed::Sealed for Expiring<K> {
+    type Stamp = K::Stamp;
+    const IS_IN_ORDER: bool = K::IS_IN_ORDER;
+}
 impl Kind for Lanes {
     type Exchanged = Mixed;
 }
@@ -62,6 +81,10 @@ impl Kind for OnTime {
 
 impl Kind for InOrder {
     type Exchanged = OnTime;
+}
+
+impl<K: Kind> Kind for Expiring<K> {
+    type Exchanged = K::Exchanged;
 }
 
 /// A stream whose lanes are still known, so event time can be assigned.
@@ -78,11 +101,25 @@ impl KnowsLane for Lanes {}
     message = "this works in event time, and the stream has none",
     label = "assign it before `key_by`: `.event_time(|record| …, Lateness::secs(…))`",
     note = "event time decides which window a record falls in and when a timer falls due, so that every \
-            mode agrees"
+            mode agrees",
+    note = "behind a `.ttl(…)` stands what else would keep a key for good: windows, joins and operators of your own \
+            forget by themselves"
 )]
 pub trait EventTimed: Kind<Stamp = EventTime> {}
 impl EventTimed for OnTime {}
 impl EventTimed for InOrder {}
+
+/// A stream by key of which nothing is said to be forgotten.
+#[diagnostic::on_unimplemented(
+    message = "a `ttl` stands right in front of what keeps a key for good, and this does not",
+    label = "nothing that `ttl` could free is kept here",
+    note = "call `.ttl(…)` behind it, in front of `count`, `fold`, `aggregate`, `scan`, `table` or another of these"
+)]
+pub trait Lasting: Kind {}
+impl Lasting for Lanes {}
+impl Lasting for Mixed {}
+impl Lasting for OnTime {}
+impl Lasting for InOrder {}
 
 /// A stream that has event time as another one, `K`, has it: both, or neither.
 #[diagnostic::on_unimplemented(
@@ -144,6 +181,15 @@ impl<T: 'static, K: Kind> Stream<T, K> {
 #[must_use = "a stream that nobody reads computes nothing"]
 pub struct Keyed<Q, T, K: Kind = Lanes> {
     pub(crate) port: Port<K::Stamp, (Q, T)>,
+    /// After which silence a key is forgotten, if that is said.
+    pub(crate) ttl: Option<Ttl<K::Stamp>>,
+}
+
+/// After which silence a key is forgotten, and how a record's time is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Ttl<S> {
+    pub(crate) gap: Gap,
+    pub(crate) time: fn(S) -> EventTime,
 }
 
 impl<Q, T, K: Kind> fmt::Debug for Keyed<Q, T, K> {
@@ -153,6 +199,10 @@ impl<Q, T, K: Kind> fmt::Debug for Keyed<Q, T, K> {
 }
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    pub(crate) fn from_port(port: Port<K::Stamp, (Q, T)>) -> Self {
+        Keyed { port, ttl: None }
+    }
+
     /// Ends the records by key: nobody reads them, and that is meant.
     pub fn discard(self) {}
 
@@ -167,6 +217,7 @@ impl<Q: Clone + 'static, T: Clone + 'static, K: Kind> Clone for Keyed<Q, T, K> {
     fn clone(&self) -> Self {
         Keyed {
             port: self.port.clone_edge(),
+            ..*self
         }
     }
 }

@@ -27,8 +27,8 @@ pub use crate::state::Fingerprint;
 pub use again::ReadTwice;
 pub use fuse::{Chain, Step};
 pub use handles::{
-    Changes, EventTimed, InOrder, Keyed, Kind, KnowsLane, Lanes, Mixed, OnTime, Output, Stream,
-    Table, Timed, TimedAs,
+    Changes, EventTimed, Expiring, InOrder, Keyed, Kind, KnowsLane, Lanes, Lasting, Mixed, OnTime,
+    Output, Stream, Table, Timed, TimedAs,
 };
 pub use node::Graph;
 pub use outline::{Outline, OutlinePort, OutlineSetting, OutlineStage};

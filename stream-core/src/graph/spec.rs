@@ -11,8 +11,9 @@ use crate::state::Fingerprint;
 
 /// The settings that leave the meaning of state alone. `event_time` keeps the highest time of each
 /// lane, which is a fact about the input: how far a record may lie behind or ahead of it is asked of
-/// the records that come, so a job may go on with another lateness.
-const NOT_OF_STATE: [&str; 2] = ["lateness", "leap"];
+/// the records that come, so a job may go on with another lateness. And a key that has a time to live keeps what
+/// it has until its next record says how long.
+const NOT_OF_STATE: [&str; 3] = ["lateness", "leap", "ttl"];
 
 /// A pipeline as a list of stages, each after its inputs.
 ///
@@ -49,6 +50,9 @@ pub struct NodeSpec {
     /// What is kept for the stage, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateSpec>,
+    /// Whether what is kept grows with the number of keys that have ever come, for nothing frees it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grows: bool,
 }
 
 /// What a stage keeps: the Rust types of its keys, and of what is kept for each.
@@ -128,6 +132,7 @@ impl NodeSpec {
             exchange: false,
             record: String::new(),
             state: None,
+            grows: false,
         }
     }
 
@@ -146,6 +151,12 @@ impl NodeSpec {
 
     pub(crate) fn exchanged(mut self) -> Self {
         self.exchange = true;
+        self
+    }
+
+    /// Says that what is kept of a key is kept for good.
+    pub(crate) fn grows(mut self) -> Self {
+        self.grows = true;
         self
     }
 

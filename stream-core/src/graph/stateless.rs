@@ -132,8 +132,6 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     /// ```
     pub fn key_by<Q: 'static>(self, f: impl Fn(&T) -> Q + 'static) -> Keyed<Q, T, K> {
         let key = move |record: T| (f(&record), record);
-        Keyed {
-            port: self.stateless("key_by", Map(key)).port,
-        }
+        Keyed::from_port(self.stateless("key_by", Map(key)).port)
     }
 }

@@ -260,7 +260,7 @@ impl Handle {
     }
 
     /// What a crash does to those sources and sinks that cannot take part in exactly once, of a job that
-    /// keeps its state, for people: a sentence each.
+    /// keeps its state; and which stages keep more and more, where an input never ends. For people: a sentence each.
     pub fn caveats(&self) -> &[String] {
         &self.running().caveats
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 mod discovery;
 mod end;
+mod endless;
 mod guarantee;
 mod handle;
 mod keeper;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use timely::WorkerConfig;
 
 use self::discovery::Looking;
+use self::endless::Endless;
 pub use self::guarantee::Guarantee;
 use self::handle::{Again, Running};
 pub use self::handle::{Handle, Stop};
@@ -42,14 +44,13 @@ use crate::engine::tap::Tap;
 use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
-use crate::graph::sides::LOOKUP;
-use crate::graph::{Graph, GraphSpec, NodeSpec, Outline};
+use crate::graph::{Graph, GraphSpec, Outline};
 use crate::io::{Boundedness, Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::checkpoint::Checkpoints;
 use crate::state::store::{Session, TRIES, Wish};
 use crate::state::{Snapshot, StateStore};
-use crate::time::{Clock, Lateness, Leap};
+use crate::time::{Clock, Leap};
 
 /// How many workers a job may have.
 pub(crate) const WORKERS_MAX: usize = 256;
@@ -610,10 +611,13 @@ impl Job {
         if session.is_some() || self.start.number > 0 {
             self.bindings.recover(&self.start)?;
         }
-        let caveats = match (&session, &self.tap) {
-            (Some(_), None) => guarantee::caveats(&self.bindings),
-            _ => Vec::new(),
-        };
+        let mut caveats = Vec::new();
+        if self.tap.is_none() {
+            if session.is_some() {
+                caveats = guarantee::caveats(&self.bindings);
+            }
+            caveats.extend(Endless::of(&self.bindings, self.limit, &plan.spec).growing());
+        }
         let sides = plan.spec.read_before().map_err(Error::Plan)?;
         let sides = Sides::new(sides, self.workers);
         let sources = self.bindings.sources();
@@ -754,7 +758,8 @@ impl Job {
         ports::check(spec, &self.bindings).map_err(Error::Plan)?;
         self.check_state().map_err(Error::Plan)?;
         self.bindings.check_sinks().map_err(Error::Plan)?;
-        self.check_bounds(spec, mode).map_err(Error::Plan)
+        let endless = Endless::of(&self.bindings, self.limit, spec);
+        endless.check(mode).map_err(Error::Plan)
     }
 
     fn check_settings(&self, mode: Mode) -> Result<(), Problem> {
@@ -807,61 +812,6 @@ impl Job {
                 .hint("give them an interval, such as 10s"));
         }
         guarantee::check(self.guarantee, &self.bindings)
-    }
-
-    fn check_bounds(&self, spec: &GraphSpec, mode: Mode) -> Result<(), Problem> {
-        let endless = |node: &NodeSpec| {
-            let source = node.port().and_then(|port| self.bindings.sources.get(port));
-            let is_unbounded = |s: &BoundSource| {
-                s.info.boundedness == Boundedness::Unbounded && self.limit.is_none()
-            };
-            node.kind == "input" && source.is_some_and(is_unbounded)
-        };
-        let port = |node: &NodeSpec| node.port().unwrap_or_default().to_owned();
-        let first = spec.nodes.iter().find(|node| endless(node));
-        if let (Some(node), Mode::Batch) = (first, mode) {
-            let port = port(node);
-            return Err(Problem::new(format!("the source of `{port}` never ends"))
-                .detail("batch mode waits for the end of its input")
-                .hint("run it with `per-record` or `micro-batch=…`"));
-        }
-        // By node: the input without an end that flows into it, where there is one.
-        let mut fed_by: Vec<Option<&NodeSpec>> = Vec::with_capacity(spec.nodes.len());
-        for node in &spec.nodes {
-            let upstream = || node.inputs.iter().find_map(|input| fed_by[input.node]);
-            let fed = if endless(node) {
-                Some(node)
-            } else {
-                upstream()
-            };
-            let waits = || node.parameter("lateness") == Some(&*Lateness::unbounded().to_string());
-            if let (Some(input), "event_time", true) = (fed, node.kind.as_str(), waits()) {
-                let what = format!("`{}` waits for the end of its input", node.id);
-                return Err(Problem::new(what)
-                    .detail(format!(
-                        "its lateness is unbounded, and the source of `{}` never ends",
-                        port(input)
-                    ))
-                    .hint("give it a lateness, like `Lateness::mins(10)`"));
-            }
-            let looks_up_in = node.inputs.get(1).and_then(|table| fed_by[table.node]);
-            if let (Some(input), LOOKUP) = (looks_up_in, node.kind.as_str()) {
-                return Err(Problem::new(format!("`{}` waits for the end of its table", node.id))
-                    .detail(format!("the source of `{}` never ends", port(input)))
-                    .hint(
-                        "for a table that goes on changing, `as_of_join` looks up what it was at each \
-                         record's time",
-                    ));
-            }
-            if let (Some(input), "final_content") = (fed, node.kind.as_str()) {
-                let what = "a table's final content is written at the end of input";
-                return Err(Problem::new(what)
-                    .detail(format!("the source of `{}` never ends", port(input)))
-                    .hint("write its changes: `graph.output(name, table.changes())`"));
-            }
-            fed_by.push(fed);
-        }
-        Ok(())
     }
 
     fn twice(&mut self, what: &str, port: &str) {

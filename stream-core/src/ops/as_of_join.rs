@@ -15,8 +15,8 @@ use super::either::Both;
 use super::operator::stage_of;
 use super::{Cx, Either, KeyedOperator};
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
-use crate::time::EventTime;
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed, TimedAs};
+use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Joins each record with the latest one of the other stream that has its key and lies at its event time
@@ -25,7 +25,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///
     /// It is the same in every mode: a record is held until the watermark has passed it, which is that of the
     /// stream that has come less far. Of the other stream the last record of each key before the watermark is
-    /// kept, to the end of input, and all behind it.
+    /// kept, to the end of input, and all behind it. If it has a [`ttl`](Keyed::ttl), a record of it holds for less
+    /// than that, and is kept no longer: behind it there is none, until the next.
     ///
     /// ```
     /// use stream_core::prelude::*;
@@ -57,16 +58,25 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         U: Record,
         K: EventTimed,
-        L: EventTimed,
+        L: TimedAs<K>,
     {
+        let ttl = other.ttl.map(|ttl| ttl.gap);
         let both = Both::new(self.port, other.port);
         let spec = stage("as_of_join", both.specs()).class(Class::Exact);
-        let operator = AsOf(PhantomData);
+        let spec = match ttl {
+            Some(ttl) => spec.with("ttl", ttl),
+            None => spec.grows(),
+        };
+        let operator = AsOf::new(ttl);
         stage_of::<AsOf<Q, T, U>, OnTime>(both, spec, operator).0
     }
 }
 
-struct AsOf<Q, T, U>(PhantomData<fn() -> (Q, T, U)>);
+struct AsOf<Q, T, U> {
+    /// For how long a right record holds, in microseconds, if that is said.
+    ttl: Option<i64>,
+    records: PhantomData<fn() -> (Q, T, U)>,
+}
 
 /// The left records that are held, and the right ones, one a time.
 type State<T, U> = (ByTime<T>, ByTime<U>);
@@ -83,35 +93,60 @@ impl<Q: Key, T: Record, U: Record> KeyedOperator for AsOf<Q, T, U> {
             Either::Left(left) => lefts.insert(cx.time(), left),
             Either::Right(right) => rights.insert_one(cx.time(), right, Ordering::Greater),
         }
-        cx.wake(next(state));
+        cx.wake(self.next(state));
     }
 
     fn timer(&self, _: &Q, at: EventTime, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
-        join(state, |time| time < at, cx);
+        self.join(state, |time| time < at, cx);
         state.1.forget_before_last(at);
-        cx.wake(next(state));
+        while state
+            .1
+            .pop_if(|time| self.ttl.is_some() && self.end(time) <= at)
+            .is_some()
+        {}
+        cx.wake(self.next(state));
     }
 
     fn end(&self, _: &Q, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
-        join(state, |_| true, cx);
+        self.join(state, |_| true, cx);
     }
 }
 
-/// Joins the left records whose time is one of these.
-fn join<T: Record, U: Record>(
-    (lefts, rights): &mut State<T, U>,
-    is_meant: impl Fn(EventTime) -> bool,
-    cx: &mut Cx<(T, Option<U>)>,
-) {
-    while let Some((time, left)) = lefts.pop_if(&is_meant) {
-        cx.emit_at(time, (left, rights.last_until(time).cloned()));
+impl<Q: Key, T: Record, U: Record> AsOf<Q, T, U> {
+    fn new(ttl: Option<Gap>) -> Self {
+        AsOf {
+            ttl: ttl.map(|ttl| ttl.as_micros().max(1)),
+            records: PhantomData,
+        }
     }
-}
 
-/// When there is something to be done: the first right record goes when the second is passed.
-fn next<T, U>((lefts, rights): &State<T, U>) -> Option<EventTime> {
-    let times = lefts.time(0).into_iter().chain(rights.time(1));
-    times.min().map(|time| time.plus(1))
+    /// When a right record has ceased to hold.
+    fn end(&self, time: EventTime) -> EventTime {
+        self.ttl.map_or(EventTime::MAX, |ttl| time.plus(ttl))
+    }
+
+    /// Joins the left records whose time is one of these.
+    fn join(
+        &self,
+        (lefts, rights): &mut State<T, U>,
+        is_meant: impl Fn(EventTime) -> bool,
+        cx: &mut Cx<(T, Option<U>)>,
+    ) {
+        while let Some((time, left)) = lefts.pop_if(&is_meant) {
+            let last = rights.last_until(time);
+            let holds = last.filter(|(since, _)| self.ttl.is_none() || time < self.end(*since));
+            cx.emit_at(time, (left, holds.map(|(_, right)| right.clone())));
+        }
+    }
+
+    /// When there is something to be done: the first right record goes when the second is passed, or when it has
+    /// ceased to hold.
+    fn next(&self, (lefts, rights): &State<T, U>) -> Option<EventTime> {
+        let passed = lefts.time(0).into_iter().chain(rights.time(1));
+        let passed = passed.map(|time| time.plus(1));
+        let ends = self.ttl.and_then(|_| rights.time(0));
+        passed.chain(ends.map(|time| self.end(time))).min()
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +156,7 @@ mod tests {
 
     #[test]
     fn of_the_right_side_the_last_before_the_watermark_stays() {
-        let mut driven = Driven::new(AsOf::<u8, String, i64>(PhantomData));
+        let mut driven = Driven::new(AsOf::<u8, String, i64>::new(None));
         let kept = |driven: &Driven<AsOf<u8, String, i64>>| {
             let state = driven.state(&7);
             state.map(|(lefts, rights)| (lefts.len(), rights.len()))
@@ -150,8 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn a_right_record_with_a_ttl_ceases_to_hold() {
+        let mut driven = Driven::new(AsOf::<u8, u8, u8>::new(Some(Gap::micros(5))));
+        driven.take(10, 7, Either::Right(10));
+        for time in [9, 14, 15, 16] {
+            driven.take(time, 7, Either::Left(time as u8));
+        }
+        driven.take(16, 7, Either::Right(16));
+        let rows = driven.advance(EventTime::micros(17));
+        let holds: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+        let expected = [(9, None), (14, Some(10)), (15, None), (16, Some(16))];
+        assert_eq!(holds, expected);
+        assert_eq!(driven.keys(), 1);
+        assert_eq!(driven.advance(EventTime::micros(21)), []);
+        assert_eq!(driven.keys(), 0);
+    }
+
+    #[test]
     fn a_record_at_the_watermark_is_not_passed() {
-        let mut driven = Driven::new(AsOf::<u8, u8, u8>(PhantomData));
+        let mut driven = Driven::new(AsOf::<u8, u8, u8>::new(None));
         driven.take(5, 7, Either::Left(5));
         driven.take(6, 7, Either::Left(6));
         assert_eq!(driven.advance(EventTime::micros(6)), [(5, (5, None))]);
@@ -173,7 +225,7 @@ mod tests {
             _ => Either::Right(row),
         });
         crate::testing::OperatorCheck::new(
-            || AsOf::<u8, Row, Row>(PhantomData),
+            || AsOf::<u8, Row, Row>::new(Some(Gap::micros(4))),
             move |record| row(record).0,
             move |record| EventTime::micros(row(record).1),
         )

@@ -58,10 +58,9 @@ impl<T> ByTime<T> {
     }
 
     /// The last record at a time or before it.
-    pub(super) fn last_until(&self, time: EventTime) -> Option<&T> {
+    pub(super) fn last_until(&self, time: EventTime) -> Option<&(EventTime, T)> {
         let end = self.0.partition_point(|(other, _)| *other <= time);
-        let (_, record) = self.0.get(end.checked_sub(1)?)?;
-        Some(record)
+        self.0.get(end.checked_sub(1)?)
     }
 
     /// Forgets what lies before the last record that is older than this.

@@ -11,20 +11,24 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::expiry::{Expire, Out};
 use super::keyed::{self, Emit, KeepsRows, Logic};
 use super::window::{Fold, Functions};
 use crate::engine::Emission;
 use crate::error::Problem;
 use crate::graph::context::Context;
+use crate::graph::handles::Ttl;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Class, Graph, Handle, Key, Keyed, Kind, Record, Stamp, Stream};
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
+use crate::time::EventTime;
 
 /// Records by key in runs of so many, to be folded; made by [`Keyed::count_windows`].
 #[must_use = "windows that nobody folds compute nothing"]
 pub struct CountWindows<Q, T, K: Kind> {
     input: Port<K::Stamp, (Q, T)>,
+    ttl: Option<Ttl<K::Stamp>>,
     size: u64,
 }
 
@@ -79,6 +83,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         }
         CountWindows {
             input: self.port,
+            ttl: self.ttl,
             size: n.max(1) as u64,
         }
     }
@@ -126,17 +131,21 @@ impl<Q: Key, T: Record, K: Kind> CountWindows<Q, T, K> {
         fold: &str,
         functions: impl Fold<T, A, Value = V>,
     ) -> Stream<(Q, V), K::Exchanged> {
-        let class = match K::IS_IN_ORDER {
-            true => Class::Exact,
-            false => Class::ExactIfKeyInOneLane,
-        };
-        let graph = self.input.graph().clone();
         let spec = stage("count_windows", vec![self.input.spec()])
             .with("size", self.size)
             .with("fold", fold)
-            .class(class)
-            .keeps::<Q, (u64, A)>()
-            .exchanged();
+            .class(K::class_in_order(Class::Exact));
+        if let Some(ttl) = self.ttl {
+            let forgetful = Forgetful {
+                ttl,
+                size: self.size,
+                fold: functions,
+                records: PhantomData,
+            };
+            return Stream::from_port(ttl.stage(self.input, spec, |record| record, forgetful));
+        }
+        let graph = self.input.graph().clone();
+        let spec = spec.keeps::<Q, (u64, A)>().grows().exchanged();
         let render = Step {
             input: self.input,
             size: self.size,
@@ -249,5 +258,62 @@ where
 
     fn changes((_, key, _): &(S, Q, T)) -> Option<&Q> {
         Some(key)
+    }
+}
+
+/// The same, and a key is forgotten.
+struct Forgetful<S, Q, T, A, F> {
+    ttl: Ttl<S>,
+    size: u64,
+    fold: F,
+    records: PhantomData<fn(Q, T) -> A>,
+}
+
+impl<S, Q, T, A, F> Expire for Forgetful<S, Q, T, A, F>
+where
+    S: Stamp,
+    Q: Key,
+    T: Record,
+    A: Record,
+    F: Fold<T, A>,
+{
+    type At = S;
+    type Key = Q;
+    type In = T;
+    /// How many records the run has, and their value; nothing when it is full.
+    type State = Option<(u64, A)>;
+    type Stamp = S;
+    type Out = (Q, F::Value);
+
+    const IS_TABLE: bool = false;
+
+    #[inline]
+    fn times(&self, _: &Q, at: S) -> (EventTime, EventTime) {
+        self.ttl.times(at)
+    }
+
+    fn start(&self, key: &Q, at: S, record: T, out: &mut Out<Self>) -> Self::State {
+        let mut run = None;
+        self.extend(key, &mut run, at, record, out);
+        run
+    }
+
+    #[inline]
+    fn extend(&self, key: &Q, run: &mut Self::State, at: S, record: T, out: &mut Out<Self>) {
+        let (count, value) = match run.take() {
+            Some((count, mut value)) => {
+                self.fold.extend(&mut value, record);
+                (count + 1, value)
+            }
+            None => (1, self.fold.start(record)),
+        };
+        match count < self.size {
+            true => *run = Some((count, value)),
+            false => out.push((at, (key.clone(), self.fold.finish(value)))),
+        }
+    }
+
+    fn is_kept(&self, run: &Self::State) -> bool {
+        run.is_some()
     }
 }

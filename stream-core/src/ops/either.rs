@@ -8,7 +8,7 @@ use crate::engine::flow::Flow;
 use crate::graph::context::Context;
 use crate::graph::fuse::{Map, through};
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Graph, Key, Keyed, Kind, PortSpec, Record, Stamp, TimedAs};
+use crate::graph::{Graph, Key, Keyed, Kind, Lasting, PortSpec, Record, Stamp, TimedAs};
 use crate::time::EventTime;
 
 /// A record of one of two streams.
@@ -71,14 +71,13 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        L: TimedAs<K>,
+        K: Lasting,
+        L: Lasting + TimedAs<K>,
     {
         let both = Both::new(self.port, other.port);
         let graph = both.left.graph().clone();
         let spec = stage("either", both.specs());
-        Keyed {
-            port: graph.add(spec, Box::new(both)),
-        }
+        Keyed::from_port(graph.add(spec, Box::new(both)))
     }
 }
 

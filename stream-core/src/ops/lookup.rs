@@ -17,7 +17,7 @@ use crate::graph::context::Context;
 use crate::graph::fuse::restamped;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::sides::LOOKUP;
-use crate::graph::{Change, Key, Keyed, Kind, Record, Stamp, Stream, Table};
+use crate::graph::{Change, Key, Keyed, Kind, Lasting, Record, Stamp, Stream, Table};
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
 
@@ -45,7 +45,10 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     /// let rows = named::test().readings([(2, 11), (3, 20)]).sensors(sensors).rows();
     /// assert_eq!(rows.named, [("cellar".to_string(), 11)]);
     /// ```
-    pub fn lookup<V: Record>(self, table: Table<Q, V>) -> Stream<(T, Option<V>), K::Exchanged> {
+    pub fn lookup<V: Record>(self, table: Table<Q, V>) -> Stream<(T, Option<V>), K::Exchanged>
+    where
+        K: Lasting,
+    {
         let graph = self.port.graph().clone();
         let spec = stage(LOOKUP, vec![self.port.spec(), table.port.spec()])
             .keeps::<Q, Option<V>>()

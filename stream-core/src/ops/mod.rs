@@ -13,6 +13,7 @@ mod dedup;
 mod divide;
 mod either;
 pub(crate) mod event_time;
+mod expiry;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod export;
 pub(crate) mod input;
@@ -36,6 +37,7 @@ mod table_join;
 mod table_rows;
 mod tapped;
 pub(crate) mod timers;
+mod ttl;
 pub(crate) mod tumbling;
 pub(crate) mod union;
 pub(crate) mod window;

@@ -6,13 +6,16 @@
 
 use std::marker::PhantomData;
 
+use super::expiry::{Expire, Out};
 use super::keyed::{self, Emit, KeepsRows, Logic};
 use crate::engine::Emission;
 use crate::graph::context::Context;
+use crate::graph::handles::Ttl;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{Class, Key, Keyed, Kind, Record, Stamp, Stream};
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
+use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// Keeps a state for each key, and emits the key and what the closure says of each record.
@@ -37,11 +40,19 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
     {
+        let spec = stage("scan", vec![self.port.spec()]).class(Class::ExactIfKeyInOneLane);
+        if let Some(ttl) = self.ttl {
+            let forgetful = Forgetful {
+                ttl,
+                init,
+                step,
+                records: PhantomData,
+            };
+            let spec = spec.class(K::class_in_order(Class::Exact));
+            return Stream::from_port(ttl.stage(self.port, spec, |record| record, forgetful));
+        }
         let graph = self.port.graph().clone();
-        let spec = stage("scan", vec![self.port.spec()])
-            .class(Class::ExactIfKeyInOneLane)
-            .keeps::<Q, A>()
-            .exchanged();
+        let spec = spec.keeps::<Q, A>().grows().exchanged();
         let render = Scan {
             input: self.port,
             init,
@@ -145,5 +156,50 @@ where
 
     fn changes((_, key, _): &(S, Q, T)) -> Option<&Q> {
         Some(key)
+    }
+}
+
+/// The same, and a key is forgotten.
+struct Forgetful<S, Q, T, A, O, I, F> {
+    ttl: Ttl<S>,
+    init: I,
+    step: F,
+    records: PhantomData<fn(Q, T) -> (A, O)>,
+}
+
+impl<S, Q, T, A, O, I, F> Expire for Forgetful<S, Q, T, A, O, I, F>
+where
+    S: Stamp,
+    Q: Key,
+    T: Record,
+    A: Record,
+    O: 'static,
+    I: Fn() -> A + 'static,
+    F: Fn(&mut A, T) -> O + 'static,
+{
+    type At = S;
+    type Key = Q;
+    type In = T;
+    type State = A;
+    type Stamp = S;
+    type Out = (Q, O);
+
+    const IS_TABLE: bool = false;
+
+    #[inline]
+    fn times(&self, _: &Q, at: S) -> (EventTime, EventTime) {
+        self.ttl.times(at)
+    }
+
+    fn start(&self, key: &Q, at: S, record: T, out: &mut Out<Self>) -> A {
+        let mut state = (self.init)();
+        self.extend(key, &mut state, at, record, out);
+        state
+    }
+
+    #[inline]
+    fn extend(&self, key: &Q, state: &mut A, at: S, record: T, out: &mut Out<Self>) {
+        let said = (self.step)(state, record);
+        out.push((at, (key.clone(), said)));
     }
 }

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 
 use super::keyed::{self, Emit, FULL, KeepsRows, Logic};
+use super::ttl;
 use super::window::{Fold, Functions, counting};
 use crate::engine::{Emission, Mode};
 use crate::graph::context::Context;
@@ -32,7 +33,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
     {
         let kind = ("count", Class::Exact);
-        table(self.port, kind, |_| (), counting(), |_, count| *count)
+        table(self, kind, |_| (), counting(), |_, count| *count)
     }
 
     /// Folds the records of each key into one value.
@@ -74,13 +75,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
     {
         let kind = ("fold", Class::ExactIfOrderFree);
-        table(
-            self.port,
-            kind,
-            |record| record,
-            folding(init, step),
-            finish,
-        )
+        table(self, kind, |record| record, folding(init, step), finish)
     }
 }
 
@@ -156,18 +151,28 @@ impl<Q: Key, V: Record> Render for FinalContent<Q, V> {
     }
 }
 
-pub(super) fn table<S: Stamp, Q: Key, T: Record, P: Record, A: Record, V: Record>(
-    input: Port<S, (Q, T)>,
+pub(super) fn table<Q: Key, T: Record, K: Kind, P: Record, A: Record, V: Record>(
+    Keyed { port: input, ttl }: Keyed<Q, T, K>,
     (kind, class): (&'static str, Class),
     project: impl Fn(T) -> P + 'static,
     fold: impl Fold<P, A>,
     finish: impl Fn(&Q, &A) -> V + 'static,
 ) -> Table<Q, V> {
+    let spec = stage(kind, vec![input.spec()]);
+    if let Some(ttl) = ttl {
+        let values = ttl::Values {
+            ttl,
+            fold,
+            value: move |key: &Q, state: &A| Some(finish(key, state)),
+            is_kept: |_| true,
+            records: PhantomData,
+        };
+        let spec = spec.class(K::class_in_order(class));
+        let port = ttl.stage(input, spec, project, values);
+        return Table { port };
+    }
     let graph = input.graph().clone();
-    let spec = stage(kind, vec![input.spec()])
-        .class(class)
-        .keeps::<Q, A>()
-        .exchanged();
+    let spec = spec.class(class).keeps::<Q, A>().grows().exchanged();
     let functions = Steps {
         record: move |(key, record)| (key, project(record)),
         fold,

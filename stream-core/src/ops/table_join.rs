@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 
 use super::Either;
 use super::kept::{self, Out, Upkeep};
+use super::ttl;
 use super::union::both;
+use super::window::Functions;
 use crate::engine::Mode;
 use crate::graph::context::Context;
 use crate::graph::fuse::{Map, through};
@@ -104,15 +106,24 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
     {
-        let class = match K::IS_IN_ORDER {
-            true => Class::Exact,
-            false => Class::ExactIfKeyInOneLane,
-        };
+        let spec = stage("table", vec![self.port.spec()]).class(K::class_in_order(Class::Exact));
+        if let Some(ttl) = self.ttl {
+            let values = ttl::Values {
+                ttl,
+                fold: Functions {
+                    init: || None,
+                    step: |last: &mut Option<V>, value| *last = value,
+                    merge: |last: &mut Option<V>, later| *last = later,
+                },
+                value: |_: &Q, last: &Option<V>| last.clone(),
+                is_kept: Option::is_some,
+                records: PhantomData,
+            };
+            let port = ttl.stage(self.port, spec, value, values);
+            return Table { port };
+        }
         let graph = self.port.graph().clone();
-        let spec = stage("table", vec![self.port.spec()])
-            .class(class)
-            .keeps::<Q, Option<V>>()
-            .exchanged();
+        let spec = spec.keeps::<Q, Option<V>>().exchanged();
         let render = Assigned {
             input: self.port,
             value,

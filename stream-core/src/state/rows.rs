@@ -130,6 +130,18 @@ impl<Q: Key, A> Rows<Q, A> {
         })
     }
 
+    /// Finds the place of a row with this hash whose state is so.
+    pub(crate) fn find(&self, hash: u64, is_so: impl Fn(&A) -> bool) -> Option<Place> {
+        let segment = self.segment_of(hash);
+        let rows = &self.segments[segment].rows;
+        let is_it = |(key, state): &(Q, A)| is_so(state) && hash_of(key) == hash;
+        let bucket = rows.find_bucket_index(hash, is_it)?;
+        Some(Place {
+            segment: segment as u32,
+            bucket: bucket as u32,
+        })
+    }
+
     /// The state at a place.
     #[inline(always)]
     pub(crate) fn at(&mut self, place: Place) -> Option<&mut A> {
@@ -248,6 +260,14 @@ impl<Q: Key, A> Rows<Q, A> {
         self.changed[shard_of(hash, SHARDS)] = true;
         let rows = &mut self.segments[self.directory[prefix(hash, self.depth)] as usize].rows;
         let entry = rows.find_entry(hash, |row| row.0 == *key).ok()?;
+        Some(entry.remove().0)
+    }
+
+    /// The same of the row at a place.
+    pub(crate) fn remove_at(&mut self, place: Place, hash: u64) -> Option<(Q, A)> {
+        self.changed[shard_of(hash, SHARDS)] = true;
+        let rows = &mut self.segments[place.segment as usize].rows;
+        let entry = rows.get_bucket_entry(place.bucket as usize).ok()?;
         Some(entry.remove().0)
     }
 
@@ -527,10 +547,35 @@ impl<Q: Key, A: Record> Rows<Q, A> {
         Ok(written)
     }
 
+    /// The same for the row at a place.
+    pub(crate) fn save_before_place(&mut self, place: Place, hash: u64) -> Result<(), Problem> {
+        let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_ahead(hash)) else {
+            return Ok(());
+        };
+        let segment = &mut self.segments[place.segment as usize];
+        if segment.note_written(place.bucket)
+            && let Some(row) = segment.rows.get_bucket(place.bucket as usize)
+        {
+            saving.write(hash, row)?;
+        }
+        Ok(())
+    }
+
     /// Reads the rows of a shard.
     pub(crate) fn load(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.load_each(bytes, |_, _| {})
+    }
+
+    /// The same, and hands over the hash and the state of each.
+    pub(crate) fn load_each(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(u64, &A),
+    ) -> Result<(), Problem> {
         for row in codec::decode::<Vec<(Q, A)>>(bytes)? {
-            self.add(hash_of(&row.0), row);
+            let hash = hash_of(&row.0);
+            each(hash, &row.1);
+            self.add(hash, row);
         }
         Ok(())
     }

@@ -297,7 +297,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         let aggregate = Rc::new(aggregate);
         let fold = Folded(aggregate.clone());
         let finish = move |_: &Q, state: &G::State| aggregate.finish(state);
-        table(self.port, (kind, G::CLASS), project, fold, finish)
+        table(self, (kind, G::CLASS), project, fold, finish)
     }
 }
 

@@ -466,6 +466,13 @@ impl Operator {
             };
             let is_due = progress == Progress::End || watermark >= self.folding.due();
             self.folding.begin_advance(watermark);
+            let mut kept = kept;
+            if let Some(later) = self.later_than(*kept.emitted.time()) {
+                kept.emitted = kept.emitted.delayed(&later);
+            }
+            if is_due && self.emission == Emission::BatchClose && self.held.is_none() {
+                self.held = Some(kept.emitted.clone());
+            }
             let emitting = Emitting::new(Piece::Due, kept, progress);
             match is_due {
                 true => self.emitting = Some(emitting),

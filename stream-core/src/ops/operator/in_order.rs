@@ -44,7 +44,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let spec = stage("in_order", vec![self.port.spec()]).class(Class::Exact);
         let (ordered, _) = stage_of::<Order<Q, T>, OnTime>(self.port, spec, Order::new());
-        Keyed { port: ordered.port }
+        Keyed::from_port(ordered.port)
     }
 }
 
@@ -72,7 +72,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         K: EventTimed,
     {
-        Keyed { port: self.port }
+        Keyed::from_port(self.port)
     }
 }
 

@@ -1,0 +1,397 @@
+//! Rows that are forgotten when the watermark has come to a time of theirs.
+//!
+//! Definition. Each record says until when what it leaves is kept, and a row is kept until the last of these times.
+//! A record at that time or behind it finds no row, whether the watermark has come there or not: so what it finds
+//! depends on the records of its key, and not on when the operator is told of a watermark. A record whose own time
+//! the watermark has reached is overtaken.
+//!
+//! At the end of input nothing more is forgotten: rows stay that no watermark has come to, and that is the same in
+//! every mode, as the last watermark is that of the lane that has come furthest.
+//!
+//! A row has one timer, which is not moved when the row is kept for longer: it is set anew when it falls due.
+//! Those of a table that tells what has changed at a batch's close wait for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::keyed::{self, Emit, FULL, Logic, SAVED_ROWS, Saves};
+use super::operator::logic::Counts;
+use super::timers::Timers;
+use crate::engine::Emission;
+use crate::engine::flow::Flow;
+use crate::error::Problem;
+use crate::graph::context::Context;
+use crate::graph::{Key, Record, Stamp};
+use crate::state::WriteShard;
+use crate::state::hash::hash_of;
+use crate::state::rows::{Cursor, Place, Rows};
+use crate::time::EventTime;
+
+/// What is kept for a key until some time, and what is told of it.
+pub(super) trait Expire: 'static {
+    /// What is known of a record's time.
+    type At: Stamp;
+    type Key: Key;
+    type In: Record;
+    type State: Record;
+    /// What travels beside a record that is emitted.
+    type Stamp: Stamp;
+    type Out: 'static;
+
+    /// Whether what is told of a key takes the place of what was told of it before. Else it is told with the record
+    /// that it is about, by [`start`](Expire::start) and [`extend`](Expire::extend).
+    const IS_TABLE: bool;
+
+    /// The time of a record, and the one until which what it leaves is kept.
+    fn times(&self, key: &Self::Key, at: Self::At) -> (EventTime, EventTime);
+
+    /// Takes in the first record of a key.
+    fn start(
+        &self,
+        key: &Self::Key,
+        at: Self::At,
+        record: Self::In,
+        out: &mut Out<Self>,
+    ) -> Self::State;
+
+    /// Takes in another one.
+    fn extend(
+        &self,
+        key: &Self::Key,
+        state: &mut Self::State,
+        at: Self::At,
+        record: Self::In,
+        out: &mut Out<Self>,
+    );
+
+    /// Whether there is anything to keep.
+    fn is_kept(&self, _state: &Self::State) -> bool {
+        true
+    }
+
+    /// Of a table: tells what is kept of a key.
+    fn tell(&self, _key: &Self::Key, _state: &Self::State, _out: &mut Out<Self>) {}
+
+    /// Of a table: tells what there is to tell of a key that is forgotten.
+    fn tell_last(&self, _key: &Self::Key, _state: &Self::State, _told: Told, _out: &mut Out<Self>) {
+    }
+}
+
+/// Where what is emitted goes.
+pub(super) type Out<E> = Vec<(<E as Expire>::Stamp, <E as Expire>::Out)>;
+
+/// What was told of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Told {
+    Nothing,
+    /// What it was before it changed.
+    Before,
+    /// What it is.
+    All,
+}
+
+/// What is kept for a key.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Row<A> {
+    until: EventTime,
+    /// When its timer falls due.
+    timer: EventTime,
+    told: Told,
+    /// Whether its time has come, and that is still to be told.
+    is_over: bool,
+    state: A,
+}
+
+impl<A> Row<A> {
+    fn change(&mut self) {
+        if self.told == Told::All {
+            self.told = Told::Before;
+        }
+    }
+}
+
+type Kept<E> = Rows<<E as Expire>::Key, Row<<E as Expire>::State>>;
+
+pub(super) struct Expiring<E> {
+    expire: E,
+    emission: Emission,
+    watermark: EventTime,
+    timers: Timers,
+    counts: Counts,
+    /// How far the walk has come that tells all rows.
+    walked: Cursor,
+    /// What a row could not be written for before it was removed.
+    failed: Option<Problem>,
+}
+
+/// Renders such rows behind a flow. `record` makes of what comes the time, the key and what is taken in; rows
+/// stay for about `length` microseconds.
+pub(super) fn render<'s, T: 'static, E: Expire>(
+    context: &mut Context<'s>,
+    node: usize,
+    flow: Flow<'s>,
+    record: impl Fn(E::At, T) -> (E::At, E::Key, E::In) + 'static,
+    length: i64,
+    expire: E,
+) {
+    let emission = match E::IS_TABLE {
+        true => context.local.mode.table_emission(),
+        false => Emission::AtOnce,
+    };
+    let id = context.id(node);
+    let counts = Counts {
+        keys: context.local.counter(id, "keys"),
+        overtaken: context.local.counter(id, "overtaken"),
+    };
+    let logic = logic(expire, emission, counts, length);
+    keyed::render(context, node, flow, record, emission, logic);
+}
+
+/// The logic of such rows.
+pub(super) fn logic<E: Expire>(
+    expire: E,
+    emission: Emission,
+    counts: Counts,
+    length: i64,
+) -> Expiring<E> {
+    Expiring {
+        expire,
+        emission,
+        watermark: EventTime::MIN,
+        timers: Timers::new(length / BUCKETS),
+        counts,
+        walked: Cursor::default(),
+        failed: None,
+    }
+}
+
+/// How many buckets of timers the time is divided into that a row stays, at least.
+const BUCKETS: i64 = 32;
+
+impl<E: Expire> Expiring<E> {
+    fn take(
+        &mut self,
+        rows: &mut Kept<E>,
+        (at, key, record): (E::At, E::Key, E::In),
+        (time, until): (EventTime, EventTime),
+        out: &mut Out<E>,
+    ) {
+        let hash = hash_of(&key);
+        let found = rows.place_in(rows.segment_of(hash), hash, &key);
+        let place = match found {
+            Some(place) => place,
+            None => return self.take_first(rows, hash, (at, key, until, record), out),
+        };
+        if let Some(row) = rows.at(place) {
+            if row.is_over || time >= row.until {
+                row.state = self.expire.start(&key, at, record, out);
+                row.until = until;
+                if std::mem::take(&mut row.is_over) {
+                    row.timer = until;
+                    self.timers.set(until, hash);
+                }
+            } else {
+                self.expire.extend(&key, &mut row.state, at, record, out);
+                row.until = row.until.max(until);
+            }
+            row.change();
+            if !E::IS_TABLE && !self.expire.is_kept(&row.state) {
+                self.counts.keys.sub(1);
+                rows.remove(hash, &key);
+                return;
+            }
+        }
+        self.note(rows, place, hash);
+    }
+
+    #[inline(never)]
+    fn take_first(
+        &mut self,
+        rows: &mut Kept<E>,
+        hash: u64,
+        (at, key, until, record): (E::At, E::Key, EventTime, E::In),
+        out: &mut Out<E>,
+    ) {
+        let state = self.expire.start(&key, at, record, out);
+        if !E::IS_TABLE && !self.expire.is_kept(&state) {
+            return;
+        }
+        let row = Row {
+            until,
+            timer: until,
+            told: Told::Nothing,
+            is_over: false,
+            state,
+        };
+        self.timers.set(until, hash);
+        self.counts.keys.add(1);
+        let place = rows.insert(hash, key, row);
+        self.note(rows, place, hash);
+    }
+
+    /// Notes that a row was changed.
+    #[inline]
+    fn note(&self, rows: &mut Kept<E>, place: Place, hash: u64) {
+        match E::IS_TABLE && self.emission != Emission::End {
+            true => rows.mark(place, hash),
+            false => rows.note_changed(hash),
+        }
+    }
+
+    /// Tells so many of the rows that were changed. Tells whether there are more.
+    fn tell_changed(&self, rows: &mut Kept<E>, max: usize, out: &mut Out<E>) -> bool {
+        rows.settle_marked(max, |key, row| {
+            let is_kept = match row.is_over {
+                true => {
+                    self.expire.tell_last(key, &row.state, row.told, out);
+                    false
+                }
+                false => {
+                    self.expire.tell(key, &row.state, out);
+                    row.told = Told::All;
+                    self.expire.is_kept(&row.state)
+                }
+            };
+            if !is_kept {
+                self.counts.keys.sub(1);
+            }
+            is_kept
+        })
+    }
+
+    /// Looks at the row that set a timer for a time: it is over, or sets its timer anew. A timer that nobody has
+    /// any more is that of a row that is gone.
+    fn ring(
+        &mut self,
+        rows: &mut Kept<E>,
+        time: EventTime,
+        hash: u64,
+        out: &mut Out<E>,
+    ) -> Result<(), Problem> {
+        let Some(place) = rows.find(hash, |row| row.timer == time && !row.is_over) else {
+            return Ok(());
+        };
+        let Some(row) = rows.at(place) else {
+            return Ok(());
+        };
+        if row.until > self.watermark {
+            row.timer = row.until;
+            self.timers.set(row.until, hash);
+            return Ok(());
+        }
+        rows.save_before_place(place, hash)?;
+        if E::IS_TABLE && self.emission == Emission::BatchClose {
+            if let Some(row) = rows.at(place) {
+                row.is_over = true;
+            }
+            rows.mark(place, hash);
+        } else if let Some((key, row)) = rows.remove_at(place, hash) {
+            self.counts.keys.sub(1);
+            self.expire.tell_last(&key, &row.state, row.told, out);
+        }
+        Ok(())
+    }
+}
+
+impl<E: Expire> Logic for Expiring<E> {
+    type Record = (E::At, E::Key, E::In);
+    type State = Kept<E>;
+    type Stamp = E::Stamp;
+    type Out = E::Out;
+
+    const IS_TABLE: bool = E::IS_TABLE;
+
+    #[inline]
+    fn hash((_, key, _): &Self::Record) -> u64 {
+        hash_of(key)
+    }
+
+    fn empty(&self) -> Self::State {
+        Rows::new()
+    }
+
+    fn fold_all(
+        &mut self,
+        rows: &mut Self::State,
+        records: impl Iterator<Item = Self::Record>,
+        emit: &mut Emit<Self>,
+    ) {
+        for record in records {
+            let times = self.expire.times(&record.1, record.0);
+            if times.1 <= self.watermark {
+                self.counts.overtaken.add(1);
+                if emit.wants_overtaken {
+                    emit.overtaken.push(((), record));
+                }
+                continue;
+            }
+            self.take(rows, record, times, &mut emit.records);
+        }
+        if E::IS_TABLE && self.emission == Emission::AtOnce {
+            self.tell_changed(rows, usize::MAX, &mut emit.records);
+        }
+    }
+
+    fn due(&self) -> EventTime {
+        self.timers.due()
+    }
+
+    fn begin_advance(&mut self, watermark: EventTime) {
+        self.watermark = watermark;
+    }
+
+    fn advance(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        // The end of input is no time.
+        if self.watermark == EventTime::MAX {
+            return false;
+        }
+        for _ in 0..FULL {
+            let Some((time, hash)) = self.timers.pop(self.watermark) else {
+                return false;
+            };
+            if let Err(problem) = self.ring(rows, time, hash, &mut emit.records) {
+                self.failed = Some(problem);
+            }
+        }
+        self.timers.due() <= self.watermark
+    }
+
+    fn close(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        self.tell_changed(rows, FULL, &mut emit.records)
+    }
+
+    fn emit_all(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
+        rows.note_all_changed();
+        let (expire, out) = (&self.expire, &mut emit.records);
+        rows.walk(&mut self.walked, FULL, |key, row| {
+            expire.tell(key, &row.state, out);
+            row.told = Told::All;
+        })
+    }
+}
+
+impl<E: Expire> Saves for Expiring<E> {
+    fn begin_save(&mut self, rows: &mut Self::State, everything: bool) -> bool {
+        rows.begin_save(everything);
+        everything
+    }
+
+    fn save(&mut self, rows: &mut Self::State, write: WriteShard<'_>) -> Result<bool, Problem> {
+        self.failed.take().map_or(Ok(()), Err)?;
+        rows.save(SAVED_ROWS, write)
+    }
+
+    fn save_before_change(
+        &mut self,
+        rows: &mut Self::State,
+        records: &[Self::Record],
+    ) -> Result<usize, Problem> {
+        rows.save_before_change(records.iter().map(|(_, key, _)| key))
+    }
+
+    fn load(&mut self, rows: &mut Self::State, bytes: &[u8]) -> Result<(), Problem> {
+        rows.load_each(bytes, |hash, row| {
+            self.timers.set(row.timer, hash);
+            self.counts.keys.add(1);
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! `ttl`: a key is forgotten after a silence, for all that would keep it for good.
+//!
+//! Definition. The records of a key are taken in the order in which they come. One that lies the time to live or
+//! more behind the last one by event time finds nothing of its key. A table loses the row of a key when the
+//! watermark has come so far behind the key's last record.
+//!
+//! Which records find something depends on their order, so what comes of it is the same in every mode behind
+//! `in_order`, and else if each key lives in one lane.
+
+use std::marker::PhantomData;
+
+use super::expiry::{self, Expire, Out, Row, Told};
+use super::window::Fold;
+use crate::error::Problem;
+use crate::graph::context::Context;
+use crate::graph::handles::Ttl;
+use crate::graph::node::{Port, Render};
+use crate::graph::{Change, EventTimed, Expiring, Key, Keyed, Kind, NodeSpec, Record, Stamp};
+use crate::time::{EventTime, Gap};
+
+impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
+    /// Forgets a key when none of its records has come for so long in event time. It stands right in front of what
+    /// would keep all keys for good: `count`, `fold`, `aggregate` and the short forms of it, `table`, `scan`,
+    /// `count_windows`; and in front of the stream that [`as_of_join`](Keyed::as_of_join) looks records up in.
+    ///
+    /// A record that lies `ttl` or more behind the last one of its key begins anew, as the first one of a session
+    /// with that gap does. A table loses the row of a key when the watermark is `ttl` behind its last record. The end
+    /// of input is no time: the rows stay that were there when the lane that came furthest had said its last.
+    ///
+    /// What comes of it is the same in every mode behind [`in_order`](Keyed::in_order), and else if each key lives in
+    /// one lane. The time to live is a [`Gap`] or a [`Duration`](std::time::Duration); 0 is refused when the job
+    /// starts. A job may go on from its state with another one, but not from state that was kept without.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// How often each user has clicked since the last silence of half an hour. Who has gone has no row.
+    /// #[pipeline]
+    /// fn active(clicks: Stream<(i64, u32)>) -> Table<u32, u64> {
+    ///     let (timed, late) = clicks.event_time(|click| EventTime::mins(click.0), Lateness::mins(1));
+    ///     late.discard();
+    ///     let active = timed.key_by(|click| click.1).ttl(Gap::mins(30)).count();
+    ///     active
+    /// }
+    ///
+    /// let clicks = [(0, 7), (0, 8), (20, 7), (29, 8), (60, 7), (61, 7)];
+    /// assert_eq!(active::test().clicks(clicks).rows().active, [Entry { key: 7, value: 2 }]);
+    /// ```
+    pub fn ttl(self, ttl: impl Into<Gap>) -> Keyed<Q, T, Expiring<K>>
+    where
+        K: EventTimed,
+    {
+        let gap = ttl.into();
+        if gap.as_micros() == 0 {
+            self.port.graph().problem(
+                Problem::new("a `ttl` is 0")
+                    .detail("every record would find its key forgotten")
+                    .hint("give it the silence after which a key is forgotten: `Gap::days(30)`"),
+            );
+        }
+        Keyed {
+            port: self.port,
+            ttl: Some(Ttl {
+                gap,
+                time: |time| time,
+            }),
+        }
+    }
+}
+
+impl<S: Stamp> Ttl<S> {
+    /// The time of a record, and the one from which on its key is forgotten, if no other comes.
+    #[inline]
+    pub(super) fn times(&self, at: S) -> (EventTime, EventTime) {
+        let time = (self.time)(at);
+        (time, time.plus(self.gap.as_micros().max(1)))
+    }
+
+    /// Adds a stage that forgets.
+    pub(super) fn stage<T: 'static, E: Expire<At = S>>(
+        self,
+        input: Port<S, (E::Key, T)>,
+        spec: NodeSpec,
+        project: impl Fn(T) -> E::In + 'static,
+        expire: E,
+    ) -> Port<E::Stamp, E::Out> {
+        let graph = input.graph().clone();
+        let spec = spec
+            .with("ttl", self.gap)
+            .keeps::<E::Key, Row<E::State>>()
+            .exchanged();
+        let render = Forgetting {
+            input,
+            project,
+            length: self.gap.as_micros(),
+            expire,
+        };
+        graph.add(spec, Box::new(render))
+    }
+}
+
+struct Forgetting<S, Q, T, R, E> {
+    input: Port<S, (Q, T)>,
+    project: R,
+    length: i64,
+    expire: E,
+}
+
+impl<S, Q, T, R, E> Render for Forgetting<S, Q, T, R, E>
+where
+    S: Stamp,
+    T: 'static,
+    E: Expire<At = S, Key = Q>,
+    Q: Key,
+    R: Fn(T) -> E::In + 'static,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(self.input.spec());
+        let project = self.project;
+        let record = move |at: S, (key, record): (Q, T)| (at, key, project(record));
+        expiry::render(context, node, flow, record, self.length, self.expire);
+    }
+}
+
+/// The values of a table.
+pub(super) struct Values<S, Q, P, A, F, V> {
+    pub(super) ttl: Ttl<S>,
+    pub(super) fold: F,
+    /// What the table has of a key; none if it has been deleted.
+    pub(super) value: V,
+    pub(super) is_kept: fn(&A) -> bool,
+    pub(super) records: PhantomData<fn(Q, P)>,
+}
+
+impl<S, Q, P, A, F, V, W> Expire for Values<S, Q, P, A, F, V>
+where
+    S: Stamp,
+    Q: Key,
+    P: Record,
+    A: Record,
+    F: Fold<P, A>,
+    V: Fn(&Q, &A) -> Option<W> + 'static,
+    W: 'static,
+{
+    type At = S;
+    type Key = Q;
+    type In = P;
+    type State = A;
+    type Stamp = ();
+    type Out = Change<Q, W>;
+
+    const IS_TABLE: bool = true;
+
+    #[inline]
+    fn times(&self, _: &Q, at: S) -> (EventTime, EventTime) {
+        self.ttl.times(at)
+    }
+
+    fn start(&self, _: &Q, _: S, record: P, _: &mut Out<Self>) -> A {
+        self.fold.start(record)
+    }
+
+    #[inline]
+    fn extend(&self, _: &Q, state: &mut A, _: S, record: P, _: &mut Out<Self>) {
+        self.fold.extend(state, record);
+    }
+
+    fn is_kept(&self, state: &A) -> bool {
+        (self.is_kept)(state)
+    }
+
+    fn tell(&self, key: &Q, state: &A, out: &mut Out<Self>) {
+        let value = (self.value)(key, state);
+        let key = key.clone();
+        out.push(((), Change { key, value }));
+    }
+
+    fn tell_last(&self, key: &Q, _: &A, told: Told, out: &mut Out<Self>) {
+        if told != Told::Nothing {
+            let (key, value) = (key.clone(), None);
+            out.push(((), Change { key, value }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operator::logic::Counts;
+    use super::super::window::counting;
+    use super::*;
+    use crate::engine::Emission;
+    use crate::observe::Counters;
+    use crate::ops::keyed::{Emit, Logic};
+
+    type Rows = Vec<(i64, Option<u64>)>;
+
+    /// Counts one record a microsecond, each of a key of its own, with the watermark at their heels and batches of a
+    /// hundred. Gives how many keys are kept then, and what is told by the end.
+    fn count(emission: Emission) -> (u64, Rows) {
+        let counters = Counters::default();
+        let counts = Counts {
+            keys: counters.counter("count", "keys"),
+            overtaken: counters.counter("count", "overtaken"),
+        };
+        let values = Values {
+            ttl: Ttl {
+                gap: Gap::micros(20),
+                time: |time: EventTime| time,
+            },
+            fold: counting(),
+            value: |_: &i64, count: &u64| Some(*count),
+            is_kept: |_| true,
+            records: PhantomData,
+        };
+        let mut logic = expiry::logic(values, emission, counts, 20);
+        let mut state = logic.empty();
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        for n in 0..10_000 {
+            let time = EventTime::micros(n);
+            logic.fold_all(&mut state, [(time, n, ())].into_iter(), &mut emit);
+            logic.begin_advance(time);
+            while logic.advance(&mut state, &mut emit) {}
+            if n % 100 == 99 {
+                while logic.close(&mut state, &mut emit) {}
+            }
+        }
+        let kept = counters.total("keys");
+        if emission == Emission::End {
+            while logic.emit_all(&mut state, &mut emit) {}
+        }
+        let rows = emit.records.into_iter();
+        (kept, rows.map(|((), row)| (row.key, row.value)).collect())
+    }
+
+    #[test]
+    fn what_is_kept_is_what_lives_and_what_goes_is_told_once() {
+        let gone = |last: i64| (0..last).map(|n| (n, None));
+        let (kept, rows) = count(Emission::AtOnce);
+        assert_eq!(kept, 20);
+        let mut expected: Rows = (0..10_000)
+            .map(|n| (n, Some(1)))
+            .chain(gone(9_980))
+            .collect();
+        expected.sort_by_key(|row| row.0);
+        let mut sorted = rows.clone();
+        sorted.sort_by_key(|row| row.0);
+        assert_eq!(sorted, expected);
+        // What comes and goes within a batch is told of to nobody.
+        let (kept, rows) = count(Emission::BatchClose);
+        assert_eq!(kept, 20);
+        let told: Vec<i64> = rows
+            .iter()
+            .filter(|row| row.1.is_some())
+            .map(|row| row.0)
+            .collect();
+        let untold: Vec<i64> = rows
+            .iter()
+            .filter(|row| row.1.is_none())
+            .map(|row| row.0)
+            .collect();
+        assert!(told.iter().all(|n| n % 100 >= 80), "{told:?}");
+        assert_eq!(told.len(), 2_000);
+        assert_eq!(told.iter().filter(|n| **n < 9_980).count(), untold.len());
+        let (kept, rows) = count(Emission::End);
+        assert_eq!(kept, 20);
+        let mut living: Rows = (9_980..10_000).map(|n| (n, Some(1))).collect();
+        living.reverse();
+        let mut rows = rows;
+        rows.sort_by_key(|row| -row.0);
+        assert_eq!(rows, living);
+    }
+}

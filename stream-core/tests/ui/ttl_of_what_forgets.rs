@@ -1,0 +1,32 @@
+//! A time to live stands right in front of what would keep a key for good.
+//! Errors: 3
+
+use stream_core::prelude::*;
+
+fn clicks(clicks: Stream<(u64, i64)>) -> Timed<(u64, i64)> {
+    let (timed, late) = clicks.event_time(|click| EventTime::secs(click.1), Lateness::secs(30));
+    late.discard();
+    timed
+}
+
+#[pipeline]
+fn windows(clicks: Timed<(u64, i64)>) -> Timed<Windowed<u64, u64>> {
+    let lively = clicks.key_by(|click| click.0).ttl(Gap::days(1));
+    let windows = lively.tumbling(Size::mins(1)).count();
+    windows
+}
+
+#[pipeline]
+fn looked_up(clicks: Timed<(u64, i64)>, names: Table<u64, String>) -> Timed<((u64, i64), Option<String>)> {
+    let lively = clicks.key_by(|click| click.0).ttl(Gap::days(1));
+    let looked_up = lively.lookup(names);
+    looked_up
+}
+
+#[pipeline]
+fn without_event_time(clicks: Stream<(u64, i64)>) -> Table<u64, u64> {
+    let counts = clicks.key_by(|click| click.0).ttl(Gap::days(1)).count();
+    counts
+}
+
+fn main() {}
