@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 55] = [
+pub(crate) const OF_HANDLES: [&str; 56] = [
     "absence",
     "again",
     "aggregate",
@@ -203,6 +203,7 @@ pub(crate) const OF_HANDLES: [&str; 55] = [
     "count_windows",
     "dedup",
     "distinct",
+    "early",
     "either",
     "end",
     "first",

@@ -97,7 +97,7 @@ fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
     };
     match node.kind.as_str() {
         "event_time" => Some("the highest time of each lane"),
-        "session" | "tumbling" | "sliding" | "calendar" => {
+        "session" | "tumbling" | "sliding" | "calendar" | "early" => {
             Some("a value for each key and open window, until the watermark has passed the window")
         }
         "in_order" => Some("records, until the watermark has passed them"),

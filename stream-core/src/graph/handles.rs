@@ -301,7 +301,7 @@ pub trait Output: output::Sealed {
     #[doc(hidden)]
     fn connect(self, name: &str);
 
-    /// What the rows come to, whatever the mode: all of them, but of changes the last of each key.
+    /// What the rows come to, whatever the mode: all of them, but of changes the last of each key that has a value.
     #[doc(hidden)]
     fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {
         rows

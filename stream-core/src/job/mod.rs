@@ -45,7 +45,7 @@ use crate::engine::timing::Timing;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, Outline};
-use crate::io::{Boundedness, Sink, Source};
+use crate::io::{Sink, Source};
 use crate::observe::{Counters, Watermarks};
 use crate::state::checkpoint::Checkpoints;
 use crate::state::store::{Session, TRIES, Wish};
@@ -508,7 +508,8 @@ impl Job {
     #[cfg(feature = "cli")]
     pub(crate) fn pace(&mut self, per_second: f64) -> usize {
         let sources = self.bindings.sources.values_mut();
-        let paced = sources.filter(|source| source.info.boundedness != Boundedness::UntilClosed);
+        let paced =
+            sources.filter(|source| source.info.boundedness != crate::io::Boundedness::UntilClosed);
         paced
             .map(|source| *source = source.paced(per_second))
             .count()

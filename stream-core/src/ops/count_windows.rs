@@ -288,7 +288,7 @@ where
     const IS_TABLE: bool = false;
 
     #[inline]
-    fn times(&self, _: &Q, at: S) -> (EventTime, EventTime) {
+    fn times(&self, at: S, _: &T) -> (EventTime, EventTime) {
         self.ttl.times(at)
     }
 

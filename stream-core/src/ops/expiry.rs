@@ -2,8 +2,8 @@
 //!
 //! Definition. Each record says until when what it leaves is kept, and a row is kept until the last of these times.
 //! A record at that time or behind it finds no row, whether the watermark has come there or not: so what it finds
-//! depends on the records of its key, and not on when the operator is told of a watermark. A record whose own time
-//! the watermark has reached is overtaken.
+//! depends on the records of its key, and not on when the operator is told of a watermark. A record is overtaken when
+//! the watermark has reached the time until which what it leaves would be kept.
 //!
 //! At the end of input nothing more is forgotten: rows stay that no watermark has come to, and that is the same in
 //! every mode, as the last watermark is that of the lane that has come furthest.
@@ -20,6 +20,7 @@ use crate::engine::Emission;
 use crate::engine::flow::Flow;
 use crate::error::Problem;
 use crate::graph::context::Context;
+use crate::graph::node::{Port, Render};
 use crate::graph::{Key, Record, Stamp};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
@@ -40,9 +41,11 @@ pub(super) trait Expire: 'static {
     /// Whether what is told of a key takes the place of what was told of it before. Else it is told with the record
     /// that it is about, by [`start`](Expire::start) and [`extend`](Expire::extend).
     const IS_TABLE: bool;
+    /// Whether a record finds nothing of its key from the time on until which that is kept.
+    const BEGINS_ANEW: bool = true;
 
     /// The time of a record, and the one until which what it leaves is kept.
-    fn times(&self, key: &Self::Key, at: Self::At) -> (EventTime, EventTime);
+    fn times(&self, at: Self::At, record: &Self::In) -> (EventTime, EventTime);
 
     /// Takes in the first record of a key.
     fn start(
@@ -68,11 +71,32 @@ pub(super) trait Expire: 'static {
         true
     }
 
+    /// Whether a record is taken in though it comes too late to begin anything.
+    fn takes_in(&self, _state: &Self::State, _at: Self::At) -> bool {
+        false
+    }
+
+    /// Is told the watermark, before a record of the key is taken in.
+    fn pass(
+        &self,
+        _key: &Self::Key,
+        _state: &mut Self::State,
+        _watermark: EventTime,
+        _out: &mut Out<Self>,
+    ) {
+    }
+
     /// Of a table: tells what is kept of a key.
-    fn tell(&self, _key: &Self::Key, _state: &Self::State, _out: &mut Out<Self>) {}
+    fn tell(&self, _key: &Self::Key, _state: &mut Self::State, _out: &mut Out<Self>) {}
 
     /// Of a table: tells what there is to tell of a key that is forgotten.
-    fn tell_last(&self, _key: &Self::Key, _state: &Self::State, _told: Told, _out: &mut Out<Self>) {
+    fn tell_last(
+        &self,
+        _key: &Self::Key,
+        _state: &mut Self::State,
+        _told: Told,
+        _out: &mut Out<Self>,
+    ) {
     }
 }
 
@@ -101,10 +125,12 @@ pub(super) struct Row<A> {
     state: A,
 }
 
-impl<A> Row<A> {
-    fn change(&mut self) {
-        if self.told == Told::All {
-            self.told = Told::Before;
+impl Told {
+    /// What is told of a row that was changed.
+    pub(super) fn changed(self) -> Told {
+        match self {
+            Told::Nothing => Told::Nothing,
+            Told::Before | Told::All => Told::Before,
         }
     }
 }
@@ -164,6 +190,31 @@ pub(super) fn logic<E: Expire>(
     }
 }
 
+/// A stage whose records are made what is taken in one by one.
+pub(super) struct Rendering<S, Q, T, R, E> {
+    pub(super) input: Port<S, (Q, T)>,
+    pub(super) project: R,
+    /// About how long rows stay, in microseconds.
+    pub(super) length: i64,
+    pub(super) expire: E,
+}
+
+impl<S, Q, T, R, E> Render for Rendering<S, Q, T, R, E>
+where
+    S: Stamp,
+    Q: Key,
+    T: 'static,
+    R: Fn(T) -> E::In + 'static,
+    E: Expire<At = S, Key = Q>,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(self.input.spec());
+        let project = self.project;
+        let record = move |at: S, (key, record): (Q, T)| (at, key, project(record));
+        render(context, node, flow, record, self.length, self.expire);
+    }
+}
+
 /// How many buckets of timers the time is divided into that a row stays, at least.
 const BUCKETS: i64 = 32;
 
@@ -182,18 +233,20 @@ impl<E: Expire> Expiring<E> {
             None => return self.take_first(rows, hash, (at, key, until, record), out),
         };
         if let Some(row) = rows.at(place) {
-            if row.is_over || time >= row.until {
+            let begins_anew = E::BEGINS_ANEW && (row.is_over || time >= row.until);
+            if std::mem::take(&mut row.is_over) {
+                row.timer = until;
+                self.timers.set(until, hash);
+            }
+            if begins_anew {
                 row.state = self.expire.start(&key, at, record, out);
                 row.until = until;
-                if std::mem::take(&mut row.is_over) {
-                    row.timer = until;
-                    self.timers.set(until, hash);
-                }
             } else {
+                self.expire.pass(&key, &mut row.state, self.watermark, out);
                 self.expire.extend(&key, &mut row.state, at, record, out);
                 row.until = row.until.max(until);
             }
-            row.change();
+            row.told = row.told.changed();
             if !E::IS_TABLE && !self.expire.is_kept(&row.state) {
                 self.counts.keys.sub(1);
                 rows.remove(hash, &key);
@@ -201,6 +254,15 @@ impl<E: Expire> Expiring<E> {
             }
         }
         self.note(rows, place, hash);
+    }
+
+    /// Whether a record that comes too late to begin anything is taken in all the same.
+    #[cold]
+    fn takes_in(&self, rows: &mut Kept<E>, (at, key, _): &(E::At, E::Key, E::In)) -> bool {
+        let hash = hash_of(key);
+        let place = rows.place_in(rows.segment_of(hash), hash, key);
+        let row = place.and_then(|place| rows.at(place));
+        row.is_some_and(|row| !row.is_over && self.expire.takes_in(&row.state, *at))
     }
 
     #[inline(never)]
@@ -242,11 +304,11 @@ impl<E: Expire> Expiring<E> {
         rows.settle_marked(max, |key, row| {
             let is_kept = match row.is_over {
                 true => {
-                    self.expire.tell_last(key, &row.state, row.told, out);
+                    self.expire.tell_last(key, &mut row.state, row.told, out);
                     false
                 }
                 false => {
-                    self.expire.tell(key, &row.state, out);
+                    self.expire.tell(key, &mut row.state, out);
                     row.told = Told::All;
                     self.expire.is_kept(&row.state)
                 }
@@ -284,9 +346,9 @@ impl<E: Expire> Expiring<E> {
                 row.is_over = true;
             }
             rows.mark(place, hash);
-        } else if let Some((key, row)) = rows.remove_at(place, hash) {
+        } else if let Some((key, mut row)) = rows.remove_at(place, hash) {
             self.counts.keys.sub(1);
-            self.expire.tell_last(&key, &row.state, row.told, out);
+            self.expire.tell_last(&key, &mut row.state, row.told, out);
         }
         Ok(())
     }
@@ -316,8 +378,8 @@ impl<E: Expire> Logic for Expiring<E> {
         emit: &mut Emit<Self>,
     ) {
         for record in records {
-            let times = self.expire.times(&record.1, record.0);
-            if times.1 <= self.watermark {
+            let times = self.expire.times(record.0, &record.2);
+            if times.1 <= self.watermark && !self.takes_in(rows, &record) {
                 self.counts.overtaken.add(1);
                 if emit.wants_overtaken {
                     emit.overtaken.push(((), record));
@@ -363,7 +425,7 @@ impl<E: Expire> Logic for Expiring<E> {
         rows.note_all_changed();
         let (expire, out) = (&self.expire, &mut emit.records);
         rows.walk(&mut self.walked, FULL, |key, row| {
-            expire.tell(key, &row.state, out);
+            expire.tell(key, &mut row.state, out);
             row.told = Told::All;
         })
     }

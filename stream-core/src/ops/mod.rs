@@ -11,6 +11,7 @@ pub(crate) mod calendar;
 mod count_windows;
 mod dedup;
 mod divide;
+mod early;
 mod either;
 pub(crate) mod event_time;
 mod expiry;
@@ -48,6 +49,7 @@ pub use count_windows::CountWindows;
 pub use divide::Outputs;
 #[doc(hidden)]
 pub use divide::{Divided, Parts};
+pub use early::Early;
 pub use either::Either;
 pub use operator::{Apply, Cx, KeyedOperator, Operator};
 #[doc(hidden)]

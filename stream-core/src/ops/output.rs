@@ -71,9 +71,9 @@ impl<Q: Key, V: Record> Output for Changes<Q, V> {
 
     fn consolidate(rows: Vec<Self::Row>) -> Vec<Self::Row> {
         let last: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row.value)).collect();
-        last.into_iter()
-            .map(|(key, value)| Change { key, value })
-            .collect()
+        let is_there = |(key, value): (Q, Option<V>)| value.map(|value| (key, Some(value)));
+        let last = last.into_iter().filter_map(is_there);
+        last.map(|(key, value)| Change { key, value }).collect()
     }
 }
 

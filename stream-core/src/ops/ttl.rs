@@ -12,9 +12,8 @@ use std::marker::PhantomData;
 use super::expiry::{self, Expire, Out, Row, Told};
 use super::window::Fold;
 use crate::error::Problem;
-use crate::graph::context::Context;
 use crate::graph::handles::Ttl;
-use crate::graph::node::{Port, Render};
+use crate::graph::node::Port;
 use crate::graph::{Change, EventTimed, Expiring, Key, Keyed, Kind, NodeSpec, Record, Stamp};
 use crate::time::{EventTime, Gap};
 
@@ -37,7 +36,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// /// How often each user has clicked since the last silence of half an hour. Who has gone has no row.
     /// #[pipeline]
     /// fn active(clicks: Stream<(i64, u32)>) -> Table<u32, u64> {
-    ///     let (timed, late) = clicks.event_time(|click| EventTime::mins(click.0), Lateness::mins(1));
+    ///     let (timed, late) = clicks.event_time(|click| EventTime::secs(click.0 * 60), Lateness::mins(1));
     ///     late.discard();
     ///     let active = timed.key_by(|click| click.1).ttl(Gap::mins(30)).count();
     ///     active
@@ -89,36 +88,13 @@ impl<S: Stamp> Ttl<S> {
             .with("ttl", self.gap)
             .keeps::<E::Key, Row<E::State>>()
             .exchanged();
-        let render = Forgetting {
+        let render = expiry::Rendering {
             input,
             project,
             length: self.gap.as_micros(),
             expire,
         };
         graph.add(spec, Box::new(render))
-    }
-}
-
-struct Forgetting<S, Q, T, R, E> {
-    input: Port<S, (Q, T)>,
-    project: R,
-    length: i64,
-    expire: E,
-}
-
-impl<S, Q, T, R, E> Render for Forgetting<S, Q, T, R, E>
-where
-    S: Stamp,
-    T: 'static,
-    E: Expire<At = S, Key = Q>,
-    Q: Key,
-    R: Fn(T) -> E::In + 'static,
-{
-    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
-        let flow = context.take(self.input.spec());
-        let project = self.project;
-        let record = move |at: S, (key, record): (Q, T)| (at, key, project(record));
-        expiry::render(context, node, flow, record, self.length, self.expire);
     }
 }
 
@@ -152,7 +128,7 @@ where
     const IS_TABLE: bool = true;
 
     #[inline]
-    fn times(&self, _: &Q, at: S) -> (EventTime, EventTime) {
+    fn times(&self, at: S, _: &P) -> (EventTime, EventTime) {
         self.ttl.times(at)
     }
 
@@ -169,13 +145,13 @@ where
         (self.is_kept)(state)
     }
 
-    fn tell(&self, key: &Q, state: &A, out: &mut Out<Self>) {
+    fn tell(&self, key: &Q, state: &mut A, out: &mut Out<Self>) {
         let value = (self.value)(key, state);
         let key = key.clone();
         out.push(((), Change { key, value }));
     }
 
-    fn tell_last(&self, key: &Q, _: &A, told: Told, out: &mut Out<Self>) {
+    fn tell_last(&self, key: &Q, _: &mut A, told: Told, out: &mut Out<Self>) {
         if told != Told::Nothing {
             let (key, value) = (key.clone(), None);
             out.push(((), Change { key, value }));

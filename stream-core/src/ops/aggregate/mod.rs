@@ -169,7 +169,7 @@ const fn weakest(classes: &[Class]) -> Class {
 }
 
 /// An aggregate as what the records of a key or a window are folded by.
-struct Folded<G>(Rc<G>);
+pub(super) struct Folded<G>(pub(super) Rc<G>);
 
 impl<T, G: Aggregate<T>> Fold<T, G::State> for Folded<G> {
     type Value = G::Value;

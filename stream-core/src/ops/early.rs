@@ -1,0 +1,567 @@
+//! Early results of windows: what each has come to so far, until it is complete.
+//!
+//! Definition. The changes of a table whose keys are the keys and starts of windows, and whose values are what the
+//! windows would give if they were complete now. The last change of each is what the window gives. A row is not
+//! taken back when its window is complete: it is final then, and nothing of it is kept.
+//!
+//! How many changes there are depends on the mode, as with all changes: per record all that a slice changes is told at
+//! once; in micro-batches what a batch changes, when it closes; in batch mode a window is told when it is complete.
+//!
+//! The windows of a key are rows of their own, so a record of sliding windows changes as many as it lies in: what is
+//! told of each needs its own value.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::aggregate::{Aggregate, Folded};
+use super::calendar::CalendarWindows;
+use super::expiry::{self, Expire, Out, Row, Told};
+use super::session::SessionWindows;
+use super::sliding::SlidingWindows;
+use super::tumbling::TumblingWindows;
+use super::window::{Assign, Disjoint, Fold, Functions, Windowed, Windows, begin_of, counting};
+use crate::graph::context::Context;
+use crate::graph::fuse::{Step, through};
+use crate::graph::node::{Port, Render, stage};
+use crate::graph::{Change, Changes, Class, Key, NodeSpec, PortSpec, Record};
+use crate::time::EventTime;
+
+/// Windows of which early results are told; made by [`Windows::early`].
+#[derive(Clone, Debug)]
+pub struct Early<W>(W);
+
+/// Early results.
+#[expect(
+    private_bounds,
+    reason = "how windows are assigned is the engine's own"
+)]
+impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
+    /// Tells what each window has come to so far, and not only what it gives when it is complete: the changes of a
+    /// table by key and start of the window. The last change of each is what the window gives without `early`; in
+    /// batch mode there is no other.
+    ///
+    /// Per record all windows that a slice of the input has changed are told at once, in micro-batches those that a
+    /// batch has changed, when it closes. A complete window is not taken back, and nothing of it is kept; so what
+    /// reads the changes keeps the rows for as long as it wants them.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// What each shop has sold today, so far.
+    /// #[pipeline]
+    /// fn today(sales: Stream<(i64, u32, i64)>) -> Changes<(u32, EventTime), Windowed<u32, i64>> {
+    ///     let (timed, late) = sales.event_time(|sale| EventTime::secs(sale.0 * 3_600), Lateness::hours(1));
+    ///     late.discard();
+    ///     let days = timed.key_by(|sale| sale.1).tumbling(Size::days(1));
+    ///     let today = days.early().fold(|| 0, |sum, sale| *sum += sale.2);
+    ///     today
+    /// }
+    ///
+    /// let sales = [(8, 7, 20), (9, 7, 5), (30, 7, 1)];
+    /// let rows = today::test().sales(sales).rows().today; // the last change of each
+    /// let sums: Vec<i64> = rows.into_iter().map(|row| row.value.unwrap().value).collect();
+    /// assert_eq!(sums, [25, 1]);
+    /// ```
+    pub fn early(self) -> Windows<Q, T, Early<W>> {
+        Windows {
+            input: self.input,
+            assign: Early(self.assign),
+        }
+    }
+}
+
+/// Windows that are known for a moment, whatever else there is.
+trait Live: Assign {
+    /// About how long a window is, in microseconds.
+    fn length(&self) -> i64;
+
+    /// Hands a record over for each window that a moment lies in, with its start and its end.
+    fn divide<R: Clone>(
+        &self,
+        time: EventTime,
+        record: R,
+        next: &mut impl FnMut((EventTime, EventTime), R),
+    );
+}
+
+impl Live for TumblingWindows {
+    fn length(&self) -> i64 {
+        self.size
+    }
+
+    #[inline]
+    fn divide<R: Clone>(
+        &self,
+        time: EventTime,
+        record: R,
+        next: &mut impl FnMut((EventTime, EventTime), R),
+    ) {
+        next(self.around(time), record);
+    }
+}
+
+impl Live for CalendarWindows {
+    /// An hour: a shorter one is a rarity.
+    fn length(&self) -> i64 {
+        3_600_000_000
+    }
+
+    #[inline]
+    fn divide<R: Clone>(
+        &self,
+        time: EventTime,
+        record: R,
+        next: &mut impl FnMut((EventTime, EventTime), R),
+    ) {
+        next(self.around(time), record);
+    }
+}
+
+impl Live for SlidingWindows {
+    fn length(&self) -> i64 {
+        self.size
+    }
+
+    #[inline]
+    fn divide<R: Clone>(
+        &self,
+        time: EventTime,
+        record: R,
+        next: &mut impl FnMut((EventTime, EventTime), R),
+    ) {
+        let mut start = begin_of(time, self.step, self.offset);
+        while start.plus(self.size) > time {
+            next((start, start.plus(self.size)), record.clone());
+            let before = start.minus(self.step);
+            if before == start {
+                break; // the beginning of time
+            }
+            start = before;
+        }
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "how windows are assigned is the engine's own"
+)]
+impl<Q: Key, T: Record, W: Live> Windows<Q, T, Early<W>> {
+    /// Counts the records of each window.
+    pub fn count(self) -> Changes<(Q, EventTime), Windowed<Q, u64>> {
+        self.render(Class::Exact, "count", |_| (), counting(), |count| *count)
+    }
+
+    /// Folds the records of each window into one value, as `fold` does without `early`.
+    pub fn fold<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+    ) -> Changes<(Q, EventTime), Windowed<Q, A>> {
+        let merge = |_: &mut A, _: A| unreachable!("these windows never meet");
+        let functions = Functions { init, step, merge };
+        let class = Class::ExactIfOrderFree;
+        self.render(class, "fold", |record| record, functions, A::clone)
+    }
+
+    /// Makes one value of the records of each window, by an [`Aggregate`] or a tuple of them.
+    pub fn aggregate<G: Aggregate<T>>(
+        self,
+        aggregate: G,
+    ) -> Changes<(Q, EventTime), Windowed<Q, G::Value>> {
+        let aggregate = Rc::new(aggregate);
+        let fold = Folded(aggregate.clone());
+        let value = move |state: &G::State| aggregate.finish(state);
+        self.render(G::CLASS, "aggregate", |record| record, fold, value)
+    }
+
+    fn render<P: Record, A: Record, V: Record>(
+        self,
+        class: Class,
+        name: &str,
+        project: impl Fn(T) -> P + 'static,
+        fold: impl Fold<P, A>,
+        value: impl Fn(&A) -> V + 'static,
+    ) -> Changes<(Q, EventTime), Windowed<Q, V>> {
+        let Windows { input, assign } = self;
+        let graph = input.graph().clone();
+        let spec = describe(&assign.0, vec![input.spec()], name)
+            .class(class)
+            .keeps::<(Q, EventTime), Row<(EventTime, A)>>();
+        let render = Divided {
+            input,
+            windows: assign.0,
+            project,
+            expire: Panes {
+                fold,
+                value,
+                records: PhantomData::<fn(Q, P) -> A>,
+            },
+        };
+        Changes {
+            port: graph.add(spec, Box::new(render)),
+        }
+    }
+}
+
+/// What a stage of early results says of itself.
+fn describe<W: Assign>(windows: &W, inputs: Vec<PortSpec>, fold: &str) -> NodeSpec {
+    let spec = stage("early", inputs).with("windows", W::KIND);
+    windows.describe(spec).with("fold", fold).exchanged()
+}
+
+struct Divided<Q, T, W, J, E> {
+    input: Port<EventTime, (Q, T)>,
+    windows: W,
+    project: J,
+    expire: E,
+}
+
+/// A record for a window: the key and the start, the end, and what is folded.
+type Part<Q, P> = ((Q, EventTime), (EventTime, P));
+
+impl<Q, T, W, J, E, P> Render for Divided<Q, T, W, J, E>
+where
+    Q: Key,
+    T: Record,
+    W: Live,
+    J: Fn(T) -> P + 'static,
+    E: Expire<At = EventTime, Key = (Q, EventTime), In = (EventTime, P)>,
+    P: Record,
+{
+    fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
+        let flow = context.take(self.input.spec());
+        let length = self.windows.length();
+        let divide = Divide {
+            windows: self.windows,
+            project: self.project,
+        };
+        let flow = through::<EventTime, (Q, T), _>(flow, divide, context.id(node));
+        let record = |at, (key, record): Part<Q, P>| (at, key, record);
+        expiry::render(context, node, flow, record, length, self.expire);
+    }
+}
+
+/// Gives a record to each of its windows.
+struct Divide<W, J> {
+    windows: W,
+    project: J,
+}
+
+impl<Q, T, W, J, P> Step<(Q, T), EventTime> for Divide<W, J>
+where
+    Q: Key,
+    T: Record,
+    W: Live,
+    J: Fn(T) -> P + 'static,
+    P: Record,
+{
+    type Out = Part<Q, P>;
+    const EXPANDS: bool = true;
+
+    #[inline]
+    fn step(&self, time: EventTime, (key, record): (Q, T), next: &mut impl FnMut(Part<Q, P>)) {
+        let record = (key, (self.project)(record));
+        self.windows
+            .divide(time, record, &mut |(start, end), (key, record)| {
+                next(((key, start), (end, record)));
+            });
+    }
+}
+
+/// Windows as rows of their own.
+struct Panes<F, V, R> {
+    fold: F,
+    value: V,
+    records: PhantomData<R>,
+}
+
+impl<Q, P, A, F, V, O> Expire for Panes<F, V, fn(Q, P) -> A>
+where
+    Q: Key,
+    P: Record,
+    A: Record,
+    F: Fold<P, A>,
+    V: Fn(&A) -> O + 'static,
+    O: Record,
+{
+    type At = EventTime;
+    type Key = (Q, EventTime);
+    type In = (EventTime, P);
+    /// The end of the window, and its value.
+    type State = (EventTime, A);
+    type Stamp = ();
+    type Out = Coming<Q, O>;
+
+    const IS_TABLE: bool = true;
+
+    #[inline]
+    fn times(&self, at: EventTime, (end, _): &(EventTime, P)) -> (EventTime, EventTime) {
+        (at, *end)
+    }
+
+    fn start(
+        &self,
+        _: &Self::Key,
+        _: EventTime,
+        (end, record): (EventTime, P),
+        _: &mut Out<Self>,
+    ) -> Self::State {
+        (end, self.fold.start(record))
+    }
+
+    #[inline]
+    fn extend(
+        &self,
+        _: &Self::Key,
+        (_, value): &mut Self::State,
+        _: EventTime,
+        (_, record): (EventTime, P),
+        _: &mut Out<Self>,
+    ) {
+        self.fold.extend(value, record);
+    }
+
+    fn tell(&self, (key, start): &Self::Key, (end, value): &mut Self::State, out: &mut Out<Self>) {
+        let window = Windowed {
+            key: key.clone(),
+            start: *start,
+            end: *end,
+            value: (self.value)(value),
+        };
+        out.push(((), told(window)));
+    }
+
+    fn tell_last(&self, key: &Self::Key, state: &mut Self::State, told: Told, out: &mut Out<Self>) {
+        if told != Told::All {
+            self.tell(key, state, out);
+        }
+    }
+}
+
+/// What is told of a window.
+type Coming<Q, V> = Change<(Q, EventTime), Windowed<Q, V>>;
+
+/// What a window has come to.
+fn told<Q: Key, V>(window: Windowed<Q, V>) -> Coming<Q, V> {
+    Change {
+        key: (window.key.clone(), window.start),
+        value: Some(window),
+    }
+}
+
+/// Early results of sessions: one that is joined with an earlier one is taken back, for its start is another then.
+impl<Q: Key, T: Record> Windows<Q, T, Early<SessionWindows>> {
+    /// Counts the records of each session.
+    pub fn count(self) -> Changes<(Q, EventTime), Windowed<Q, u64>> {
+        self.render(Class::Exact, "count", |_| (), counting(), |count| *count)
+    }
+
+    /// Folds the records of each session into one value, as `fold` does without `early`.
+    pub fn fold<A: Record>(
+        self,
+        init: impl Fn() -> A + 'static,
+        step: impl Fn(&mut A, T) + 'static,
+        merge: impl Fn(&mut A, A) + 'static,
+    ) -> Changes<(Q, EventTime), Windowed<Q, A>> {
+        let functions = Functions { init, step, merge };
+        let class = Class::ExactIfOrderFree;
+        self.render(class, "fold", |record| record, functions, A::clone)
+    }
+
+    /// Makes one value of the records of each session, by an [`Aggregate`] or a tuple of them.
+    pub fn aggregate<G: Aggregate<T>>(
+        self,
+        aggregate: G,
+    ) -> Changes<(Q, EventTime), Windowed<Q, G::Value>> {
+        let aggregate = Rc::new(aggregate);
+        let fold = Folded(aggregate.clone());
+        let value = move |state: &G::State| aggregate.finish(state);
+        self.render(G::CLASS, "aggregate", |record| record, fold, value)
+    }
+
+    fn render<P: Record, A: Record, V: Record>(
+        self,
+        class: Class,
+        name: &str,
+        project: impl Fn(T) -> P + 'static,
+        fold: impl Fold<P, A>,
+        value: impl Fn(&A) -> V + 'static,
+    ) -> Changes<(Q, EventTime), Windowed<Q, V>> {
+        let Windows { input, assign } = self;
+        let graph = input.graph().clone();
+        let spec = describe(&assign.0, vec![input.spec()], name)
+            .class(class)
+            .keeps::<Q, Row<Running<A>>>();
+        let gap = assign.0.gap;
+        let expire = Sessions {
+            gap,
+            fold,
+            value,
+            records: PhantomData::<fn(Q, P) -> A>,
+        };
+        let render = expiry::Rendering {
+            input,
+            project,
+            length: gap,
+            expire,
+        };
+        Changes {
+            port: graph.add(spec, Box::new(render)),
+        }
+    }
+}
+
+/// The sessions of a key that may still grow, in the order of time.
+#[derive(Clone, Serialize, Deserialize)]
+struct Running<A> {
+    sessions: Vec<Session<A>>,
+    /// The starts of those that were told and have been joined with others, which is to be told.
+    joined: Vec<EventTime>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Session<A> {
+    first: EventTime,
+    last: EventTime,
+    told: Told,
+    value: A,
+}
+
+struct Sessions<F, V, R> {
+    gap: i64,
+    fold: F,
+    value: V,
+    records: PhantomData<R>,
+}
+
+impl<F, V, R> Sessions<F, V, R> {
+    /// Where the sessions stand that a record at a moment falls into, or would stand between.
+    fn met<A>(&self, sessions: &[Session<A>], time: EventTime) -> Range<usize> {
+        let (from, to) = (time.minus(self.gap - 1), time.plus(self.gap - 1));
+        let begin = sessions.partition_point(|session| session.last < from);
+        let end = sessions.partition_point(|session| session.first <= to);
+        begin..end.max(begin)
+    }
+
+    /// Tells what a session has come to, if that is new.
+    fn tell_session<Q: Key, A, O>(
+        &self,
+        key: &Q,
+        session: &mut Session<A>,
+        out: &mut Vec<((), Coming<Q, O>)>,
+    ) where
+        V: Fn(&A) -> O,
+    {
+        if std::mem::replace(&mut session.told, Told::All) != Told::All {
+            let window = Windowed {
+                key: key.clone(),
+                start: session.first,
+                end: session.last.plus(self.gap),
+                value: (self.value)(&session.value),
+            };
+            out.push(((), told(window)));
+        }
+    }
+}
+
+impl<Q, P, A, F, V, O> Expire for Sessions<F, V, fn(Q, P) -> A>
+where
+    Q: Key,
+    P: Record,
+    A: Record,
+    F: Fold<P, A>,
+    V: Fn(&A) -> O + 'static,
+    O: Record,
+{
+    type At = EventTime;
+    type Key = Q;
+    type In = P;
+    type State = Running<A>;
+    type Stamp = ();
+    type Out = Coming<Q, O>;
+
+    const IS_TABLE: bool = true;
+    const BEGINS_ANEW: bool = false;
+
+    #[inline]
+    fn times(&self, at: EventTime, _: &P) -> (EventTime, EventTime) {
+        (at, at.plus(self.gap))
+    }
+
+    fn takes_in(&self, running: &Running<A>, at: EventTime) -> bool {
+        !self.met(&running.sessions, at).is_empty()
+    }
+
+    fn start(&self, _: &Q, at: EventTime, record: P, _: &mut Out<Self>) -> Running<A> {
+        let session = Session {
+            first: at,
+            last: at,
+            told: Told::Nothing,
+            value: self.fold.start(record),
+        };
+        Running {
+            sessions: vec![session],
+            joined: Vec::new(),
+        }
+    }
+
+    fn extend(
+        &self,
+        key: &Q,
+        running: &mut Running<A>,
+        at: EventTime,
+        record: P,
+        out: &mut Out<Self>,
+    ) {
+        let Running { sessions, joined } = running;
+        let met = self.met(sessions, at);
+        let Some(first) = sessions[met.clone()].first().map(|first| first.first) else {
+            let mut new = self.start(key, at, record, out);
+            sessions.splice(met, new.sessions.drain(..));
+            return;
+        };
+        let later: Vec<_> = sessions.drain(met.start + 1..met.end).collect();
+        let session = &mut sessions[met.start];
+        if session.told != Told::Nothing && at < first {
+            joined.push(first);
+            session.told = Told::Nothing;
+        }
+        for other in later {
+            if other.told != Told::Nothing {
+                joined.push(other.first);
+            }
+            self.fold.merge(&mut session.value, other.value);
+            session.last = other.last;
+        }
+        session.told = session.told.changed();
+        session.first = session.first.min(at);
+        session.last = session.last.max(at);
+        self.fold.extend(&mut session.value, record);
+    }
+
+    /// Tells of the sessions that are complete, and forgets them.
+    fn pass(&self, key: &Q, running: &mut Running<A>, watermark: EventTime, out: &mut Out<Self>) {
+        let is_complete = |session: &Session<A>| session.last.plus(self.gap) <= watermark;
+        let complete = running.sessions.partition_point(is_complete);
+        for mut session in running.sessions.drain(..complete) {
+            self.tell_session(key, &mut session, out);
+        }
+    }
+
+    fn tell(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
+        for start in running.joined.drain(..) {
+            let key = (key.clone(), start);
+            out.push(((), Change { key, value: None }));
+        }
+        for session in &mut running.sessions {
+            self.tell_session(key, session, out);
+        }
+    }
+
+    fn tell_last(&self, key: &Q, running: &mut Running<A>, _: Told, out: &mut Out<Self>) {
+        self.tell(key, running, out);
+    }
+}
