@@ -184,8 +184,9 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 54] = [
+pub(crate) const OF_HANDLES: [&str; 62] = [
     "absence",
+    "absence_with_overtaken",
     "again",
     "aggregate",
     "aggregate_with_overtaken",
@@ -194,6 +195,7 @@ pub(crate) const OF_HANDLES: [&str; 54] = [
     "apply_as",
     "apply_with_overtaken",
     "as_of_join",
+    "as_of_join_with_overtaken",
     "assume_in_order",
     "average",
     "calendar",
@@ -202,22 +204,27 @@ pub(crate) const OF_HANDLES: [&str; 54] = [
     "count_distinct",
     "count_windows",
     "dedup",
+    "dedup_with_overtaken",
     "distinct",
     "either",
     "end",
     "first",
     "fold_with",
     "full_interval_join",
+    "full_interval_join_with_overtaken",
     "full_join",
     "fuse",
     "group_by",
     "in_order",
+    "in_order_with_overtaken",
     "interval_join",
+    "interval_join_with_overtaken",
     "iterate",
     "join",
     "join_on",
     "latest",
     "left_interval_join",
+    "left_interval_join_with_overtaken",
     "left_join",
     "lookup",
     "map_with_time",
@@ -239,6 +246,7 @@ pub(crate) const OF_HANDLES: [&str; 54] = [
     "top",
     "try_map",
     "window_join",
+    "window_join_with_overtaken",
 ];
 
 /// The methods of a stream that one may begin with.

@@ -49,6 +49,9 @@ pub struct NodeSpec {
     /// What is kept for the stage, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateSpec>,
+    /// The method that hands over the records that were overtaken there, if any can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken: Option<String>,
 }
 
 /// What a stage keeps: the Rust types of its keys, and of what is kept for each.
@@ -128,6 +131,7 @@ impl NodeSpec {
             exchange: false,
             record: String::new(),
             state: None,
+            overtaken: None,
         }
     }
 
@@ -146,6 +150,12 @@ impl NodeSpec {
 
     pub(crate) fn exchanged(mut self) -> Self {
         self.exchange = true;
+        self
+    }
+
+    /// Says which method hands over what was overtaken, at output 1.
+    pub(crate) fn hands_over(mut self, method: impl Into<String>) -> Self {
+        self.overtaken = Some(method.into());
         self
     }
 

@@ -176,6 +176,7 @@ impl Rendering<'_> {
             .describe(stage(kind_of(&assign), self.inputs))
             .with("fold", self.fold)
             .class(self.class)
+            .hands_over(handed_over_by(self.fold))
             .keeps::<Q, A>()
             .exchanged();
         let step = WindowStep {
@@ -190,6 +191,14 @@ impl Rendering<'_> {
             Stream::from_port(graph.port(node, 0)),
             Stream::from_port(graph.port(node, 1)),
         )
+    }
+}
+
+/// The method that hands over what is overtaken. `count` sends no records to the worker of their key.
+fn handed_over_by(fold: &str) -> String {
+    match fold {
+        "count" => "aggregate_with_overtaken(count())".to_owned(),
+        fold => format!("{fold}_with_overtaken"),
     }
 }
 

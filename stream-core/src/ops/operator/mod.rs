@@ -232,7 +232,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         O: KeyedOperator<Key = Q, In = T>,
         K: EventTimed,
     {
-        keyed(self, "apply_with_overtaken", operator)
+        keyed(self, "apply", operator)
     }
 }
 
@@ -282,7 +282,9 @@ fn keyed<O: KeyedOperator, K: EventTimed>(
         true => Class::Exact,
         false => Class::ExactIfOrderFree,
     };
-    let spec = stage(kind, vec![input.port.spec()]).class(class);
+    let spec = stage(kind, vec![input.port.spec()])
+        .class(class)
+        .hands_over("apply_with_overtaken");
     stage_of::<O, K>(input.port, spec, operator)
 }
 
