@@ -63,7 +63,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     }
 
     /// As [`as_of_join`](Keyed::as_of_join), and hands over the records of both streams that were overtaken,
-    /// with their event times and keys. A left one is joined with nothing then, and a right one does not hold.
+    /// with their event times and keys. A left one is in no row then, and a right one holds for none.
     ///
     /// ```
     /// use stream_core::prelude::*;
