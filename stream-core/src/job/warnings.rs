@@ -285,3 +285,26 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_hands_nothing_over_says_so() {
+        let warning = Warning {
+            lost: Lost::Overtaken,
+            stage: "job/stage".to_owned(),
+            ports: vec!["in".to_owned()],
+            count: 3,
+            total: 2_000,
+            examples: Vec::new(),
+            limit: None,
+            lateness: None,
+            hand_over: HandOver::Never,
+        };
+        let told = "3 of 2 000 records of `in` count nowhere: their lane joined after `job/stage` had passed \
+                    them. They are only counted";
+        assert_eq!(warning.to_string(), told);
+    }
+}
