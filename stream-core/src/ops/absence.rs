@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use super::operator::{pop_front_if, stage_of};
-use super::{Cx, KeyedOperator};
+use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -73,7 +73,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn absence_with_overtaken(
         self,
         after: impl Into<Gap>,
-    ) -> (Timed<(Q, EventTime)>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<(Q, EventTime)>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

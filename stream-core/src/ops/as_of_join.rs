@@ -13,9 +13,9 @@ use std::marker::PhantomData;
 use super::by_time::ByTime;
 use super::either::Both;
 use super::operator::stage_of;
-use super::{Cx, Either, KeyedOperator};
+use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, OnTime, Record, Stream, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
 use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -93,10 +93,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn as_of_join_with_overtaken<U, L>(
         self,
         other: Keyed<Q, U, L>,
-    ) -> (
-        Timed<(T, Option<U>)>,
-        Stream<(EventTime, Q, Either<T, U>), Mixed>,
-    )
+    ) -> (Timed<(T, Option<U>)>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,

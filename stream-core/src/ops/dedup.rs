@@ -12,10 +12,10 @@ use std::marker::PhantomData;
 
 use super::by_time::ByTime;
 use super::operator::stage_of;
-use super::{Cx, KeyedOperator};
+use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, Record, Stream, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -70,10 +70,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// let rows = alerts::test().seconds([5, 4, 13, 14, 20]).rows();
     /// assert_eq!((rows.alerts, rows.missed), (vec![4, 14], vec![]));
     /// ```
-    pub fn dedup_with_overtaken(
-        self,
-        within: impl Into<Gap>,
-    ) -> (Timed<T>, Stream<(EventTime, Q, T), Mixed>)
+    pub fn dedup_with_overtaken(self, within: impl Into<Gap>) -> (Timed<T>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

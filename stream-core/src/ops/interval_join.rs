@@ -15,9 +15,9 @@ use std::marker::PhantomData;
 use super::by_time::ByTime;
 use super::either::Both;
 use super::operator::stage_of;
-use super::{Cx, Either, KeyedOperator};
+use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Mixed, OnTime, Record, Stream, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -99,7 +99,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         other: Keyed<Q, U, L>,
         before: impl Into<Gap>,
         after: impl Into<Gap>,
-    ) -> (Timed<(T, U)>, Stream<(EventTime, Q, Either<T, U>), Mixed>)
+    ) -> (Timed<(T, U)>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,
@@ -183,10 +183,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         other: Keyed<Q, U, L>,
         before: impl Into<Gap>,
         after: impl Into<Gap>,
-    ) -> (
-        Timed<(T, Option<U>)>,
-        Stream<(EventTime, Q, Either<T, U>), Mixed>,
-    )
+    ) -> (Timed<(T, Option<U>)>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,
@@ -267,15 +264,16 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// let rows = compared::test().ours([(1, 7)]).theirs([(4, 7)]).rows();
     /// assert_eq!((rows.compared, rows.missed), (vec![(Some((1, 7)), Some((4, 7)))], vec![]));
     /// ```
+    #[expect(
+        clippy::type_complexity,
+        reason = "two streams, each with a short name"
+    )]
     pub fn full_interval_join_with_overtaken<U, L>(
         self,
         other: Keyed<Q, U, L>,
         before: impl Into<Gap>,
         after: impl Into<Gap>,
-    ) -> (
-        Timed<(Option<T>, Option<U>)>,
-        Stream<(EventTime, Q, Either<T, U>), Mixed>,
-    )
+    ) -> (Timed<(Option<T>, Option<U>)>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,
@@ -288,7 +286,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
 }
 
 /// The pairs, and the records that were overtaken.
-type Joined<Q, T, U, O> = (Timed<O>, Stream<(EventTime, Q, Either<T, U>), Mixed>);
+type Joined<Q, T, U, O> = (Timed<O>, Overtaken<Q, Either<T, U>>);
 
 fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T, U>>(
     left: Keyed<Q, T, K>,

@@ -47,7 +47,7 @@ pub use divide::Outputs;
 #[doc(hidden)]
 pub use divide::{Divided, Parts};
 pub use either::Either;
-pub use operator::{Apply, Cx, KeyedOperator, Operator};
+pub use operator::{Apply, Cx, KeyedOperator, Operator, Overtaken};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
 #[cfg(feature = "differential")]

@@ -10,11 +10,11 @@
 
 use std::marker::PhantomData;
 
-use super::Either;
 use super::either::Both;
 use super::keyed::FULL;
 use super::window::{Assign, Fold, Rendering, Windowed, Windows};
-use crate::graph::{Class, EventTimed, Key, Keyed, Mixed, Record, Stream, Timed};
+use super::{Either, Overtaken};
+use crate::graph::{Class, EventTimed, Key, Keyed, Record, Timed};
 use crate::time::EventTime;
 
 /// Windows of any kind.
@@ -95,14 +95,14 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     /// let rows = met::test().ours([(3, 7), (61, 7)]).theirs([(59, 7), (62, 8)]).rows();
     /// assert_eq!((rows.met, rows.missed), (vec![(3, 59)], vec![]));
     /// ```
-    #[expect(clippy::type_complexity, reason = "the pairs, and what was overtaken")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "two streams, each with a short name"
+    )]
     pub fn window_join_with_overtaken<U, L>(
         self,
         other: Keyed<Q, U, L>,
-    ) -> (
-        Timed<Windowed<Q, (T, U)>>,
-        Stream<(EventTime, Q, Either<T, U>), Mixed>,
-    )
+    ) -> (Timed<Windowed<Q, (T, U)>>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,

@@ -9,10 +9,10 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, KeyedOperator, stage_of};
+use super::{Cx, KeyedOperator, Overtaken, stage_of};
 use crate::codec;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, Mixed, OnTime, Record, Stream};
+use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
 use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -65,7 +65,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// let rows = sorted::test().seconds([1, 9, 4, 20]).rows();
     /// assert_eq!((rows.sorted, rows.missed), (vec![1, 4, 9, 20], vec![]));
     /// ```
-    pub fn in_order_with_overtaken(self) -> (Keyed<Q, T, InOrder>, Stream<(EventTime, Q, T), Mixed>)
+    pub fn in_order_with_overtaken(self) -> (Keyed<Q, T, InOrder>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,
