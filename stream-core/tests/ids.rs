@@ -65,6 +65,7 @@ fn named(clicks: Stream<u64>, others: Stream<u64>) -> (Stream<u64>, Stream<u64>)
 }
 
 #[pipeline(name = "joined")]
+#[allow(clippy::type_complexity)]
 fn without(clicks: Stream<u64>) -> (Timed<(u64, u64)>, Timed<Windowed<u64, (u64, u64)>>) {
     let (timed, late) = clicks.event_time(|_| EventTime::secs(0), Lateness::secs(1));
     late.discard();
