@@ -297,13 +297,13 @@ mod tests {
             stage: "job/stage".to_owned(),
             ports: vec!["in".to_owned()],
             count: 3,
-            total: 2_000,
+            total: 200,
             examples: Vec::new(),
             limit: None,
             lateness: None,
             hand_over: HandOver::Never,
         };
-        let told = "3 of 2 000 records of `in` count nowhere: their lane joined after `job/stage` had passed \
+        let told = "3 of 200 records of `in` count nowhere: their lane joined after `job/stage` had passed \
                     them. They are only counted";
         assert_eq!(warning.to_string(), told);
     }
