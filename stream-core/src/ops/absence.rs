@@ -57,7 +57,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// use stream_core::prelude::*;
     ///
     /// #[pipeline]
-    /// fn silent(beats: Stream<(i64, u8)>) -> (Timed<u8>, Stream<(EventTime, u8)>) {
+    /// fn silent(beats: Stream<(i64, u8)>) -> (Timed<u8>, Stream<(EventTime, u8), Mixed>) {
     ///     let (timed, late) = beats.event_time(|beat| EventTime::secs(beat.0), Lateness::secs(9));
     ///     late.discard();
     ///     let by_key = timed.key_by(|beat| beat.1);

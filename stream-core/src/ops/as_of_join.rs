@@ -72,7 +72,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// type Row = (i64, u64);
     ///
     /// #[pipeline]
-    /// fn priced(sales: Stream<Row>, prices: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<Row>) {
+    /// fn priced(sales: Stream<Row>, prices: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<Row, Mixed>) {
     ///     let (sold, late) = sales.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
     ///     let (set, too_late) = prices.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));

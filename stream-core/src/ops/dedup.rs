@@ -59,7 +59,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// use stream_core::prelude::*;
     ///
     /// #[pipeline]
-    /// fn alerts(seconds: Stream<i64>) -> (Timed<i64>, Stream<EventTime>) {
+    /// fn alerts(seconds: Stream<i64>) -> (Timed<i64>, Stream<EventTime, Mixed>) {
     ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
     ///     late.discard();
     ///     let (alerts, overtaken) = timed.key_by(|_| ()).dedup_with_overtaken(Gap::secs(10));

@@ -78,7 +78,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// type Row = (i64, u32);
     ///
     /// #[pipeline]
-    /// fn paid(orders: Stream<Row>, payments: Stream<Row>) -> (Timed<(Row, Row)>, Stream<Either<Row, Row>>) {
+    /// fn paid(orders: Stream<Row>, payments: Stream<Row>) -> (Timed<(Row, Row)>, Stream<Either<Row, Row>, Mixed>) {
     ///     let (ordered, late) = orders.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
     ///     let (on_time, too_late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
@@ -162,7 +162,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// type Row = (i64, u32);
     ///
     /// #[pipeline]
-    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<EventTime>) {
+    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<EventTime, Mixed>) {
     ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
     ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
@@ -248,7 +248,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// type Row = (i64, u32);
     ///
     /// #[pipeline]
-    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Option<Row>, Option<Row>)>, Stream<EventTime>) {
+    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Option<Row>, Option<Row>)>, Stream<EventTime, Mixed>) {
     ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
     ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));

@@ -79,7 +79,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     /// type Row = (i64, u32);
     ///
     /// #[pipeline]
-    /// fn met(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(i64, i64)>, Stream<EventTime>) {
+    /// fn met(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(i64, i64)>, Stream<EventTime, Mixed>) {
     ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
     ///     late.discard();
     ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));

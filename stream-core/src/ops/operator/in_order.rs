@@ -52,7 +52,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// use stream_core::prelude::*;
     ///
     /// #[pipeline]
-    /// fn sorted(seconds: Stream<i64>) -> (Timed<i64>, Stream<i64>) {
+    /// fn sorted(seconds: Stream<i64>) -> (Timed<i64>, Stream<i64, Mixed>) {
     ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
     ///     late.discard();
     ///     let (ordered, overtaken) = timed.key_by(|_| ()).in_order_with_overtaken();
