@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{MODES, until, until_read, within};
+use stream_core::graph::{Mixed, OnTime};
 use stream_core::io::{
     self, Boundedness, Discovery, MemoryLog, Opening, Position, Reader, Revised, Revision, Source,
     SourceExt, SourceInfo,
 };
+use stream_core::ops::aggregate::count;
 use stream_core::ops::{Change, Windowed};
 use stream_core::prelude::*;
 use stream_core::run::StateStore;
@@ -342,6 +344,182 @@ fn a_record_behind_the_watermark_in_a_lane_that_appears_is_overtaken_and_counted
         // for the window [90, 100), which is open still.
         assert_eq!(rest, ends);
         assert_eq!(report.counts.overtaken, 1);
+    });
+}
+
+/// A record that was overtaken, of one input or of two.
+type Missed = (EventTime, u64, Either<u64, u64>);
+
+/// What a stage emits, with nothing but its event times, and what was overtaken there, if it says so.
+type Told = (Timed<()>, Option<Stream<Missed, Mixed>>);
+
+/// A stage over the even numbers, or over the even and the odd ones.
+type Stage = fn(Keyed<u64, u64, OnTime>, Keyed<u64, u64, OnTime>) -> Told;
+
+fn told<T: 'static, R: 'static>(
+    (out, overtaken): (Timed<T>, Stream<(EventTime, u64, R), Mixed>),
+    side: fn(R) -> Either<u64, u64>,
+) -> Told {
+    let missed = overtaken.map(move |(time, key, record)| (time, key, side(record)));
+    (out.map(|_| ()), Some(missed))
+}
+
+/// Emits what it is given.
+struct Pass;
+
+impl KeyedOperator for Pass {
+    type Key = u64;
+    type In = u64;
+    type State = ();
+    type Out = u64;
+
+    fn record(&self, _: &u64, number: u64, _: &mut (), cx: &mut Cx<u64>) {
+        cx.emit(number);
+    }
+}
+
+const GAP: Gap = Gap::secs(5);
+const TEN: Size = Size::secs(10);
+
+/// Each stage that takes two streams: its id, its method that hands over, and how it is made.
+const OF_TWO: [(&str, &str, Stage); 5] = [
+    (
+        "interval_join",
+        "interval_join_with_overtaken",
+        |even, odd| told(even.interval_join_with_overtaken(odd, GAP, GAP), |row| row),
+    ),
+    (
+        "left_interval_join",
+        "left_interval_join_with_overtaken",
+        |even, odd| {
+            told(
+                even.left_interval_join_with_overtaken(odd, GAP, GAP),
+                |row| row,
+            )
+        },
+    ),
+    (
+        "full_interval_join",
+        "full_interval_join_with_overtaken",
+        |even, odd| {
+            told(
+                even.full_interval_join_with_overtaken(odd, GAP, GAP),
+                |row| row,
+            )
+        },
+    ),
+    ("as_of_join", "as_of_join_with_overtaken", |even, odd| {
+        told(even.as_of_join_with_overtaken(odd), |row| row)
+    }),
+    ("tumbling", "window_join_with_overtaken", |even, odd| {
+        told(even.tumbling(TEN).window_join_with_overtaken(odd), |row| {
+            row
+        })
+    }),
+];
+
+/// Each stage that takes one; there are records to hand over for all but one.
+const OF_ONE: [(&str, &str, Stage); 7] = [
+    ("dedup", "dedup_with_overtaken", |even, _| {
+        told(even.dedup_with_overtaken(GAP), Either::Left)
+    }),
+    ("absence", "absence_with_overtaken", |even, _| {
+        told(even.absence_with_overtaken(GAP), Either::Left)
+    }),
+    ("in_order", "in_order_with_overtaken", |even, _| {
+        let (ordered, overtaken) = even.in_order_with_overtaken();
+        told((ordered.scan(|| (), |_, _| ()), overtaken), Either::Left)
+    }),
+    ("apply", "apply_with_overtaken", |even, _| {
+        told(even.apply_with_overtaken(Pass), Either::Left)
+    }),
+    ("session", "fold_with_overtaken", |even, _| {
+        let add = |sum: &mut u64, number| *sum += number;
+        told(
+            even.session(GAP).fold_with_overtaken(|| 0, add, add),
+            Either::Left,
+        )
+    }),
+    ("sliding", "aggregate_with_overtaken", |even, _| {
+        let windows = even.sliding(TEN, Size::secs(5));
+        told(windows.aggregate_with_overtaken(count()), Either::Left)
+    }),
+    (
+        "tumbling",
+        "aggregate_with_overtaken(count())",
+        |even, _| (even.tumbling(TEN).count().map(|_| ()), None),
+    ),
+];
+
+/// Overtakes the 12 and the 13 by a lane that is far ahead. Gives what was handed over, and what is warned of.
+fn overtake(stage: Stage, reads: bool, mode: Mode, workers: usize) -> (Vec<Missed>, Vec<String>) {
+    let topic = Topic::of(2, 1);
+    let (passed, rows) = io::to_channel::<Windowed<u8, u64>>(100);
+    let (missed, overtaken) = io::collect::<Missed>();
+    let mut job = Job::new("job", move |graph| {
+        let at = |number: &u64| EventTime::secs(*number as i64);
+        let numbers = graph.input::<u64>("numbers");
+        let (timed, _) = numbers.event_time(at, Lateness::secs(5).leap(Leap::ANY));
+        let (even, odd) = timed.split(|number| number % 2 == 0);
+        let (out, overtaken) = stage(even.key_by(|_| 7), odd.key_by(|_| 7));
+        graph.output("passed", out.key_by(|()| 0_u8).tumbling(TEN).count());
+        if let (true, Some(overtaken)) = (reads, overtaken) {
+            graph.output("missed", overtaken);
+        }
+    });
+    job = job.source("numbers", topic.clone()).sink("passed", passed);
+    if reads {
+        job = job.sink("missed", missed);
+    }
+    let handle = job.workers(workers).start(mode).unwrap();
+    topic.append(0, [10, 11, 100, 101]);
+    // A window behind the stage is complete when the watermark of the stage has passed it.
+    rows.recv_timeout(common::SCENARIO_MAX).unwrap();
+    topic.append(1, [12, 13, 120, 121]);
+    topic.show(2);
+    until_read(&handle, "numbers", 8);
+    handle.stopper().drain();
+    let report = handle.wait().unwrap();
+    let warnings = report.warnings.iter().map(ToString::to_string).collect();
+    (common::sorted(overtaken.take()), warnings)
+}
+
+const OVERTAKEN: [Missed; 2] = [
+    (EventTime::secs(12), 7, Either::Left(12)),
+    (EventTime::secs(13), 7, Either::Right(13)),
+];
+
+#[test]
+fn a_stage_hands_over_what_was_overtaken_of_all_its_inputs() {
+    everywhere(|mode, workers| {
+        let stages = OF_TWO.iter().map(|stage| (stage, &OVERTAKEN[..]));
+        let of_one = OF_ONE[..6].iter().map(|stage| (stage, &OVERTAKEN[..1]));
+        for ((id, method, stage), expected) in stages.chain(of_one) {
+            let (missed, warnings) = overtake(*stage, true, mode, workers);
+            assert_eq!(missed, expected, "{method}");
+            let many = expected.len();
+            let told = format!(
+                "{many} of 8 records of `numbers` were handed over as overtaken: their lane joined after \
+                 `job/{id}` had passed them"
+            );
+            assert_eq!(warnings, [told]);
+        }
+    });
+}
+
+#[test]
+fn what_was_overtaken_is_told_with_the_method_of_the_stage_that_hands_it_over() {
+    everywhere(|mode, workers| {
+        let stages = OF_TWO.iter().map(|stage| (stage, 2));
+        for ((id, method, stage), many) in stages.chain(OF_ONE.iter().map(|stage| (stage, 1))) {
+            let (missed, warnings) = overtake(*stage, false, mode, workers);
+            assert_eq!(missed, []);
+            let told = format!(
+                "{many} of 8 records of `numbers` count nowhere: their lane joined after `job/{id}` had \
+                 passed them. `{method}` hands them over"
+            );
+            assert_eq!(warnings, [told]);
+        }
     });
 }
 

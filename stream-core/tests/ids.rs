@@ -64,6 +64,48 @@ fn named(clicks: Stream<u64>, others: Stream<u64>) -> (Stream<u64>, Stream<u64>)
     (both, kept)
 }
 
+#[pipeline(name = "joined")]
+#[allow(clippy::type_complexity)]
+fn without(clicks: Stream<u64>) -> (Timed<(u64, u64)>, Timed<Windowed<u64, (u64, u64)>>) {
+    let (timed, late) = clicks.event_time(|_| EventTime::secs(0), Lateness::secs(1));
+    late.discard();
+    let first = timed.key_by(|n| *n).dedup(Gap::secs(1));
+    let once = first.key_by(|n| *n);
+    let keyed = timed.key_by(|n| *n).in_order();
+    let near = once
+        .clone()
+        .interval_join(keyed.clone(), Gap::secs(1), Gap::secs(1));
+    let pairs = once.tumbling(Size::secs(1)).window_join(keyed);
+    (near, pairs)
+}
+
+/// The same with what was overtaken.
+#[pipeline(name = "joined")]
+#[allow(clippy::type_complexity)]
+fn with_overtaken(
+    clicks: Stream<u64>,
+) -> (
+    Timed<(u64, u64)>,
+    Timed<Windowed<u64, (u64, u64)>>,
+    Stream<(EventTime, u64, Either<u64, u64>), Mixed>,
+    Stream<(EventTime, u64, u64), Mixed>,
+) {
+    let (timed, late) = clicks.event_time(|_| EventTime::secs(0), Lateness::secs(1));
+    late.discard();
+    let (first, of_dedup) = timed.key_by(|n| *n).dedup_with_overtaken(Gap::secs(1));
+    let once = first.key_by(|n| *n);
+    let (keyed, of_order) = timed.key_by(|n| *n).in_order_with_overtaken();
+    let (near, of_near) =
+        once.clone()
+            .interval_join_with_overtaken(keyed.clone(), Gap::secs(1), Gap::secs(1));
+    let (pairs, of_pairs) = once
+        .tumbling(Size::secs(1))
+        .window_join_with_overtaken(keyed);
+    let missed = of_near.union(of_pairs);
+    let lost = of_dedup.union(of_order);
+    (near, pairs, missed, lost)
+}
+
 fn differences(outline: &Outline, graph: &GraphSpec) -> Vec<String> {
     let of_outline = outline.inputs.iter().map(|input| input.id);
     let of_outline: BTreeSet<_> = of_outline
@@ -87,4 +129,26 @@ fn are_the_same_in_the_constant_and_in_the_graph() {
     let graph = named::job().explain().unwrap();
     assert_eq!(differences(&named::GRAPH, &graph), Vec::<String>::new());
     assert_eq!(named::GRAPH.inputs[0].id, "named/source");
+}
+
+#[test]
+fn a_stage_is_the_same_whether_or_not_it_hands_over_what_was_overtaken() {
+    let graphs = [
+        without::job().explain().unwrap(),
+        with_overtaken::job().explain().unwrap(),
+    ];
+    let outlines = [&without::GRAPH, &with_overtaken::GRAPH];
+    let states = std::array::from_fn::<_, 2, _>(|which| {
+        assert_eq!(
+            differences(outlines[which], &graphs[which]),
+            Vec::<String>::new()
+        );
+        let nodes = graphs[which].nodes.iter();
+        let states = nodes.map(|node| (node.id.clone(), node.fingerprint()));
+        states
+            .filter(|(_, state)| state.is_some())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(states[0], states[1]);
+    assert_eq!(states[0].len(), 5);
 }

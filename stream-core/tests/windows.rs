@@ -18,6 +18,7 @@ use stream_core::testing::{ModeCheck, RecoveryCheck};
 type Row = (u8, i64, u64);
 
 const LATENESS: i64 = 10;
+const KEYS: u8 = 4;
 
 /// Rows of a few keys from a second on, mostly in order; `step` is how far time goes on from one to the next at
 /// the most. Some are late.
@@ -26,7 +27,7 @@ fn rows(seed: u64, begin: i64, step: i64, many: u64) -> Vec<Row> {
     let mut now = begin;
     let mut row = |value| {
         now += rng.i64(0..=step);
-        (rng.u8(0..4), now - rng.i64(0..LATENESS * 3 / 2), value)
+        (rng.u8(0..KEYS), now - rng.i64(0..LATENESS * 3 / 2), value)
     };
     (0..many).map(&mut row).collect()
 }
@@ -288,27 +289,60 @@ fn a_zone_that_there_is_not_is_refused() {
     );
 }
 
-/// Pairs of the rows with even and with odd values, by nested loops.
-fn pairs(partitions: &[Vec<Row>], windows: &[Range<i64>]) -> Vec<Windowed<u8, (Row, Row)>> {
-    let rows = on_time(partitions, LATENESS);
+type Pairs = Vec<Windowed<u8, (Row, Row)>>;
+
+/// The pairs of one key in one window, by nested loops.
+fn paired(lefts: &[Row], rights: &[Row], key: u8, window: &Range<i64>) -> Pairs {
+    let is_inside = |row: &&Row| row.0 == key && window.contains(&row.1);
+    let row = |value| Windowed {
+        key,
+        start: EventTime::secs(window.start),
+        end: EventTime::secs(window.end),
+        value,
+    };
     let mut pairs = Vec::new();
-    for window in windows {
-        let inside: Vec<&Row> = rows.iter().filter(|row| window.contains(&row.1)).collect();
-        for left in inside.iter().filter(|row| row.2 % 2 == 0) {
-            for right in inside
-                .iter()
-                .filter(|row| row.2 % 2 == 1 && row.0 == left.0)
-            {
-                pairs.push(Windowed {
-                    key: left.0,
-                    start: EventTime::secs(window.start),
-                    end: EventTime::secs(window.end),
-                    value: (**left, **right),
-                });
-            }
+    for left in lefts.iter().filter(is_inside) {
+        let inside = rights.iter().filter(is_inside);
+        pairs.extend(inside.map(|right| row((*left, *right))));
+    }
+    pairs
+}
+
+/// The pairs in windows that are the same for all keys.
+fn pairs_in(windows: &[Range<i64>], lefts: &[Row], rights: &[Row]) -> Pairs {
+    let of_key = |key| {
+        windows
+            .iter()
+            .flat_map(move |window| paired(lefts, rights, key, window))
+    };
+    (0..KEYS).flat_map(of_key).collect()
+}
+
+/// The pairs in sessions: the times of both sides, sorted, and cut where they lie the gap apart or more.
+fn pairs_in_sessions(gap: i64, lefts: &[Row], rights: &[Row]) -> Pairs {
+    let mut pairs = Vec::new();
+    for key in 0..KEYS {
+        let both = lefts.iter().chain(rights).filter(|row| row.0 == key);
+        let mut times: Vec<i64> = both.map(|row| row.1).collect();
+        times.sort_unstable();
+        for session in times.chunk_by(|one, next| next - one < gap) {
+            let window = session[0]..session[session.len() - 1] + gap;
+            pairs.extend(paired(lefts, rights, key, &window));
         }
     }
     pairs
+}
+
+/// The rows that are on time, by whether their values are even.
+fn halves(partitions: &[Vec<Row>]) -> (Vec<Row>, Vec<Row>) {
+    let rows = on_time(partitions, LATENESS);
+    rows.into_iter().partition(|row| row.2 % 2 == 0)
+}
+
+/// Pairs of the rows with even and with odd values.
+fn pairs(partitions: &[Vec<Row>], windows: &[Range<i64>]) -> Pairs {
+    let (even, odd) = halves(partitions);
+    pairs_in(windows, &even, &odd)
 }
 
 fn sides(rows: Stream<Row>) -> (Keyed<u8, Row, OnTime>, Keyed<u8, Row, OnTime>) {
@@ -332,6 +366,124 @@ fn records_are_paired_in_their_windows() {
                 let tumbling = even.clone().tumbling(secs(20)).window_join(odd.clone());
                 (tumbling, even.sliding(secs(20), secs(5)).window_join(odd))
             });
+    }
+}
+
+#[test]
+fn records_are_paired_in_the_sessions_that_both_make() {
+    for (seed, gap, step, many) in [
+        (41, 4, 3, 200),
+        (42, 1, 2, 100),
+        (43, 30, 5, 60),
+        (44, 9, 9, 2),
+    ] {
+        ModeCheck::new(rows(seed, -100, step, many))
+            .oracle(move |partitions| {
+                let (even, odd) = halves(partitions);
+                pairs_in_sessions(gap, &even, &odd)
+            })
+            .run(move |rows| {
+                let (even, odd) = sides(rows);
+                even.session(Gap::secs(gap as u64)).window_join(odd)
+            });
+    }
+}
+
+#[test]
+fn records_are_paired_in_sliding_windows_with_an_offset() {
+    for (seed, size, step, offset) in [(45, 25, 10, 7), (46, 12, 8, 3), (47, 9, 2, 5)] {
+        ModeCheck::new(rows(seed, -200, 3, 200))
+            .oracle(move |partitions| pairs(partitions, &aligned(size, step, offset)))
+            .run(move |rows| {
+                let (even, odd) = sides(rows);
+                let windows = even.sliding(secs(size), secs(step)).offset(secs(offset));
+                windows.window_join(odd)
+            });
+    }
+}
+
+/// On the 25th a day has 25 hours, and an hour is shown twice.
+#[test]
+fn records_are_paired_in_the_windows_of_a_calendar() {
+    let hours = (-50..500).map(|n| midnight(OCTOBER_20) + n * HOUR);
+    let calendars = [
+        (Calendar::days("Europe/Vienna"), between(&days(1))),
+        (
+            Calendar::hours("Europe/Vienna"),
+            hours.map(|start| start..start + HOUR).collect(),
+        ),
+    ];
+    for (seed, (calendar, windows)) in (48..).zip(calendars) {
+        ModeCheck::new(rows(seed, midnight(OCTOBER_20 + 4), HOUR, 150))
+            .oracle(move |partitions| pairs(partitions, &windows))
+            .run(move |rows| {
+                let (even, odd) = sides(rows);
+                even.calendar(calendar.clone()).window_join(odd)
+            });
+    }
+}
+
+/// What two streams are joined to in windows of three kinds.
+type Joined = [Timed<Windowed<u8, (Row, Row)>>; 3];
+
+fn joined(lefts: Stream<Row>, rights: Stream<Row>) -> Joined {
+    let (left, right) = (keyed(lefts), keyed(rights));
+    let sliding = left.clone().sliding(secs(20), secs(10)).offset(secs(3));
+    [
+        left.clone()
+            .session(Gap::secs(4))
+            .window_join(right.clone()),
+        sliding.window_join(right.clone()),
+        left.tumbling(secs(20)).window_join(right),
+    ]
+}
+
+/// Two inputs of their own, of which one moves on faster, ends early or has nothing.
+fn unlike_inputs() -> [(Vec<Row>, Vec<Row>); 7] {
+    [
+        (rows(51, 0, 1, 150), rows(52, 0, 40, 150)),
+        (rows(53, 0, 40, 150), rows(54, 0, 1, 150)),
+        (rows(55, -200, 3, 200), rows(56, 0, 3, 100)),
+        (rows(57, 0, 3, 200), Vec::new()),
+        (Vec::new(), rows(58, 0, 3, 200)),
+        (rows(59, 0, 3, 8), rows(60, 0, 3, 200)),
+        (rows(61, 0, 3, 200), rows(62, 0, 3, 8)),
+    ]
+}
+
+#[test]
+fn two_inputs_are_joined_however_far_the_one_is_ahead_of_the_other() {
+    let mut many = [0; 3];
+    for inputs in unlike_inputs() {
+        let [lefts, rights] = [&inputs.0, &inputs.1].map(|rows| vec![rows.clone()]);
+        let oracle = |lefts: &[Vec<Row>], rights: &[Vec<Row>]| {
+            let [lefts, rights] = [lefts, rights].map(|side| on_time(side, LATENESS));
+            (
+                pairs_in_sessions(4, &lefts, &rights),
+                pairs_in(&aligned(20, 10, 3), &lefts, &rights),
+                pairs_in(&aligned(20, 20, 0), &lefts, &rights),
+            )
+        };
+        let pairs = oracle(&lefts, &rights);
+        let lens = [pairs.0.len(), pairs.1.len(), pairs.2.len()];
+        many = [0, 1, 2].map(|kind| many[kind] + lens[kind]);
+        ModeCheck::new(inputs)
+            .oracle(move |(lefts, rights)| oracle(lefts, rights))
+            .run(|(lefts, rights)| {
+                let [sessions, sliding, tumbling] = joined(lefts, rights);
+                (sessions, sliding, tumbling)
+            });
+    }
+    assert!(many.iter().all(|pairs| *pairs > 100), "{many:?}");
+}
+
+#[test]
+fn a_window_join_of_two_inputs_through_crashes() {
+    for inputs in unlike_inputs() {
+        RecoveryCheck::new(inputs).seeds(15).run(|(lefts, rights)| {
+            let [sessions, sliding, tumbling] = joined(lefts, rights);
+            (sessions, sliding, tumbling)
+        });
     }
 }
 

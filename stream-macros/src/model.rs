@@ -14,7 +14,9 @@ use quote::ToTokens;
 use syn::{Attribute, Expr, Lit, Type};
 
 use crate::names::{self, Names, text};
-use crate::parse::{Arg, Bind, Body, Call, Chain, Definition, Head, Read, Role, Statement};
+use crate::parse::{
+    Arg, Bind, Body, Call, Chain, Definition, Head, OF_HANDLES, Read, Role, Statement,
+};
 use crate::signature;
 
 /// The methods that are one loop with those around them.
@@ -54,8 +56,18 @@ const SILENT: [&str; 6] = [
     "named",
     "offset",
 ];
+/// What the names of methods end in that hand over what was overtaken, too; the stage is the same.
+const WITH_OVERTAKEN: &str = "_with_overtaken";
 /// The name of an output that no binding names.
 const UNNAMED: &str = "output";
+
+/// What a method calls its stage.
+fn plain(method: &str) -> &str {
+    match method.strip_suffix(WITH_OVERTAKEN) {
+        Some(plain) if OF_HANDLES.contains(&method) => plain,
+        _ => method,
+    }
+}
 
 /// A pipeline, resolved.
 pub(crate) struct Model {
@@ -460,7 +472,7 @@ impl<'d> Stages<'d> {
                 continue;
             }
             let method = begun.take().unwrap_or(method);
-            origin = Some(self.stage(binding, &method, reads));
+            origin = Some(self.stage(binding, plain(&method), reads));
         }
         origin.unwrap_or_default()
     }

@@ -184,8 +184,9 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 56] = [
+pub(crate) const OF_HANDLES: [&str; 64] = [
     "absence",
+    "absence_with_overtaken",
     "again",
     "aggregate",
     "aggregate_with_overtaken",
@@ -194,6 +195,7 @@ pub(crate) const OF_HANDLES: [&str; 56] = [
     "apply_as",
     "apply_with_overtaken",
     "as_of_join",
+    "as_of_join_with_overtaken",
     "assume_in_order",
     "average",
     "calendar",
@@ -202,6 +204,7 @@ pub(crate) const OF_HANDLES: [&str; 56] = [
     "count_distinct",
     "count_windows",
     "dedup",
+    "dedup_with_overtaken",
     "distinct",
     "early",
     "either",
@@ -209,16 +212,20 @@ pub(crate) const OF_HANDLES: [&str; 56] = [
     "first",
     "fold_with",
     "full_interval_join",
+    "full_interval_join_with_overtaken",
     "full_join",
     "fuse",
     "group_by",
     "in_order",
+    "in_order_with_overtaken",
     "interval_join",
+    "interval_join_with_overtaken",
     "iterate",
     "join",
     "join_on",
     "latest",
     "left_interval_join",
+    "left_interval_join_with_overtaken",
     "left_join",
     "lookup",
     "map_with_time",
@@ -241,6 +248,7 @@ pub(crate) const OF_HANDLES: [&str; 56] = [
     "try_map",
     "ttl",
     "window_join",
+    "window_join_with_overtaken",
 ];
 
 /// The methods of a stream that one may begin with.

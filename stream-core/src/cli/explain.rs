@@ -73,10 +73,11 @@ impl<'a> Operators<'a> {
 
     /// What an output is called that is not the first.
     fn branch(&self, port: PortSpec) -> &'static str {
-        match (port.port, self.spec.nodes[port.node].kind.as_str()) {
+        let node = &self.spec.nodes[port.node];
+        match (port.port, node.kind.as_str()) {
             (0, _) => "",
             (_, "event_time") => " (late)",
-            (_, "session" | "tumbling") => " (overtaken)",
+            _ if node.overtaken.is_some() => " (overtaken)",
             _ => " (the rest)",
         }
     }

@@ -53,6 +53,9 @@ pub struct NodeSpec {
     /// Whether what is kept grows with the number of keys that have ever come, for nothing frees it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grows: bool,
+    /// The method that hands over the records that were overtaken there, if any can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken: Option<String>,
 }
 
 /// What a stage keeps: the Rust types of its keys, and of what is kept for each.
@@ -133,6 +136,7 @@ impl NodeSpec {
             record: String::new(),
             state: None,
             grows: false,
+            overtaken: None,
         }
     }
 
@@ -157,6 +161,12 @@ impl NodeSpec {
     /// Says that what is kept of a key is kept for good.
     pub(crate) fn grows(mut self) -> Self {
         self.grows = true;
+        self
+    }
+
+    /// Says which method hands over what was overtaken, at output 1.
+    pub(crate) fn hands_over(mut self, method: impl Into<String>) -> Self {
+        self.overtaken = Some(method.into());
         self
     }
 

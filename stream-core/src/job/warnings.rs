@@ -2,13 +2,13 @@
 //!
 //! Records that are late, bad or overtaken are in no window and no table. A few of them are what
 //! those words are for; more than [one in a hundred](TOLD_FROM) are a sign that the input is not what
-//! the pipeline takes it for. Overtaken records are always told, for no pipeline asks for them.
+//! the pipeline takes it for. Overtaken records are always told, with the method that hands them over.
 
 use std::fmt;
 
 use super::share::Share;
 use super::worker::Team;
-use crate::graph::{GraphSpec, NodeSpec};
+use crate::graph::{GraphSpec, NodeSpec, PortSpec};
 use crate::observe::{Counters, grouped};
 use crate::time::Lateness;
 
@@ -30,7 +30,7 @@ pub enum Lost {
     Late,
     /// They could not be read, or their event times leapt.
     Bad,
-    /// They came after their window had been emitted.
+    /// They came after the watermark had passed them, or their window had been emitted.
     Overtaken,
     /// They are there, but without a value for a field that may be missing: no column, or no name in
     /// JSON, is the field's.
@@ -61,12 +61,42 @@ pub struct Warning {
     pub limit: Option<Share>,
     /// What the lateness is, and what it would have to be for no record to be late.
     lateness: Option<(String, Lateness)>,
+    /// What becomes of records that were overtaken.
+    hand_over: HandOver,
+}
+
+/// What a stage does with the records that were overtaken.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum HandOver {
+    /// It only counts them.
+    #[default]
+    Never,
+    /// It would hand them over by this method.
+    By(String),
+    /// It hands them over to a stage that reads them.
+    Done,
+}
+
+impl HandOver {
+    fn of(spec: &GraphSpec, reachable: &[bool], node: usize) -> Self {
+        let port = PortSpec { node, port: 1 };
+        let is_read = spec
+            .nodes
+            .iter()
+            .zip(reachable)
+            .any(|(other, reaches)| *reaches && other.inputs.contains(&port));
+        match &spec.nodes[node].overtaken {
+            None => HandOver::Never,
+            Some(_) if is_read => HandOver::Done,
+            Some(method) => HandOver::By(method.clone()),
+        }
+    }
 }
 
 /// Finds out what is to be told of a job that has ended.
 pub(super) fn of(team: &Team) -> Vec<Warning> {
     let (spec, counters) = (&team.plan.spec, &team.shared.counters);
-    let limits = team.limits;
+    let (limits, reachable) = (team.limits, spec.reachable());
     let mut found = Vec::new();
     for (index, node) in spec.nodes.iter().enumerate() {
         let id = node.id.as_str();
@@ -92,7 +122,11 @@ pub(super) fn of(team: &Team) -> Vec<Warning> {
             }
             _ if counters.of(id, "overtaken") > 0 => {
                 let (lost, limit) = (Lost::Overtaken, limits.late);
-                found.extend(find(counters, id, lost, of_ports(), limit, &ports));
+                let overtaken = find(counters, id, lost, of_ports(), limit, &ports);
+                found.extend(overtaken.map(|warning| Warning {
+                    hand_over: HandOver::of(spec, &reachable, index),
+                    ..warning
+                }));
             }
             _ => {}
         }
@@ -126,6 +160,7 @@ fn find(
         examples: counters.examples_of(place, name),
         limit,
         lateness: None,
+        hand_over: HandOver::default(),
     })
 }
 
@@ -142,6 +177,7 @@ fn absent(counters: &Counters, port: &str, total: u64) -> Option<Warning> {
         examples: counters.examples_of(port, lost.counter()),
         limit: None,
         lateness: None,
+        hand_over: HandOver::default(),
     })
 }
 
@@ -204,11 +240,15 @@ impl fmt::Display for Warning {
             Lost::Bad => write!(f, "{count} of {total} records of {ports} were bad")?,
             Lost::Absent => write!(f, "{ports} has no value for a field of its records")?,
             Lost::Overtaken => {
-                let stage = &self.stage;
-                let what = format!("{count} of {total} records of {ports} count nowhere");
+                let what = match self.hand_over {
+                    HandOver::Done => "were handed over as overtaken",
+                    HandOver::By(_) | HandOver::Never => "count nowhere",
+                };
+                write!(f, "{count} of {total} records of {ports} {what}: ")?;
                 write!(
                     f,
-                    "{what}: a lane joined after `{stage}` had emitted their windows"
+                    "their lane joined after `{}` had passed them",
+                    self.stage
                 )?;
             }
         }
@@ -233,11 +273,38 @@ impl fmt::Display for Warning {
                 f,
                 ". It is `None`: where another name is meant, `#[serde(rename = \"…\")]` names the field so"
             ),
-            (None, Lost::Overtaken) => write!(f, ". `fold_with_overtaken` hands them over"),
+            (None, Lost::Overtaken) => match &self.hand_over {
+                HandOver::By(method) => write!(f, ". `{method}` hands them over"),
+                HandOver::Never => write!(f, ". They are only counted"),
+                HandOver::Done => Ok(()),
+            },
             _ => write!(
                 f,
                 ". Mend them, or look whether the source is told the right format"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_hands_nothing_over_says_so() {
+        let warning = Warning {
+            lost: Lost::Overtaken,
+            stage: "job/stage".to_owned(),
+            ports: vec!["in".to_owned()],
+            count: 3,
+            total: 200,
+            examples: Vec::new(),
+            limit: None,
+            lateness: None,
+            hand_over: HandOver::Never,
+        };
+        let told = "3 of 200 records of `in` count nowhere: their lane joined after `job/stage` had passed \
+                    them. They are only counted";
+        assert_eq!(warning.to_string(), told);
     }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use super::operator::{pop_front_if, stage_of};
-use super::{Cx, KeyedOperator};
+use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
@@ -47,6 +47,38 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         K: EventTimed,
     {
+        self.absence_with_overtaken(after).0
+    }
+
+    /// As [`absence`](Keyed::absence), and hands over the records that were overtaken, with their event times
+    /// and keys. One of them may lie where an absence was told.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn silent(beats: Stream<(i64, u8)>) -> (Timed<u8>, Stream<(EventTime, u8), Mixed>) {
+    ///     let (timed, late) = beats.event_time(|beat| EventTime::secs(beat.0), Lateness::secs(9));
+    ///     late.discard();
+    ///     let by_key = timed.key_by(|beat| beat.1);
+    ///     let (told, overtaken) = by_key.absence_with_overtaken(Gap::secs(10));
+    ///     let silent = told.map(|(key, _)| key);
+    ///     let missed = overtaken.map(|(time, key, _)| (time, key));
+    ///     (silent, missed)
+    /// }
+    ///
+    /// let rows = silent::test().beats([(1, 7), (9, 7), (19, 7)]).rows();
+    /// assert_eq!((rows.silent, rows.missed), (vec![7, 7], vec![]));
+    /// ```
+    pub fn absence_with_overtaken(
+        self,
+        after: impl Into<Gap>,
+    ) -> (Timed<(Q, EventTime)>, Overtaken<Q, T>)
+    where
+        Q: Key,
+        T: Record,
+        K: EventTimed,
+    {
         let after = after.into();
         if after.as_micros() == 0 {
             self.port.graph().problem(
@@ -57,12 +89,13 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         }
         let spec = stage("absence", vec![self.port.spec()])
             .class(Class::Exact)
+            .hands_over("absence_with_overtaken")
             .with("after", after);
         let operator = Absence {
             after: after.as_micros().max(1),
             records: PhantomData,
         };
-        stage_of::<Absence<Q, T>, K>(self.port, spec, operator).0
+        stage_of::<Absence<Q, T>, K>(self.port, spec, operator)
     }
 }
 

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use super::by_time::ByTime;
 use super::either::Both;
 use super::operator::stage_of;
-use super::{Cx, Either, KeyedOperator};
+use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed, TimedAs};
 use crate::time::{EventTime, Gap};
@@ -60,15 +60,59 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         K: EventTimed,
         L: TimedAs<K>,
     {
+        self.as_of_join_with_overtaken(other).0
+    }
+
+    /// As [`as_of_join`](Keyed::as_of_join), and hands over the records of both streams that were overtaken,
+    /// with their event times and keys. A left one is in no row then, and a right one holds for none.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// Second and value.
+    /// type Row = (i64, u64);
+    ///
+    /// #[pipeline]
+    /// fn priced(sales: Stream<Row>, prices: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<Row, Mixed>) {
+    ///     let (sold, late) = sales.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (set, too_late) = prices.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let by_unit = set.key_by(|_| ());
+    ///     let (priced, overtaken) = sold.key_by(|_| ()).as_of_join_with_overtaken(by_unit);
+    ///     let missed = overtaken.map(|(_, _, row)| match row {
+    ///         Either::Left(sale) => sale,
+    ///         Either::Right(price) => price,
+    ///     });
+    ///     (priced, missed)
+    /// }
+    ///
+    /// let rows = priced::test().sales([(4, 100), (10, 100)]).prices([(5, 2)]).rows();
+    /// assert_eq!(rows.priced, [((4, 100), None), ((10, 100), Some((5, 2)))]);
+    /// assert_eq!(rows.missed, []);
+    /// ```
+    pub fn as_of_join_with_overtaken<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+    ) -> (Timed<(T, Option<U>)>, Overtaken<Q, Either<T, U>>)
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: TimedAs<K>,
+    {
         let ttl = other.ttl.map(|ttl| ttl.gap);
         let both = Both::new(self.port, other.port);
-        let spec = stage("as_of_join", both.specs()).class(Class::Exact);
+        let spec = stage("as_of_join", both.specs())
+            .class(Class::Exact)
+            .hands_over("as_of_join_with_overtaken");
         let spec = match ttl {
             Some(ttl) => spec.with("ttl", ttl),
             None => spec.grows(),
         };
         let operator = AsOf::new(ttl);
-        stage_of::<AsOf<Q, T, U>, OnTime>(both, spec, operator).0
+        stage_of::<AsOf<Q, T, U>, OnTime>(both, spec, operator)
     }
 }
 

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 use super::by_time::ByTime;
 use super::operator::stage_of;
-use super::{Cx, KeyedOperator};
+use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
@@ -49,6 +49,33 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         K: EventTimed,
     {
+        self.dedup_with_overtaken(within).0
+    }
+
+    /// As [`dedup`](Keyed::dedup), and hands over the records that were overtaken, with their event times and
+    /// keys, whether or not they would have been kept.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn alerts(seconds: Stream<i64>) -> (Timed<i64>, Stream<EventTime, Mixed>) {
+    ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     late.discard();
+    ///     let (alerts, overtaken) = timed.key_by(|_| ()).dedup_with_overtaken(Gap::secs(10));
+    ///     let missed = overtaken.map(|(time, _, _)| time);
+    ///     (alerts, missed)
+    /// }
+    ///
+    /// let rows = alerts::test().seconds([5, 4, 13, 14, 20]).rows();
+    /// assert_eq!((rows.alerts, rows.missed), (vec![4, 14], vec![]));
+    /// ```
+    pub fn dedup_with_overtaken(self, within: impl Into<Gap>) -> (Timed<T>, Overtaken<Q, T>)
+    where
+        Q: Key,
+        T: Record,
+        K: EventTimed,
+    {
         let within = within.into();
         if within.as_micros() == 0 {
             self.port.graph().problem(
@@ -59,13 +86,14 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         }
         let spec = stage("dedup", vec![self.port.spec()])
             .class(Class::Exact)
+            .hands_over("dedup_with_overtaken")
             .with("within", within);
         let operator = Dedup {
             within: within.as_micros().max(1),
             holds: !K::IS_IN_ORDER,
             records: PhantomData,
         };
-        stage_of::<Dedup<Q, T>, K>(self.port, spec, operator).0
+        stage_of::<Dedup<Q, T>, K>(self.port, spec, operator)
     }
 }
 

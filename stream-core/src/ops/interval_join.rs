@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use super::by_time::ByTime;
 use super::either::Both;
 use super::operator::stage_of;
-use super::{Cx, Either, KeyedOperator};
+use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
 use crate::time::{EventTime, Gap};
@@ -65,6 +65,48 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         K: EventTimed,
         L: EventTimed,
     {
+        self.interval_join_with_overtaken(other, before, after).0
+    }
+
+    /// As [`interval_join`](Keyed::interval_join), and hands over the records of both streams that were
+    /// overtaken, with their event times and keys. They are in no pair.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// /// Second and number of an order.
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn paid(orders: Stream<Row>, payments: Stream<Row>) -> (Timed<(Row, Row)>, Stream<Either<Row, Row>, Mixed>) {
+    ///     let (ordered, late) = orders.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (on_time, too_late) = payments.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let by_order = on_time.key_by(|row| row.1);
+    ///     let (paid, overtaken) = ordered
+    ///         .key_by(|row| row.1)
+    ///         .interval_join_with_overtaken(by_order, Gap::secs(0), Gap::mins(10));
+    ///     let missed = overtaken.map(|(_, _, row)| row);
+    ///     (paid, missed)
+    /// }
+    ///
+    /// let rows = paid::test().orders([(1, 7), (2, 8)]).payments([(5, 7), (603, 8)]).rows();
+    /// assert_eq!((rows.paid, rows.missed), (vec![((1, 7), (5, 7))], vec![]));
+    /// ```
+    pub fn interval_join_with_overtaken<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> (Timed<(T, U)>, Overtaken<Q, Either<T, U>>)
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
         joined::<_, _, _, K, L, Inner>(self, "interval_join", other, before, after)
     }
 
@@ -100,6 +142,48 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         before: impl Into<Gap>,
         after: impl Into<Gap>,
     ) -> Timed<(T, Option<U>)>
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
+        self.left_interval_join_with_overtaken(other, before, after)
+            .0
+    }
+
+    /// As [`left_interval_join`](Keyed::left_interval_join), and hands over the records of both streams that
+    /// were overtaken, with their event times and keys. They leave neither in a pair nor alone.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Row, Option<Row>)>, Stream<EventTime, Mixed>) {
+    ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let by_number = other.key_by(|row| row.1);
+    ///     let (compared, overtaken) = mine
+    ///         .key_by(|row| row.1)
+    ///         .left_interval_join_with_overtaken(by_number, Gap::secs(3), Gap::secs(3));
+    ///     let missed = overtaken.map(|(time, _, _)| time);
+    ///     (compared, missed)
+    /// }
+    ///
+    /// let rows = compared::test().ours([(1, 7)]).theirs([(4, 7)]).rows();
+    /// assert_eq!((rows.compared, rows.missed), (vec![((1, 7), Some((4, 7)))], vec![]));
+    /// ```
+    pub fn left_interval_join_with_overtaken<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> (Timed<(T, Option<U>)>, Overtaken<Q, Either<T, U>>)
     where
         Q: Key,
         T: Record,
@@ -151,9 +235,58 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         K: EventTimed,
         L: EventTimed,
     {
+        self.full_interval_join_with_overtaken(other, before, after)
+            .0
+    }
+
+    /// As [`full_interval_join`](Keyed::full_interval_join), and hands over the records of both streams that
+    /// were overtaken, with their event times and keys. They leave neither in a pair nor alone.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn compared(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(Option<Row>, Option<Row>)>, Stream<EventTime, Mixed>) {
+    ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let by_number = other.key_by(|row| row.1);
+    ///     let (compared, overtaken) = mine
+    ///         .key_by(|row| row.1)
+    ///         .full_interval_join_with_overtaken(by_number, Gap::secs(3), Gap::secs(3));
+    ///     let missed = overtaken.map(|(time, _, _)| time);
+    ///     (compared, missed)
+    /// }
+    ///
+    /// let rows = compared::test().ours([(1, 7)]).theirs([(4, 7)]).rows();
+    /// assert_eq!((rows.compared, rows.missed), (vec![(Some((1, 7)), Some((4, 7)))], vec![]));
+    /// ```
+    #[expect(
+        clippy::type_complexity,
+        reason = "two streams, each with a short name"
+    )]
+    pub fn full_interval_join_with_overtaken<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+        before: impl Into<Gap>,
+        after: impl Into<Gap>,
+    ) -> (Timed<(Option<T>, Option<U>)>, Overtaken<Q, Either<T, U>>)
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        K: EventTimed,
+        L: EventTimed,
+    {
         joined::<_, _, _, K, L, Full>(self, "full_interval_join", other, before, after)
     }
 }
+
+/// The pairs, and the records that were overtaken.
+type Joined<Q, T, U, O> = (Timed<O>, Overtaken<Q, Either<T, U>>);
 
 fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T, U>>(
     left: Keyed<Q, T, K>,
@@ -161,11 +294,12 @@ fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T
     right: Keyed<Q, U, L>,
     before: impl Into<Gap>,
     after: impl Into<Gap>,
-) -> Timed<S::Out> {
+) -> Joined<Q, T, U, S::Out> {
     let (before, after) = (before.into(), after.into());
     let both = Both::new(left.port, right.port);
     let spec = stage(kind, both.specs())
         .class(Class::Exact)
+        .hands_over(format!("{kind}_with_overtaken"))
         .with("before", before)
         .with("after", after);
     let operator = IntervalJoin {
@@ -173,7 +307,7 @@ fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T
         after: after.as_micros(),
         records: PhantomData,
     };
-    stage_of::<IntervalJoin<Q, T, U, S>, OnTime>(both, spec, operator).0
+    stage_of::<IntervalJoin<Q, T, U, S>, OnTime>(both, spec, operator)
 }
 
 /// Which records leave, and as what.

@@ -51,7 +51,7 @@ pub use divide::Outputs;
 pub use divide::{Divided, Parts};
 pub use early::Early;
 pub use either::Either;
-pub use operator::{Apply, Cx, KeyedOperator, Operator};
+pub use operator::{Apply, Cx, KeyedOperator, Operator, Overtaken};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
 #[cfg(feature = "differential")]

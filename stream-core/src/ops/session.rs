@@ -18,13 +18,14 @@
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
+use super::Overtaken;
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::sessions_of_key::{Session, Sessions};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::{Noted, Save};
@@ -132,7 +133,7 @@ impl<Q: 'static, T: 'static> Windows<Q, T, SessionWindows> {
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) + 'static,
         merge: impl Fn(&mut A, A) + 'static,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<Windowed<Q, A>>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

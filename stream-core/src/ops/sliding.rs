@@ -16,13 +16,14 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
+use super::Overtaken;
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::{Noted, Save};
@@ -155,7 +156,7 @@ impl<Q: 'static, T: 'static> Windows<Q, T, SlidingWindows> {
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) + 'static,
         merge: impl Fn(&mut A, A) + 'static,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<Windowed<Q, A>>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

@@ -15,12 +15,13 @@ use std::slice;
 
 use hashbrown::hash_table::Entry as Slot;
 
+use super::Overtaken;
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::window::{Assign, Counts, Disjoint, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stream, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
 use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::Noted;
@@ -150,7 +151,7 @@ impl<Q: 'static, T: 'static, W: Disjoint> Windows<Q, T, W> {
         self,
         init: impl Fn() -> A + 'static,
         step: impl Fn(&mut A, T) + 'static,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<Windowed<Q, A>>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

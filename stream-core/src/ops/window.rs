@@ -9,11 +9,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::keyed::{self, Emit, Logic, Saves};
-use super::operator::Feed;
+use super::operator::{Feed, Overtaken};
 use crate::engine::Emission;
 use crate::graph::context::Context;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::{Class, Graph, Handle, Key, Mixed, NodeSpec, PortSpec, Record, Stream, Timed};
+use crate::graph::{Class, Graph, Handle, Key, NodeSpec, PortSpec, Record, Stream, Timed};
 use crate::observe::Counter;
 use crate::time::{EventTime, Size};
 
@@ -122,7 +122,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     pub(super) fn folded<A: Record>(
         self,
         functions: impl Fold<T, A, Value = A>,
-    ) -> (Timed<Windowed<Q, A>>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<Windowed<Q, A>>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,
@@ -160,7 +160,7 @@ pub(super) struct Rendering<'a> {
 }
 
 /// The windows that are emitted, and the records that were overtaken.
-type Emitted<Q, P, V> = (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, P), Mixed>);
+type Emitted<Q, P, V> = (Timed<Windowed<Q, V>>, Overtaken<Q, P>);
 
 impl Rendering<'_> {
     /// Adds the stage.
@@ -176,6 +176,7 @@ impl Rendering<'_> {
             .describe(stage(kind_of(&assign), self.inputs))
             .with("fold", self.fold)
             .class(self.class)
+            .hands_over(handed_over_by(self.fold))
             .keeps::<Q, A>()
             .exchanged();
         let step = WindowStep {
@@ -190,6 +191,14 @@ impl Rendering<'_> {
             Stream::from_port(graph.port(node, 0)),
             Stream::from_port(graph.port(node, 1)),
         )
+    }
+}
+
+/// The method that hands over what is overtaken. `count` sends no records to the worker of their key.
+fn handed_over_by(fold: &str) -> String {
+    match fold {
+        "count" => "aggregate_with_overtaken(count())".to_owned(),
+        fold => format!("{fold}_with_overtaken"),
     }
 }
 

@@ -10,10 +10,10 @@
 
 use std::marker::PhantomData;
 
-use super::Either;
 use super::either::Both;
 use super::keyed::FULL;
 use super::window::{Assign, Fold, Rendering, Windowed, Windows};
+use super::{Either, Overtaken};
 use crate::graph::{Class, EventTimed, Key, Keyed, Record, Timed};
 use crate::time::EventTime;
 
@@ -67,6 +67,48 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         U: Record,
         L: EventTimed,
     {
+        self.window_join_with_overtaken(other).0
+    }
+
+    /// As [`window_join`](Windows::window_join), and hands over the records of both streams that came after
+    /// their window had been emitted, with their event times and keys.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// type Row = (i64, u32);
+    ///
+    /// #[pipeline]
+    /// fn met(ours: Stream<Row>, theirs: Stream<Row>) -> (Timed<(i64, i64)>, Stream<EventTime, Mixed>) {
+    ///     let (mine, late) = ours.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     late.discard();
+    ///     let (other, too_late) = theirs.event_time(|row| EventTime::secs(row.0), Lateness::secs(5));
+    ///     too_late.discard();
+    ///     let by_place = other.key_by(|row| row.1);
+    ///     let minutes = mine.key_by(|row| row.1).tumbling(Size::mins(1));
+    ///     let (pairs, overtaken) = minutes.window_join_with_overtaken(by_place);
+    ///     let met = pairs.map(|window| (window.value.0.0, window.value.1.0));
+    ///     let missed = overtaken.map(|(time, _, _)| time);
+    ///     (met, missed)
+    /// }
+    ///
+    /// let rows = met::test().ours([(3, 7), (61, 7)]).theirs([(59, 7), (62, 8)]).rows();
+    /// assert_eq!((rows.met, rows.missed), (vec![(3, 59)], vec![]));
+    /// ```
+    #[expect(
+        clippy::type_complexity,
+        reason = "two streams, each with a short name"
+    )]
+    pub fn window_join_with_overtaken<U, L>(
+        self,
+        other: Keyed<Q, U, L>,
+    ) -> (Timed<Windowed<Q, (T, U)>>, Overtaken<Q, Either<T, U>>)
+    where
+        Q: Key,
+        T: Record,
+        U: Record,
+        L: EventTimed,
+    {
         let Windows { input, assign } = self;
         let both = Both::new(input, other.port);
         let rendering = Rendering {
@@ -75,7 +117,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
             fold: "window_join",
         };
         let pairs = Pairs(PhantomData);
-        rendering.push(both, assign, |record| record, pairs).0
+        rendering.push(both, assign, |record| record, pairs)
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::{Aggregate, Folded, Number};
-use crate::graph::{Class, Key, Keyed, Kind, Mixed, Record, Stream, Table, Timed};
+use crate::graph::{Class, Key, Keyed, Kind, Record, Stream, Table, Timed};
+use crate::ops::Overtaken;
 use crate::ops::count_windows::CountWindows;
 use crate::ops::table::table;
 use crate::ops::window::{Assign, Windowed, Windows};
@@ -352,7 +353,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
     pub fn aggregate_with_overtaken<V: Record>(
         self,
         aggregate: impl Aggregate<T, Value = V>,
-    ) -> (Timed<Windowed<Q, V>>, Stream<(EventTime, Q, T), Mixed>)
+    ) -> (Timed<Windowed<Q, V>>, Overtaken<Q, T>)
     where
         Q: Key,
         T: Record,

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, KeyedOperator, stage_of};
+use super::{Cx, KeyedOperator, Overtaken, stage_of};
 use crate::codec;
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
@@ -42,9 +42,40 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
         K: EventTimed,
     {
-        let spec = stage("in_order", vec![self.port.spec()]).class(Class::Exact);
-        let (ordered, _) = stage_of::<Order<Q, T>, OnTime>(self.port, spec, Order::new());
-        Keyed::from_port(ordered.port)
+        self.in_order_with_overtaken().0
+    }
+
+    /// As [`in_order`](Keyed::in_order), and hands over the records that were overtaken, with their event
+    /// times and keys. Nothing is overtaken by an operator behind it.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn sorted(seconds: Stream<i64>) -> (Timed<i64>, Stream<i64, Mixed>) {
+    ///     let (timed, late) = seconds.event_time(|s| EventTime::secs(*s), Lateness::secs(9));
+    ///     late.discard();
+    ///     let (ordered, overtaken) = timed.key_by(|_| ()).in_order_with_overtaken();
+    ///     let sorted = ordered.scan(|| (), |_, second| second).map(|(_, second)| second);
+    ///     let missed = overtaken.map(|(_, _, second)| second);
+    ///     (sorted, missed)
+    /// }
+    ///
+    /// // There is one lane, and its watermark passes none of its own records.
+    /// let rows = sorted::test().seconds([1, 9, 4, 20]).rows();
+    /// assert_eq!((rows.sorted, rows.missed), (vec![1, 4, 9, 20], vec![]));
+    /// ```
+    pub fn in_order_with_overtaken(self) -> (Keyed<Q, T, InOrder>, Overtaken<Q, T>)
+    where
+        Q: Key,
+        T: Record,
+        K: EventTimed,
+    {
+        let spec = stage("in_order", vec![self.port.spec()])
+            .class(Class::Exact)
+            .hands_over("in_order_with_overtaken");
+        let (ordered, overtaken) = stage_of::<Order<Q, T>, OnTime>(self.port, spec, Order::new());
+        (Keyed::from_port(ordered.port), overtaken)
     }
 }
 

@@ -224,15 +224,12 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
 
     /// As [`apply`](Keyed::apply), and hands over the records that were overtaken, with their event times
     /// and keys.
-    pub fn apply_with_overtaken<O>(
-        self,
-        operator: O,
-    ) -> (Timed<O::Out>, Stream<(EventTime, Q, T), Mixed>)
+    pub fn apply_with_overtaken<O>(self, operator: O) -> (Timed<O::Out>, Overtaken<Q, T>)
     where
         O: KeyedOperator<Key = Q, In = T>,
         K: EventTimed,
     {
-        keyed(self, "apply_with_overtaken", operator)
+        keyed(self, "apply", operator)
     }
 }
 
@@ -259,17 +256,14 @@ impl<O: Operator, S: Stamp> Step<O::In, S> for ByRecord<O> {
     }
 }
 
+/// The records that a stage could not take in, each with its event time and its key: they are of a lane that joined
+/// late, and older than the watermark of the stage.
+pub type Overtaken<Q, T> = Stream<(EventTime, Q, T), Mixed>;
+
 /// What an operator emits, and what was overtaken.
 type Emitted<O> = (
     Timed<<O as KeyedOperator>::Out>,
-    Stream<
-        (
-            EventTime,
-            <O as KeyedOperator>::Key,
-            <O as KeyedOperator>::In,
-        ),
-        Mixed,
-    >,
+    Overtaken<<O as KeyedOperator>::Key, <O as KeyedOperator>::In>,
 );
 
 /// Adds the stage of an operator.
@@ -282,7 +276,9 @@ fn keyed<O: KeyedOperator, K: EventTimed>(
         true => Class::Exact,
         false => Class::ExactIfOrderFree,
     };
-    let spec = stage(kind, vec![input.port.spec()]).class(class);
+    let spec = stage(kind, vec![input.port.spec()])
+        .class(class)
+        .hands_over("apply_with_overtaken");
     stage_of::<O, K>(input.port, spec, operator)
 }
 
