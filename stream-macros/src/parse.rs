@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 64] = [
+pub(crate) const OF_HANDLES: [&str; 65] = [
     "absence",
     "absence_with_overtaken",
     "again",
@@ -215,6 +215,7 @@ pub(crate) const OF_HANDLES: [&str; 64] = [
     "full_interval_join_with_overtaken",
     "full_join",
     "fuse",
+    "global",
     "group_by",
     "in_order",
     "in_order_with_overtaken",

@@ -17,6 +17,7 @@ pub(crate) mod event_time;
 mod expiry;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod export;
+mod global;
 pub(crate) mod input;
 mod interval_join;
 mod kept;
@@ -51,6 +52,7 @@ pub use divide::Outputs;
 pub use divide::{Divided, Parts};
 pub use early::Early;
 pub use either::Either;
+pub use global::GlobalWindows;
 pub use operator::{Apply, Cx, KeyedOperator, Operator, Overtaken};
 #[doc(hidden)]
 pub use refusals::{HasKey, HasNoKey};
