@@ -13,7 +13,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::{Aggregate, Folded};
-use super::operator::stage_of;
+use super::operator::{pop_front_if, stage_of};
 use super::window::{Fold, Functions, Windowed, Windows, begin_of};
 use super::{Cx, KeyedOperator};
 use crate::error::Problem;
@@ -232,7 +232,7 @@ where
 
     fn timer(&self, key: &Q, at: EventTime, state: &mut State<A>, cx: &mut Cx<Self::Out>) {
         self.forget(at, state);
-        if let Some((end, part)) = state.open.pop_front_if(|(end, _)| *end <= at) {
+        if let Some((end, part)) = pop_front_if(&mut state.open, |(end, _)| *end <= at) {
             self.tell(key, end, part, state, cx);
         }
     }
