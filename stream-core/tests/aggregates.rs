@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use stream_core::graph::{Class, Record};
 use stream_core::ops::aggregate::{
-    Aggregate, ExactSum, average, collect, count, count_distinct, distinct, first, latest, max,
-    max_by, min, min_by, reduce, sum, top,
+    Aggregate, ExactSum, approx_count_distinct, average, collect, count, count_distinct, distinct,
+    first, latest, max, max_by, min, min_by, reduce, sum, top,
 };
 use stream_core::prelude::*;
 use stream_core::testing::{Input, ModeCheck, RecoveryCheck};
@@ -557,6 +557,8 @@ fn sets() {
             (
                 distinct(|sale: &Sale| (sale.4.clone(), sale.2)),
                 count_distinct(|sale: &Sale| (sale.4.clone(), sale.2)),
+                // Of so few it is exact.
+                approx_count_distinct(|sale: &Sale| (sale.4.clone(), sale.2)),
                 collect(|sale: &Sale| (sale.4.clone(), sale.2)),
             )
         },
@@ -565,7 +567,7 @@ fn sets() {
             let mut once = all.clone();
             once.dedup();
             let set: BTreeSet<_> = once.iter().cloned().collect();
-            (set, once.len() as u64, all)
+            (set, once.len() as u64, once.len() as u64, all)
         },
     );
 }
@@ -867,6 +869,10 @@ fn stages_are_called_as_their_methods_and_have_the_weakest_class() {
     assert_eq!(
         classes(|numbers| numbers.count_distinct(|n| *n)),
         class("count_distinct", Class::Exact)
+    );
+    assert_eq!(
+        classes(|numbers| numbers.approx_count_distinct(|n| *n)),
+        class("approx_count_distinct", Class::Exact)
     );
     assert_eq!(
         classes(|numbers| numbers.reduce(|a, b| a + b)),

@@ -52,7 +52,7 @@ fn so_far(partitions: &[Vec<Row>], ttl: Option<i64>) -> Vec<Windowed<u8, Vec<Row
         *end = begin + EVERY;
         Windowed {
             key,
-            start: EventTime::micros(so_far.iter().map(|row| row.1).min().unwrap()),
+            start: EventTime::micros(so_far.iter().map(|row| row.1).min().unwrap_or(0)),
             end: EventTime::micros(*end),
             value: so_far.clone(),
         }

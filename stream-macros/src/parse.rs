@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 65] = [
+pub(crate) const OF_HANDLES: [&str; 66] = [
     "absence",
     "absence_with_overtaken",
     "again",
@@ -194,6 +194,7 @@ pub(crate) const OF_HANDLES: [&str; 65] = [
     "apply",
     "apply_as",
     "apply_with_overtaken",
+    "approx_count_distinct",
     "as_of_join",
     "as_of_join_with_overtaken",
     "assume_in_order",

@@ -81,8 +81,9 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
 
 /// The kinds of stages that keep a table, whose changes leave when the mode says.
 #[cfg(feature = "cli")]
-pub(crate) const KINDS: [&str; 15] = [
+pub(crate) const KINDS: [&str; 16] = [
     "aggregate",
+    "approx_count_distinct",
     "average",
     "count",
     "count_distinct",

@@ -1,6 +1,7 @@
 //! The methods of handles: `aggregate`, and short forms for single aggregates.
 
 use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::rc::Rc;
 
 use super::{Aggregate, Folded, Number};
@@ -261,6 +262,30 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         T: Record,
     {
         self.aggregated("count_distinct", |record| record, super::count_distinct(of))
+    }
+
+    /// About how many different values a closure says of the records of each key, by a sketch that does not grow with
+    /// them: see [`approx_count_distinct`](super::approx_count_distinct()).
+    ///
+    /// ```
+    /// use stream_core::{graph::Stream, ops::Entry, testing};
+    ///
+    /// let pipeline = |numbers: Stream<i64>| {
+    ///     numbers.key_by(|n| n % 2).approx_count_distinct(|n| n / 4)
+    /// };
+    /// let rows = testing::rows(pipeline, [1, 3, 5, 7]);
+    /// assert_eq!(rows, [Entry { key: 1, value: 2 }]);
+    /// ```
+    pub fn approx_count_distinct<V: Hash + 'static>(
+        self,
+        of: impl Fn(&T) -> V + 'static,
+    ) -> Table<Q, u64>
+    where
+        Q: Key,
+        T: Record,
+    {
+        let aggregate = super::approx_count_distinct(of);
+        self.aggregated("approx_count_distinct", |record| record, aggregate)
     }
 
     /// Makes one record of two, again and again, until one of each key is left.

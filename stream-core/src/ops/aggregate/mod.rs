@@ -25,6 +25,7 @@
 //!
 //! A tuple of two to eight aggregates is an aggregate. One of your own implements [`Aggregate`].
 
+mod approx;
 mod exact;
 mod extremes;
 mod methods;
@@ -35,6 +36,7 @@ mod sums;
 
 use std::rc::Rc;
 
+pub use self::approx::approx_count_distinct;
 pub use self::exact::ExactSum;
 pub use self::extremes::{first, latest, max, max_by, min, min_by, top};
 pub use self::reduce::reduce;

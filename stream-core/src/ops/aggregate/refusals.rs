@@ -17,6 +17,14 @@ impl<T: 'static, K: Kind> Stream<T, K> {
     }
 
     #[doc(hidden)]
+    pub fn approx_count_distinct<Q: Key, V>(self, _: impl Fn(&T) -> V + 'static) -> Table<Q, u64>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
     pub fn average<Q: Key, N: Number>(self, _: impl Fn(&T) -> N + 'static) -> Table<Q, f64>
     where
         Self: HasKey<Q>,
