@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
 
 use stream_core::Problem;
 use stream_core::prelude::*;
@@ -222,4 +223,152 @@ impl io::Source<Place> for Endless {
     fn open(&self, _: usize, _: io::Opening) -> Result<Box<dyn io::Reader<Place>>, Problem> {
         Err(Problem::new("it was opened"))
     }
+}
+
+fn look_up_now(readings: Stream<Reading>, places: Stream<Place>) -> Stream<Found, Mixed> {
+    let readings = readings.key_by(|reading| reading.0);
+    readings.lookup_arrival(rooms(places))
+}
+
+/// Gives the same reading again and again until it finds this.
+fn until_found(readings: &io::Sender<Reading>, found: &Receiver<Found>, expected: Option<u16>) {
+    let mut found_before = None;
+    for _ in 0..2_000 {
+        readings.send((7, 0, 0)).expect("the job runs");
+        let row = found.recv().expect("the job runs");
+        if row.1 == expected {
+            return;
+        }
+        found_before = Some(row);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("{expected:?} is never found, but {found_before:?}");
+}
+
+#[test]
+fn what_arrives_finds_the_table_as_it_is_then() {
+    for mode in ["per-record", "per-record=strict", "micro-batch=2ms"] {
+        common::within(mode, move || {
+            let (places, places_source) = io::channel::<Place>(4);
+            let (readings, readings_source) = io::channel::<Reading>(4);
+            let (sink, found) = io::to_channel::<Found>(4);
+            let handle = job(look_up_now)
+                .source("readings", readings_source)
+                .source("places", places_source)
+                .sink("found", sink)
+                .workers(2)
+                .start(mode.parse().unwrap())
+                .unwrap();
+            until_found(&readings, &found, None);
+            for room in [Some(1), Some(2), None, Some(3)] {
+                places.send((7, room)).unwrap();
+                until_found(&readings, &found, room);
+            }
+            // What the table has to say no more, it still has.
+            drop(places);
+            until_found(&readings, &found, Some(3));
+            drop(readings);
+            handle.wait().unwrap();
+        });
+    }
+}
+
+#[test]
+fn in_batch_mode_what_arrives_finds_the_table_as_it_is_in_the_end() {
+    let (readings, places) = (readings(8, 200), places(7, 60));
+    for workers in [1, 2] {
+        let (sink, rows) = io::collect::<Found>();
+        let job = job(look_up_now)
+            .source("readings", io::vec(readings.clone()))
+            .source("places", io::vec(places.clone()))
+            .sink("found", sink);
+        job.workers(workers).run(Mode::Batch).unwrap();
+        let mut rows = rows.take();
+        rows.sort_unstable();
+        let mut expected = found(
+            std::slice::from_ref(&readings),
+            std::slice::from_ref(&places),
+        );
+        expected.sort_unstable();
+        assert_eq!(rows, expected);
+    }
+}
+
+/// A table that may go on changing for ever holds no window back.
+#[test]
+fn a_table_without_end_holds_no_watermark_back() {
+    common::within("watermark", || {
+        let (places, places_source) = io::channel::<Place>(4);
+        let (readings, readings_source) = io::channel::<Reading>(4);
+        let (sink, windows) = io::to_channel::<u64>(4);
+        let job = Job::new("windows", |graph: &Graph| {
+            let at = |reading: &Reading| EventTime::secs(reading.1);
+            let (timed, _) = graph.input("readings").event_time(at, Lateness::secs(0));
+            let rooms = rooms(graph.input("places"));
+            let found = timed.key_by(|reading| reading.0).lookup_arrival(rooms);
+            let windows = found.key_by(|_| ()).tumbling(Size::secs(10)).count();
+            graph.output("windows", windows.map(|window| window.value));
+        });
+        let job = job
+            .source("readings", readings_source)
+            .source("places", places_source)
+            .sink("windows", sink)
+            .max_leap(Leap::ANY);
+        let handle = job.workers(2).start(Mode::PerRecord).unwrap();
+        for second in [1, 2, 11] {
+            readings.send((7, second, 0)).unwrap();
+        }
+        assert_eq!(windows.recv(), Ok(2));
+        drop((places, readings));
+        assert_eq!(windows.recv(), Ok(1));
+        handle.wait().unwrap();
+    });
+}
+
+/// What was found before a stop is found behind it, on other workers too.
+#[test]
+fn what_the_table_has_is_kept() {
+    common::within("kept", || {
+        let (places, places_source) = io::channel::<Place>(4);
+        let (readings, readings_source) = io::channel::<Reading>(4);
+        let (sink, rows) = io::to_channel::<Found>(4);
+        let first = job(look_up_now)
+            .source("readings", readings_source)
+            .source("places", places_source)
+            .sink("found", sink);
+        let handle = first.workers(3).start(Mode::PerRecord).unwrap();
+        for room in [Some(9), Some(5)] {
+            places.send((7, room)).unwrap();
+            until_found(&readings, &rows, room);
+        }
+        handle.stop();
+        let snapshot = handle.wait().unwrap().snapshot.unwrap();
+        let (readings, readings_source) = io::channel::<Reading>(4);
+        let (_places, places_source) = io::channel::<Place>(4);
+        let (sink, rows) = io::to_channel::<Found>(4);
+        let again = job(look_up_now)
+            .source("readings", readings_source)
+            .source("places", places_source)
+            .sink("found", sink);
+        let handle = again.workers(2).start_from(snapshot).start(Mode::PerRecord);
+        let handle = handle.unwrap();
+        readings.send((7, 0, 0)).unwrap();
+        assert_eq!(rows.recv(), Ok(((7, 0, 0), Some(5))));
+        handle.stop();
+        handle.wait().unwrap();
+    });
+}
+
+#[test]
+fn what_depends_on_arrival_says_so() {
+    let graph = job(look_up_now).explain().unwrap();
+    let stage = graph
+        .nodes
+        .iter()
+        .find(|node| node.kind == "lookup_arrival");
+    assert_eq!(stage.unwrap().class, stream_core::graph::Class::Arrival);
+    assert!(
+        graph.to_string().contains("[depends on what has arrived]"),
+        "{graph}"
+    );
 }

@@ -184,7 +184,7 @@ pub(crate) fn parse(attr: TokenStream, item: ItemFn, errors: &mut Errors) -> Def
 }
 
 /// Further methods of handles, whose names no operator may have.
-pub(crate) const OF_HANDLES: [&str; 66] = [
+pub(crate) const OF_HANDLES: [&str; 67] = [
     "absence",
     "absence_with_overtaken",
     "again",
@@ -230,6 +230,7 @@ pub(crate) const OF_HANDLES: [&str; 66] = [
     "left_interval_join_with_overtaken",
     "left_join",
     "lookup",
+    "lookup_arrival",
     "map_with_time",
     "max",
     "max_by",

@@ -118,6 +118,7 @@ fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
         _ if node.parameter("ttl").is_some() => {
             Some("a value for each key, until `ttl` has passed since its last record")
         }
+        "lookup" | "lookup_arrival" => Some("the rows of the table"),
         "table" | "join" | "left_join" | "full_join" | "rows" | "settle" => {
             Some("a row for each key, until it is deleted")
         }

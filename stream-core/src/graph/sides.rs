@@ -7,16 +7,24 @@ use crate::error::Problem;
 
 /// The kind of a stage whose second input is read to its end before its first one begins.
 pub(crate) const LOOKUP: &str = "lookup";
+/// The kind of one of which that holds in batch mode alone.
+pub(crate) const LOOKUP_ARRIVAL: &str = "lookup_arrival";
 
 impl GraphSpec {
-    /// By input: those that are read to their end before it.
+    /// By input: those that are read to their end before it, in batch mode or in another.
     ///
     /// # Errors
     /// When an input would have to be read before itself.
-    pub(crate) fn read_before(&self) -> Result<BTreeMap<usize, BTreeSet<usize>>, Problem> {
+    pub(crate) fn read_before(
+        &self,
+        is_batch: bool,
+    ) -> Result<BTreeMap<usize, BTreeSet<usize>>, Problem> {
         let mut before = BTreeMap::<usize, BTreeSet<usize>>::new();
         let inputs = self.inputs_of_all();
-        let lookups = self.nodes.iter().filter(|node| node.kind == LOOKUP);
+        let lookups = self
+            .nodes
+            .iter()
+            .filter(|node| node.kind == LOOKUP || is_batch && node.kind == LOOKUP_ARRIVAL);
         for node in lookups {
             let [stream, table] = &node.inputs[..] else {
                 continue;

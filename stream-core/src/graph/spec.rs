@@ -111,6 +111,8 @@ pub enum Class {
     ExactIfOrderFree,
     /// When all records of a key come from one lane.
     ExactIfKeyInOneLane,
+    /// Never: it depends on what has arrived when a record does.
+    Arrival,
 }
 
 impl fmt::Display for Class {
@@ -119,6 +121,7 @@ impl fmt::Display for Class {
             Class::Exact => "exact",
             Class::ExactIfOrderFree => "exact if its functions are pure and order-free",
             Class::ExactIfKeyInOneLane => "exact if each key lives in one lane",
+            Class::Arrival => "depends on what has arrived",
         })
     }
 }

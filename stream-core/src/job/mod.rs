@@ -619,7 +619,8 @@ impl Job {
             }
             caveats.extend(Endless::of(&self.bindings, self.limit, &plan.spec).growing());
         }
-        let sides = plan.spec.read_before().map_err(Error::Plan)?;
+        let sides = plan.spec.read_before(mode == Mode::Batch);
+        let sides = sides.map_err(Error::Plan)?;
         let sides = Sides::new(sides, self.workers);
         let sources = self.bindings.sources();
         let sources = sources
@@ -742,7 +743,7 @@ impl Job {
             return Err(Error::Plan(problem));
         }
         let spec = graph.spec();
-        spec.read_before().map_err(Error::Plan)?;
+        spec.read_before(false).map_err(Error::Plan)?;
         Ok(Plan {
             name: self.name.clone(),
             pipeline: self.pipeline.clone(),
@@ -756,6 +757,7 @@ impl Job {
             return Err(Error::Plan(mistake));
         }
         self.check_settings(mode).map_err(Error::Plan)?;
+        spec.read_before(mode == Mode::Batch).map_err(Error::Plan)?;
         ports::check(spec, &self.bindings).map_err(Error::Plan)?;
         self.check_state().map_err(Error::Plan)?;
         self.bindings.check_sinks().map_err(Error::Plan)?;

@@ -1,23 +1,31 @@
-//! `lookup`: each record with the row that a table has of its key, once the table is whole.
+//! `lookup`: each record with the row that a table has of its key, once the table is whole; and `lookup_arrival`, with
+//! the row that it has when the record arrives.
 //!
-//! Definition. The table is made of inputs that end. They are read to their end first (`graph/sides.rs`,
+//! Definition of `lookup`. The table is made of inputs that end. They are read to their end first (`graph/sides.rs`,
 //! `engine/sides.rs`), in every mode; then each record is paired with the row of its key, or with `None`.
+//!
+//! Definition of `lookup_arrival`. In batch mode the same. In the others each record is paired with what the table has
+//! told of its key by then. What the lanes of the table promise holds nothing back: they count as ended.
 //!
 //! Rows are kept by the worker that owns their key, and records come to them. A table tells all its rows when its
 //! inputs have ended at the latest, and what it has told is through before the first record is read.
 
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::Either;
 use super::keyed::{self, Emit, KeepsRows, Logic};
 use super::union::both;
 use crate::engine::Emission;
-use crate::engine::flow::Flow;
+use crate::engine::flow::{Each, Flow, Open, Pull};
+use crate::engine::lane::Progress;
 use crate::graph::context::Context;
 use crate::graph::fuse::restamped;
 use crate::graph::node::{Port, Render, stage};
-use crate::graph::sides::LOOKUP;
-use crate::graph::{Change, Key, Keyed, Kind, Lasting, Record, Stamp, Stream, Table};
+use crate::graph::sides::{LOOKUP, LOOKUP_ARRIVAL};
+use crate::graph::{Change, Class, Key, Keyed, Kind, Lasting, Record, Stamp, Stream, Table};
 use crate::state::hash::hash_of;
 use crate::state::rows::Rows;
 
@@ -49,13 +57,60 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
     where
         K: Lasting,
     {
+        self.looked_up(LOOKUP, Class::Exact, table)
+    }
+
+    /// Looks each record up in a table that goes on changing, as it is when the record arrives: the record, with the
+    /// row of its key, if there is one.
+    ///
+    /// What is found depends on what has been read by then, and on the mode: record by record it is what the table has
+    /// told so far; in micro-batches what it had told when the batch before was closed, or a later one; in batch mode the
+    /// table is read to its end first, as for [`lookup`](Keyed::lookup), and must not be made of what is looked up. After
+    /// a crash records may find another row than before. So nothing about it is promised but that it is fast: where the
+    /// answer is to be the same each time, [`as_of_join`](Keyed::as_of_join) takes what held at the time of each record.
+    ///
+    /// ```
+    /// use stream_core::prelude::*;
+    ///
+    /// #[pipeline]
+    /// fn priced(orders: Stream<(u32, i64)>, prices: Stream<(u32, i64)>) -> Stream<i64, Mixed> {
+    ///     let current = prices.key_by(|price| price.0).table(|price| Some(price.1));
+    ///     let priced = orders
+    ///         .key_by(|order| order.0)
+    ///         .lookup_arrival(current)
+    ///         .filter_map(|((_, pieces), price)| Some(pieces * price?));
+    ///     priced
+    /// }
+    ///
+    /// // In a test without a mode all is read, as in batch mode.
+    /// let rows = priced::test().orders([(7, 2), (8, 1)]).prices([(7, 10), (7, 11)]).rows();
+    /// assert_eq!(rows.priced, [22]);
+    /// ```
+    pub fn lookup_arrival<V: Record>(
+        self,
+        table: Table<Q, V>,
+    ) -> Stream<(T, Option<V>), K::Exchanged>
+    where
+        K: Lasting,
+    {
+        self.looked_up(LOOKUP_ARRIVAL, Class::Arrival, table)
+    }
+
+    fn looked_up<V: Record>(
+        self,
+        kind: &'static str,
+        class: Class,
+        table: Table<Q, V>,
+    ) -> Stream<(T, Option<V>), K::Exchanged> {
         let graph = self.port.graph().clone();
-        let spec = stage(LOOKUP, vec![self.port.spec(), table.port.spec()])
-            .keeps::<Q, Option<V>>()
+        let spec = stage(kind, vec![self.port.spec(), table.port.spec()])
+            .class(class)
+            .keeps::<Q, V>()
             .exchanged();
         let render = Lookup {
             records: self.port,
             table: table.port,
+            is_arrival: class == Class::Arrival,
         };
         Stream::from_port(graph.add(spec, Box::new(render)))
     }
@@ -64,6 +119,7 @@ impl<Q: Key, T: Record, K: Kind> Keyed<Q, T, K> {
 struct Lookup<S, Q, T, V> {
     records: Port<S, (Q, T)>,
     table: Port<(), Change<Q, V>>,
+    is_arrival: bool,
 }
 
 /// What comes for a key: a record with what travels beside it, or a value of the table.
@@ -82,13 +138,33 @@ impl<S: Stamp, Q: Key, T: Record, V: Record> Render for Lookup<S, Q, T, V> {
             let incoming: Incoming<S, T, V> = Either::Right(value);
             ((), (key, incoming))
         };
-        let flow: Flow<'s> = both(
-            [restamped(records, record, id), restamped(table, value, id)],
-            id,
-        );
+        let table = restamped(table, value, id);
+        let table = match self.is_arrival {
+            true => Flow::Lazy(Box::new(Unpromising(table))),
+            false => table,
+        };
+        let flow = both([restamped(records, record, id), table], id);
         let logic = Looking(PhantomData::<fn(S, Q, T) -> V>);
         let incoming = |(), incoming| incoming;
         keyed::render(context, node, flow, incoming, Emission::AtOnce, logic);
+    }
+}
+
+/// A flow whose lanes count as ended: they hold no watermark back.
+struct Unpromising<F>(F);
+
+impl<'s> Open<'s> for Unpromising<Flow<'s>> {
+    fn open(self: Box<Self>, builder: &mut OperatorBuilder<'s, u64>) -> Box<dyn Pull> {
+        Box::new(Unpromising(self.0.open(builder)))
+    }
+}
+
+impl Pull for Unpromising<Box<dyn Pull>> {
+    fn pull(&mut self, each: Each<'_>) -> ControlFlow<()> {
+        self.0.pull(&mut |capability, segment| {
+            segment.progress = Progress::End;
+            each(capability, segment)
+        })
     }
 }
 
@@ -96,8 +172,7 @@ struct Looking<S, Q, T, V>(PhantomData<fn(S, Q, T) -> V>);
 
 impl<S: Stamp, Q: Key, T: Record, V: Record> Logic for Looking<S, Q, T, V> {
     type Record = (Q, Incoming<S, T, V>);
-    /// Rows that were deleted are few: the table has ended.
-    type State = Rows<Q, Option<V>>;
+    type State = Rows<Q, V>;
     type Stamp = S;
     type Out = (T, Option<V>);
 
@@ -121,14 +196,13 @@ impl<S: Stamp, Q: Key, T: Record, V: Record> Logic for Looking<S, Q, T, V> {
             match incoming {
                 Either::Left((stamp, record)) => {
                     let place = rows.place_in(rows.segment_of(hash), hash, &key);
-                    let row = place.and_then(|place| rows.at(place).cloned()).flatten();
+                    let row = place.and_then(|place| rows.at(place).cloned());
                     emit.records.push((stamp, (record, row)));
                 }
-                Either::Right(value) => match rows.find_mut(hash, &key) {
+                Either::Right(None) => drop(rows.remove(hash, &key)),
+                Either::Right(Some(value)) => match rows.find_mut(hash, &key) {
                     Some(row) => *row = value,
-                    None => {
-                        rows.insert(hash, key, value);
-                    }
+                    None => drop(rows.insert(hash, key, value)),
                 },
             }
         }
@@ -137,7 +211,7 @@ impl<S: Stamp, Q: Key, T: Record, V: Record> Logic for Looking<S, Q, T, V> {
 
 impl<S: Stamp, Q: Key, T: Record, V: Record> KeepsRows for Looking<S, Q, T, V> {
     type Key = Q;
-    type Row = Option<V>;
+    type Row = V;
 
     fn changes((key, incoming): &Self::Record) -> Option<&Q> {
         matches!(incoming, Either::Right(_)).then_some(key)

@@ -155,7 +155,9 @@ impl Comparison {
     fn promise(&self, output: &str) -> &'static str {
         let suspects = super::difference::suspects(&self.spec, output);
         let is = |class| suspects.iter().any(|(_, suspect)| *suspect == class);
-        if is(Class::ExactIfKeyInOneLane) {
+        if is(Class::Arrival) {
+            "depends on arrival"
+        } else if is(Class::ExactIfKeyInOneLane) {
             "exact if each key lives in one lane"
         } else if is(Class::ExactIfOrderFree) {
             "exact if order-free"

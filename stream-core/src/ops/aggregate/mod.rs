@@ -163,7 +163,8 @@ const fn weakest(classes: &[Class]) -> Class {
             Class::Exact => {}
             Class::ExactIfOrderFree if matches!(weakest, Class::Exact) => weakest = classes[n],
             Class::ExactIfOrderFree => {}
-            Class::ExactIfKeyInOneLane => weakest = classes[n],
+            Class::ExactIfKeyInOneLane if matches!(weakest, Class::Arrival) => {}
+            Class::ExactIfKeyInOneLane | Class::Arrival => weakest = classes[n],
         }
         n += 1;
     }
