@@ -446,24 +446,31 @@ impl<F, V, R> Sessions<F, V, R> {
         begin..end.max(begin)
     }
 
-    /// Tells what a session has come to, if that is new.
-    fn tell_session<Q: Key, A, O>(
+    /// Takes back what was told of sessions that were joined with others.
+    fn tell_joined<Q: Key, A, O>(
         &self,
         key: &Q,
-        session: &mut Session<A>,
+        running: &mut Running<A>,
         out: &mut Vec<((), Coming<Q, O>)>,
-    ) where
+    ) {
+        for start in running.joined.drain(..) {
+            let key = (key.clone(), start);
+            out.push(((), Change { key, value: None }));
+        }
+    }
+
+    /// What a session has come to.
+    fn of<Q: Key, A, O>(&self, key: &Q, session: &Session<A>) -> ((), Coming<Q, O>)
+    where
         V: Fn(&A) -> O,
     {
-        if std::mem::replace(&mut session.told, Told::All) != Told::All {
-            let window = Windowed {
-                key: key.clone(),
-                start: session.first,
-                end: session.last.plus(self.gap),
-                value: (self.value)(&session.value),
-            };
-            out.push(((), told(window)));
-        }
+        let window = Windowed {
+            key: key.clone(),
+            start: session.first,
+            end: session.last.plus(self.gap),
+            value: (self.value)(&session.value),
+        };
+        ((), told(window))
     }
 }
 
@@ -546,18 +553,25 @@ where
     fn pass(&self, key: &Q, running: &mut Running<A>, watermark: EventTime, out: &mut Out<Self>) {
         let is_complete = |session: &Session<A>| session.last.plus(self.gap) <= watermark;
         let complete = running.sessions.partition_point(is_complete);
-        for mut session in running.sessions.drain(..complete) {
-            self.tell_session(key, &mut session, out);
-        }
+        let complete = running.sessions.drain(..complete);
+        let news = complete.filter(|session| session.told != Told::All);
+        out.extend(news.map(|session| self.of(key, &session)));
     }
 
     fn tell(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
-        for start in running.joined.drain(..) {
-            let key = (key.clone(), start);
-            out.push(((), Change { key, value: None }));
+        self.tell_joined(key, running, out);
+        let sessions = running.sessions.iter_mut();
+        for session in sessions.filter(|session| session.told != Told::All) {
+            session.told = Told::All;
+            out.push(self.of(key, session));
         }
+    }
+
+    fn tell_all(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
+        self.tell_joined(key, running, out);
         for session in &mut running.sessions {
-            self.tell_session(key, session, out);
+            session.told = Told::Before;
+            out.push(self.of(key, session));
         }
     }
 

@@ -89,6 +89,11 @@ pub(super) trait Expire: 'static {
     /// Of a table: tells what is kept of a key.
     fn tell(&self, _key: &Self::Key, _state: &mut Self::State, _out: &mut Out<Self>) {}
 
+    /// The same of all that is kept, whatever was told of it before.
+    fn tell_all(&self, key: &Self::Key, state: &mut Self::State, out: &mut Out<Self>) {
+        self.tell(key, state, out);
+    }
+
     /// Of a table: tells what there is to tell of a key that is forgotten.
     fn tell_last(
         &self,
@@ -424,9 +429,11 @@ impl<E: Expire> Logic for Expiring<E> {
     fn emit_all(&mut self, rows: &mut Self::State, emit: &mut Emit<Self>) -> bool {
         rows.note_all_changed();
         let (expire, out) = (&self.expire, &mut emit.records);
+        // A checkpoint from before may be written meanwhile. Then what stands in it was told of no row, so it must not
+        // say more than that something may have been.
         rows.walk(&mut self.walked, FULL, |key, row| {
-            expire.tell(key, &mut row.state, out);
-            row.told = Told::All;
+            expire.tell_all(key, &mut row.state, out);
+            row.told = Told::Before;
         })
     }
 }
