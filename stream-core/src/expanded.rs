@@ -13,6 +13,7 @@ use crate::graph::{Graph, GraphSpec, Outline, Setting};
 use crate::io;
 use crate::job::{Guarantee, Handle, Report, Restarts, Share};
 use crate::state::StateStore;
+use crate::testing::{Inputs, Outputs, check_modes, check_recovery};
 use crate::time::{Clock, Leap};
 use crate::{Error, Job, Mode, Problem, Snapshot};
 
@@ -276,10 +277,45 @@ pub trait TestRow: Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + 'static> TestRow for T {}
 
-/// A row that `check_modes` can show.
+/// What a test checks of its pipeline.
+pub trait Check {
+    /// Runs the check.
+    fn check<I: Inputs, O: Outputs>(
+        inputs: I,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    );
+}
+
+/// That it gives the same in every mode.
+#[derive(Debug)]
+pub enum Modes {}
+
+impl Check for Modes {
+    fn check<I: Inputs, O: Outputs>(
+        inputs: I,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    ) {
+        check_modes(inputs, pipeline);
+    }
+}
+
+/// That it gives the same through crashes.
+#[derive(Debug)]
+pub enum Recovery {}
+
+impl Check for Recovery {
+    fn check<I: Inputs, O: Outputs>(
+        inputs: I,
+        pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static,
+    ) {
+        check_recovery(inputs, pipeline);
+    }
+}
+
+/// A row that a check can show.
 #[diagnostic::on_unimplemented(
-    message = "`check_modes` cannot show rows of type `{Self}`",
-    label = "the rows that it compares must be `Debug + Send + 'static`"
+    message = "`check_modes` and `check_recovery` cannot show rows of type `{Self}`",
+    label = "the rows that they compare must be `Debug + Send + 'static`"
 )]
 pub trait CheckedRow: Debug + TestRow {}
 

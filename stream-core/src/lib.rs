@@ -125,7 +125,7 @@ pub use stream_macros::operator;
 /// assert_eq!(counts.take().len(), 1);
 ///
 /// // A test has vectors in place of sources, and rows in place of sinks; `check_modes()` in the place of
-/// // `rows()` compares the modes.
+/// // `rows()` compares the modes, `check_recovery()` lets it crash.
 /// let rows = words::test().lines(["a rose is a rose".to_string()]).shortest(3).rows();
 /// assert_eq!(rows.short, ["a", "is", "a"]);
 /// # Ok::<(), stream_core::Error>(())
@@ -175,7 +175,6 @@ pub mod __private {
     pub use crate::io::{Sink, Source};
     pub use crate::ops::{Apply, Divided, Outputs, Parts};
     pub use crate::run::Mode;
-    pub use crate::testing::check_modes;
 }
 
 /// What a pipeline is written with, and what its job is usually given.

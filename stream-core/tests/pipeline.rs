@@ -294,6 +294,15 @@ fn a_test_checks_the_modes() {
         .check_modes();
 }
 
+#[test]
+fn a_test_lets_the_pipeline_crash() {
+    let clicks = (0..40).map(|n| click(n % 3, i64::try_from(n * 7 % 31).unwrap()));
+    sessions::test()
+        .clicks(clicks)
+        .gap(Gap::secs(3))
+        .check_recovery();
+}
+
 /// More stages than one fused chain takes.
 #[pipeline]
 fn long(numbers: Stream<u64>) -> Stream<u64> {

@@ -349,9 +349,37 @@ const _: () = {
             >: private__::CheckedRow,
             for<'any> private__::Row<Stream<Click>>: private__::CheckedRow,
         {
+            self.check__::<private__::Modes>();
+        }
+        /// Checks that the pipeline gives the same though it crashes again and again and goes
+        /// on from its last checkpoint.
+        ///
+        /// # Panics
+        /// When the rows differ from those of a run in which nothing went wrong: with the seed,
+        /// what was drawn, and the rows that differ.
+        pub fn check_recovery(self)
+        where
+            clicks__state: clicks__given,
+            gap__state: gap__given,
+            for<'any> Click: private__::TestRecord,
+            for<'any> private__::Row<
+                Timed<Windowed<u64, Session>>,
+            >: private__::CheckedRow,
+            for<'any> private__::Row<Stream<Click>>: private__::CheckedRow,
+        {
+            self.check__::<private__::Recovery>();
+        }
+        fn check__<C__: private__::Check>(self)
+        where
+            for<'any> Click: private__::TestRecord,
+            for<'any> private__::Row<
+                Timed<Windowed<u64, Session>>,
+            >: private__::CheckedRow,
+            for<'any> private__::Row<Stream<Click>>: private__::CheckedRow,
+        {
             let settings = self.0.settings();
             let mut draft = self.0;
-            private__::check_modes(
+            C__::check(
                 draft.take::<Click>("clicks"),
                 move |stream0| {
                     let (output0, output1) = sessions(

@@ -12,9 +12,9 @@ use crate::names;
 use crate::parse::{Bind, Chain, Head, NotStream, Role, Statement};
 use crate::refuse;
 
-/// What stands in the place where an input or a setting would be a method: the one thing that a test
-/// does by a method of its own.
-pub(crate) const RESERVED: &str = "check_modes";
+/// What stands in the place where an input or a setting would be a method: what a test does by methods of its
+/// own.
+pub(crate) const RESERVED: [&str; 2] = ["check_modes", "check_recovery"];
 
 /// The methods that give two streams, or several and the rest.
 const GIVE_TWO: [&str; 4] = ["event_time", "split", "split_by", "try_map"];
@@ -263,8 +263,8 @@ fn ports_have_free_names(model: &Model, errors: &mut Errors) {
     let mut taken: BTreeMap<&str, Kind> = BTreeMap::new();
     for port in &model.ports {
         let ident = Ident::new_raw(&port.name, port.span);
-        if port.name == RESERVED && port.kind != Kind::Output {
-            let what = format!("{} cannot be named `{RESERVED}`", port.kind.a_name());
+        if RESERVED.contains(&&*port.name) && port.kind != Kind::Output {
+            let what = format!("{} cannot be named `{}`", port.kind.a_name(), port.name);
             let help = "each input and each setting is a method of the pipeline's test, which has \
                         this method already: take another name";
             errors.add(&ident, what, help);

@@ -278,7 +278,7 @@ impl<'m> Writer<'m> {
 
 /// Leaves out what would be a second method of a name, or one of every test. That was told.
 fn leave_one_of_each(ports: &mut [Written]) {
-    let mut names = vec![RESERVED.to_owned()];
+    let mut names = RESERVED.map(str::to_owned).to_vec();
     for port in ports {
         let mut name = port.name.clone();
         while names.contains(&name) {

@@ -32,14 +32,14 @@ impl Writer<'_> {
         let types = outputs.iter().map(|output| self.row(output));
         let typed_rows = quote!(#rows<#(#types),*>);
         let of_rows = self.bounds_of_test(&quote!(#private::TestRow));
-        let (rows_struct, run, check_modes) = (self.rows(), self.run(), self.check_modes());
+        let (rows_struct, run, checks) = (self.rows(), self.run(), self.test_checks());
         quote! {
             #structure
             #rows_struct
 
             impl<#(#declared,)* #(#states),*> #typed where #(#clauses,)* #(#bounds),* {
                 #(#methods)*
-                #check_modes
+                #checks
             }
 
             impl<#(#declared,)* Ports__> #private::PipelineTest<#typed_rows>
@@ -134,11 +134,12 @@ impl Writer<'_> {
         inputs.chain(outputs).collect()
     }
 
-    fn check_modes(&self) -> TokenStream {
+    /// What a test does by methods of its own.
+    fn test_checks(&self) -> TokenStream {
         let private = private();
         let bounds = self.bounds_of_test(&quote!(#private::CheckedRow));
-        let given = self.required_by_test().map(Written::is_given);
-        let (settings, draft) = (own("settings"), own("draft"));
+        let given: Vec<_> = self.required_by_test().map(Written::is_given).collect();
+        let (settings, draft, check) = (own("settings"), own("draft"), own("check__"));
         let inputs: Vec<_> = self.each(Kind::Input).collect();
         let streams: Vec<_> = (0..inputs.len())
             .map(|n| own(&format!("stream{n}")))
@@ -176,9 +177,27 @@ impl Writer<'_> {
             pub fn check_modes(self)
             where #(#given,)* #(#bounds),*
             {
+                self.#check::<#private::Modes>();
+            }
+
+            /// Checks that the pipeline gives the same though it crashes again and again and goes
+            /// on from its last checkpoint.
+            ///
+            /// # Panics
+            /// When the rows differ from those of a run in which nothing went wrong: with the seed,
+            /// what was drawn, and the rows that differ.
+            pub fn check_recovery(self)
+            where #(#given,)* #(#bounds),*
+            {
+                self.#check::<#private::Recovery>();
+            }
+
+            fn #check<C__: #private::Check>(self)
+            where #(#bounds),*
+            {
                 let #settings = self.0.settings();
                 let mut #draft = self.0;
-                #private::check_modes(#vectors, move |#streams| {
+                C__::check(#vectors, move |#streams| {
                     let #pattern = #call;
                     #outputs
                 });
