@@ -313,7 +313,7 @@ where
         }
     }
 
-    fn is_kept(&self, run: &Self::State) -> bool {
+    fn is_there(&self, run: &Self::State) -> bool {
         run.is_some()
     }
 }

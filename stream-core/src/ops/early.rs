@@ -11,7 +11,7 @@
 //! told of each needs its own value.
 
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use super::aggregate::{Aggregate, Folded};
 use super::calendar::CalendarWindows;
 use super::expiry::{self, Expire, Out, Row, Told};
 use super::session::SessionWindows;
+use super::sessions_of_key::{Session, Sessions};
 use super::sliding::SlidingWindows;
 use super::tumbling::TumblingWindows;
 use super::window::{Assign, Disjoint, Fold, Functions, Windowed, Windows, begin_of, counting};
@@ -396,7 +397,7 @@ impl<Q: Key, T: Record> Windows<Q, T, Early<SessionWindows>> {
             .class(class)
             .keeps::<Q, Row<Running<A>>>();
         let gap = assign.0.gap;
-        let expire = Sessions {
+        let expire = LiveSessions {
             gap,
             fold,
             value,
@@ -414,36 +415,25 @@ impl<Q: Key, T: Record> Windows<Q, T, Early<SessionWindows>> {
     }
 }
 
-/// The sessions of a key that may still grow, in the order of time.
+/// The sessions of a key that may still grow. Each has what was told of it beside its value.
 #[derive(Clone, Serialize, Deserialize)]
 struct Running<A> {
-    sessions: Vec<Session<A>>,
+    sessions: Sessions<(Told, A)>,
     /// The starts of those that were told and have been joined with others, which is to be told.
     joined: Vec<EventTime>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-struct Session<A> {
-    first: EventTime,
-    last: EventTime,
-    told: Told,
-    value: A,
-}
-
-struct Sessions<F, V, R> {
+struct LiveSessions<F, V, R> {
     gap: i64,
     fold: F,
     value: V,
     records: PhantomData<R>,
 }
 
-impl<F, V, R> Sessions<F, V, R> {
-    /// Where the sessions stand that a record at a moment falls into, or would stand between.
-    fn met<A>(&self, sessions: &[Session<A>], time: EventTime) -> Range<usize> {
-        let (from, to) = (time.minus(self.gap - 1), time.plus(self.gap - 1));
-        let begin = sessions.partition_point(|session| session.last < from);
-        let end = sessions.partition_point(|session| session.first <= to);
-        begin..end.max(begin)
+impl<F, V, R> LiveSessions<F, V, R> {
+    /// The moments that lie less than a gap from this one.
+    fn reach(&self, time: EventTime) -> RangeInclusive<EventTime> {
+        time.minus(self.gap - 1)..=time.plus(self.gap - 1)
     }
 
     /// Takes back what was told of sessions that were joined with others.
@@ -460,7 +450,7 @@ impl<F, V, R> Sessions<F, V, R> {
     }
 
     /// What a session has come to.
-    fn of<Q: Key, A, O>(&self, key: &Q, session: &Session<A>) -> ((), Coming<Q, O>)
+    fn of<Q: Key, A, O>(&self, key: &Q, session: &Session<(Told, A)>) -> ((), Coming<Q, O>)
     where
         V: Fn(&A) -> O,
     {
@@ -468,13 +458,13 @@ impl<F, V, R> Sessions<F, V, R> {
             key: key.clone(),
             start: session.first,
             end: session.last.plus(self.gap),
-            value: (self.value)(&session.value),
+            value: (self.value)(&session.value.1),
         };
         ((), told(window))
     }
 }
 
-impl<Q, P, A, F, V, O> Expire for Sessions<F, V, fn(Q, P) -> A>
+impl<Q, P, A, F, V, O> Expire for LiveSessions<F, V, fn(Q, P) -> A>
 where
     Q: Key,
     P: Record,
@@ -499,83 +489,91 @@ where
     }
 
     fn takes_in(&self, running: &Running<A>, at: EventTime) -> bool {
-        !self.met(&running.sessions, at).is_empty()
+        running.sessions.find(&self.reach(at)).is_some()
     }
 
     fn start(&self, _: &Q, at: EventTime, record: P, _: &mut Out<Self>) -> Running<A> {
-        let session = Session {
-            first: at,
-            last: at,
-            told: Told::Nothing,
-            value: self.fold.start(record),
-        };
         Running {
-            sessions: vec![session],
+            sessions: Sessions::One(self.session(at, record)),
             joined: Vec::new(),
         }
     }
 
     fn extend(
         &self,
-        key: &Q,
-        running: &mut Running<A>,
+        _: &Q,
+        Running { sessions, joined }: &mut Running<A>,
         at: EventTime,
         record: P,
-        out: &mut Out<Self>,
+        _: &mut Out<Self>,
     ) {
-        let Running { sessions, joined } = running;
-        let met = self.met(sessions, at);
-        let Some(first) = sessions[met.clone()].first().map(|first| first.first) else {
-            let mut new = self.start(key, at, record, out);
-            sessions.splice(met, new.sessions.drain(..));
-            return;
+        let reach = self.reach(at);
+        let Some(mut session) = sessions.take(&reach) else {
+            return sessions.insert(self.session(at, record));
         };
-        let later: Vec<_> = sessions.drain(met.start + 1..met.end).collect();
-        let session = &mut sessions[met.start];
-        if session.told != Told::Nothing && at < first {
-            joined.push(first);
-            session.told = Told::Nothing;
+        if session.value.0 != Told::Nothing && at < session.first {
+            joined.push(session.first);
+            session.value.0 = Told::Nothing;
         }
-        for other in later {
-            if other.told != Told::Nothing {
-                joined.push(other.first);
+        while let Some(later) = sessions.take(&reach) {
+            let (told, value) = later.value;
+            if told != Told::Nothing {
+                joined.push(later.first);
             }
-            self.fold.merge(&mut session.value, other.value);
-            session.last = other.last;
+            self.fold.merge(&mut session.value.1, value);
+            session.last = later.last;
         }
-        session.told = session.told.changed();
-        session.first = session.first.min(at);
-        session.last = session.last.max(at);
-        self.fold.extend(&mut session.value, record);
+        session.stretch(at);
+        session.value.0 = session.value.0.changed();
+        self.fold.extend(&mut session.value.1, record);
+        sessions.insert(session);
     }
 
     /// Tells of the sessions that are complete, and forgets them.
     fn pass(&self, key: &Q, running: &mut Running<A>, watermark: EventTime, out: &mut Out<Self>) {
-        let is_complete = |session: &Session<A>| session.last.plus(self.gap) <= watermark;
-        let complete = running.sessions.partition_point(is_complete);
-        let complete = running.sessions.drain(..complete);
-        let news = complete.filter(|session| session.told != Told::All);
-        out.extend(news.map(|session| self.of(key, &session)));
+        let is_complete = |session: &Session<_>| session.last.plus(self.gap) <= watermark;
+        let mut has_any = false;
+        while let Some(session) = running.sessions.pop_first_if(is_complete) {
+            has_any = true;
+            if session.value.0 != Told::All {
+                out.push(self.of(key, &session));
+            }
+        }
+        if has_any {
+            running.sessions.shrink();
+        }
     }
 
     fn tell(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
         self.tell_joined(key, running, out);
-        let sessions = running.sessions.iter_mut();
-        for session in sessions.filter(|session| session.told != Told::All) {
-            session.told = Told::All;
-            out.push(self.of(key, session));
-        }
+        running.sessions.for_each(|session| {
+            if std::mem::replace(&mut session.value.0, Told::All) != Told::All {
+                out.push(self.of(key, session));
+            }
+        });
     }
 
     fn tell_all(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
         self.tell_joined(key, running, out);
-        for session in &mut running.sessions {
-            session.told = Told::Before;
+        running.sessions.for_each(|session| {
+            session.value.0 = Told::Before;
             out.push(self.of(key, session));
-        }
+        });
     }
 
     fn tell_last(&self, key: &Q, running: &mut Running<A>, _: Told, out: &mut Out<Self>) {
         self.tell(key, running, out);
+    }
+}
+
+impl<P: Record, A: Record, F: Fold<P, A>, V, Q> LiveSessions<F, V, fn(Q, P) -> A> {
+    /// A session of one record. It has no timer: its key has.
+    fn session(&self, at: EventTime, record: P) -> Session<(Told, A)> {
+        Session {
+            first: at,
+            last: at,
+            timer: at,
+            value: (Told::Nothing, self.fold.start(record)),
+        }
     }
 }

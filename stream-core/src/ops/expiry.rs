@@ -66,8 +66,9 @@ pub(super) trait Expire: 'static {
         out: &mut Out<Self>,
     );
 
-    /// Whether there is anything to keep.
-    fn is_kept(&self, _state: &Self::State) -> bool {
+    /// Whether there is anything in what is kept: a row that was deleted is kept until its time, too, so that a key
+    /// has one timer however often it comes and goes.
+    fn is_there(&self, _state: &Self::State) -> bool {
         true
     }
 
@@ -252,11 +253,6 @@ impl<E: Expire> Expiring<E> {
                 row.until = row.until.max(until);
             }
             row.told = row.told.changed();
-            if !E::IS_TABLE && !self.expire.is_kept(&row.state) {
-                self.counts.keys.sub(1);
-                rows.remove(hash, &key);
-                return;
-            }
         }
         self.note(rows, place, hash);
     }
@@ -279,7 +275,7 @@ impl<E: Expire> Expiring<E> {
         out: &mut Out<E>,
     ) {
         let state = self.expire.start(&key, at, record, out);
-        if !E::IS_TABLE && !self.expire.is_kept(&state) {
+        if !E::IS_TABLE && !self.expire.is_there(&state) {
             return;
         }
         let row = Row {
@@ -307,22 +303,22 @@ impl<E: Expire> Expiring<E> {
     /// Tells so many of the rows that were changed. Tells whether there are more.
     fn tell_changed(&self, rows: &mut Kept<E>, max: usize, out: &mut Out<E>) -> bool {
         rows.settle_marked(max, |key, row| {
-            let is_kept = match row.is_over {
-                true => {
-                    self.expire.tell_last(key, &mut row.state, row.told, out);
-                    false
-                }
-                false => {
-                    self.expire.tell(key, &mut row.state, out);
-                    row.told = Told::All;
-                    self.expire.is_kept(&row.state)
-                }
-            };
-            if !is_kept {
-                self.counts.keys.sub(1);
+            if row.is_over {
+                self.tell_last(key, row, out);
+                return false;
             }
-            is_kept
+            self.expire.tell(key, &mut row.state, out);
+            row.told = Told::All;
+            true
         })
+    }
+
+    /// Tells what there is to tell of a row that is removed.
+    fn tell_last(&self, key: &E::Key, row: &mut Row<E::State>, out: &mut Out<E>) {
+        self.counts.keys.sub(1);
+        if self.expire.is_there(&row.state) {
+            self.expire.tell_last(key, &mut row.state, row.told, out);
+        }
     }
 
     /// Looks at the row that set a timer for a time: it is over, or sets its timer anew. A timer that nobody has
@@ -352,8 +348,7 @@ impl<E: Expire> Expiring<E> {
             }
             rows.mark(place, hash);
         } else if let Some((key, mut row)) = rows.remove_at(place, hash) {
-            self.counts.keys.sub(1);
-            self.expire.tell_last(&key, &mut row.state, row.told, out);
+            self.tell_last(&key, &mut row, out);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::slice;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::EventTime;
 
@@ -42,7 +42,7 @@ impl<A> Session<A> {
 }
 
 /// Sessions that do not overlap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Sessions<A> {
     One(Session<A>),
     /// In the order of time.
@@ -87,6 +87,31 @@ impl<A> Sessions<A> {
             Sessions::One(_) => self.pop_first(),
             Sessions::Few(sessions) => Some(sessions.remove(first_from(sessions, last))),
             Sessions::Many(sessions) => sessions.remove(&last),
+        }
+    }
+
+    /// Takes away the first session of all, if it is so.
+    pub(super) fn pop_first_if(
+        &mut self,
+        is_so: impl FnOnce(&Session<A>) -> bool,
+    ) -> Option<Session<A>> {
+        let first = match self {
+            Sessions::One(session) => Some(&*session),
+            Sessions::Few(sessions) => sessions.first(),
+            Sessions::Many(sessions) => sessions.first_key_value().map(|(_, session)| session),
+        };
+        match first.is_some_and(is_so) {
+            true => self.pop_first(),
+            false => None,
+        }
+    }
+
+    /// Hands over all sessions, in the order of time. Their times may not be changed.
+    pub(super) fn for_each(&mut self, mut each: impl FnMut(&mut Session<A>)) {
+        match self {
+            Sessions::One(session) => each(session),
+            Sessions::Few(sessions) => sessions.iter_mut().for_each(each),
+            Sessions::Many(sessions) => sessions.values_mut().for_each(each),
         }
     }
 
@@ -157,6 +182,13 @@ impl<A: Serialize> Serialize for Sessions<A> {
             Sessions::Few(sessions) => sessions.serialize(serializer),
             Sessions::Many(sessions) => serializer.collect_seq(sessions.values()),
         }
+    }
+}
+
+impl<'de, A: Deserialize<'de>> Deserialize<'de> for Sessions<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sessions = Vec::<Session<A>>::deserialize(deserializer)?;
+        Ok(sessions.into_iter().collect())
     }
 }
 

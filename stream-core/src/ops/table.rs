@@ -165,7 +165,7 @@ pub(super) fn table<Q: Key, T: Record, K: Kind, P: Record, A: Record, V: Record>
             ttl,
             fold,
             value: move |key: &Q, state: &A| Some(finish(key, state)),
-            is_kept: |_| true,
+            is_there: |_| true,
             records: PhantomData,
         };
         let spec = spec.class(K::class_in_order(class));

@@ -116,7 +116,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
                     merge: |last: &mut Option<V>, later| *last = later,
                 },
                 value: |_: &Q, last: &Option<V>| last.clone(),
-                is_kept: Option::is_some,
+                is_there: Option::is_some,
                 records: PhantomData,
             };
             let port = ttl.stage(self.port, spec, value, values);

@@ -104,7 +104,7 @@ pub(super) struct Values<S, Q, P, A, F, V> {
     pub(super) fold: F,
     /// What the table has of a key; none if it has been deleted.
     pub(super) value: V,
-    pub(super) is_kept: fn(&A) -> bool,
+    pub(super) is_there: fn(&A) -> bool,
     pub(super) records: PhantomData<fn(Q, P)>,
 }
 
@@ -141,8 +141,8 @@ where
         self.fold.extend(state, record);
     }
 
-    fn is_kept(&self, state: &A) -> bool {
-        (self.is_kept)(state)
+    fn is_there(&self, state: &A) -> bool {
+        (self.is_there)(state)
     }
 
     fn tell(&self, key: &Q, state: &mut A, out: &mut Out<Self>) {
@@ -185,7 +185,7 @@ mod tests {
             },
             fold: counting(),
             value: |_: &i64, count: &u64| Some(*count),
-            is_kept: |_| true,
+            is_there: |_| true,
             records: PhantomData,
         };
         let mut logic = expiry::logic(values, emission, counts, 20);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_lives_and_what_goes_is_told_once() {
+    fn what_is_there_is_what_lives_and_what_goes_is_told_once() {
         let gone = |last: i64| (0..last).map(|n| (n, None));
         let (kept, rows) = count(Emission::AtOnce);
         assert_eq!(kept, 20);
