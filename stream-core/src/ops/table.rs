@@ -81,13 +81,14 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
 
 /// The kinds of stages that keep a table, whose changes leave when the mode says.
 #[cfg(feature = "cli")]
-pub(crate) const KINDS: [&str; 16] = [
+pub(crate) const KINDS: [&str; 18] = [
     "aggregate",
     "approx_count_distinct",
     "average",
     "count",
     "count_distinct",
     "distinct",
+    "early",
     "first",
     "fold",
     "latest",
@@ -97,6 +98,7 @@ pub(crate) const KINDS: [&str; 16] = [
     "min_by",
     "reduce",
     "sum",
+    "table",
     "top",
 ];
 

@@ -14,7 +14,8 @@ use hdrhistogram::Histogram;
 
 use crate::engine::timing::Timing;
 use crate::engine::{Emission, Mode};
-use crate::graph::{GraphSpec, NodeSpec};
+use crate::graph::GraphSpec;
+use crate::graph::sides::{LOOKUP, LOOKUP_ARRIVAL};
 use crate::io::Planned;
 use crate::ops::table;
 use crate::time::epoch::{Align, FOREVER};
@@ -36,10 +37,21 @@ pub(super) enum Hold {
 impl Hold {
     /// What a pipeline withholds in a mode.
     pub(super) fn of(spec: &GraphSpec, mode: Mode) -> Self {
-        let is_table = |node: &NodeSpec| table::KINDS.contains(&node.kind.as_str());
-        let reachable = spec.reachable();
-        let mut nodes = spec.nodes.iter().zip(reachable);
-        if !nodes.any(|(node, reached)| reached && is_table(node)) {
+        // What a table withholds that is only looked up in holds back no record that looks it up.
+        let mut is_waited_for = vec![false; spec.nodes.len()];
+        let mut has_table = false;
+        for (index, node) in spec.nodes.iter().enumerate().rev() {
+            let kind = node.kind.as_str();
+            if is_waited_for[index] || kind == "output" {
+                has_table |= table::KINDS.contains(&kind);
+                let is_lookup = [LOOKUP, LOOKUP_ARRIVAL].contains(&kind);
+                let inputs = if is_lookup { 1 } else { node.inputs.len() };
+                for input in node.inputs.iter().take(inputs) {
+                    is_waited_for[input.node] = true;
+                }
+            }
+        }
+        if !has_table {
             return Hold::Slice;
         }
         match mode.table_emission() {
@@ -216,6 +228,8 @@ pub(super) fn short(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Job;
+    use crate::graph::{Graph, Keyed};
     use crate::time::epoch::{FIRST, next_batch};
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -238,6 +252,27 @@ mod tests {
         let latencies = watch.latencies();
         assert_eq!(latencies.count(), 2);
         [latencies.at(0.0), latencies.max()].map(|time| time.as_micros().div_ceil(1_010))
+    }
+
+    #[test]
+    fn what_a_pipeline_withholds_is_what_its_outputs_wait_for() {
+        let hold = |build: fn(Keyed<u64, u64>, Keyed<u64, u64>, &Graph)| {
+            let job = Job::new("holds", move |graph: &Graph| {
+                let [left, right] = ["left", "right"].map(|port| graph.input::<u64>(port));
+                build(left.key_by(|n| *n), right.key_by(|n| *n), graph);
+            });
+            Hold::of(&job.explain().unwrap(), "micro-batch=1s".parse().unwrap())
+        };
+        let counted = hold(|left, _, graph| graph.output("out", left.count().changes()));
+        assert_eq!(counted, Hold::Batch);
+        let joined = hold(|left, right, graph| {
+            graph.output("out", left.table(Some).join(right.table(Some)).changes());
+        });
+        assert_eq!(joined, Hold::Batch);
+        let looked_up = hold(|left, right, graph| {
+            graph.output("out", left.lookup_arrival(right.table(Some)));
+        });
+        assert_eq!(looked_up, Hold::Slice);
     }
 
     #[test]
