@@ -236,3 +236,41 @@ fn what_is_late_is_what_the_definition_says_by_lane() {
         }
     });
 }
+
+/// A batch goes on while another input does, long after those of a table have ended: what the table withholds until
+/// the batch is closed is in its final content all the same.
+#[test]
+fn a_table_whose_inputs_end_in_the_midst_of_a_batch_is_told_whole() {
+    for workers in [1, 2] {
+        common::within("a batch that goes on", move || {
+            let (sender, others) = io::channel::<u64>(4);
+            let (counts_sink, counts) = io::collect::<Entry<u64, u64>>();
+            let (sink, rows) = io::collect::<u64>();
+            let job = Job::new("ends", |graph| {
+                let numbers = graph.input::<u64>("numbers");
+                graph.output("counts", numbers.key_by(|n| n % 3).count());
+                graph.output("others", graph.input::<u64>("others"));
+            });
+            let job = job
+                .source("numbers", io::vec((0..30).collect::<Vec<u64>>()))
+                .source("others", others)
+                .sink("counts", counts_sink)
+                .sink("others", sink);
+            let mode = "micro-batch=1h".parse().expect("a mode");
+            let handle = job.workers(workers).start(mode).expect("it starts");
+            until_read(&handle, "numbers", 30);
+            for n in 1..=3 {
+                sender.send(n).expect("the job runs");
+                until_read(&handle, "others", n);
+                // The slice is cut by its age.
+                std::thread::sleep(std::time::Duration::from_millis(150));
+            }
+            drop(sender);
+            handle.wait().expect("it ends");
+            assert_eq!(rows.take().len(), 3);
+            let counts = sorted(counts.take());
+            let expected = (0..3).map(|key| Entry { key, value: 10 });
+            assert_eq!(counts, expected.collect::<Vec<_>>());
+        });
+    }
+}

@@ -64,6 +64,10 @@ impl Kept {
         }
     }
 
+    fn each(&mut self) -> impl Iterator<Item = &mut Capability<u64>> {
+        [&mut self.emitted].into_iter().chain(&mut self.overtaken)
+    }
+
     /// The right to emit alone.
     fn only(emitted: Capability<u64>) -> Self {
         Kept {
@@ -134,6 +138,8 @@ pub(super) struct Operator {
     repeating: Option<Capability<u64>>,
     /// The right to emit what the open run withholds.
     held: Option<Capability<u64>>,
+    /// The right to say that all lanes have ended, while the open run withholds anything.
+    ending: Option<Kept>,
     /// Of a table that emits as records come: the last epoch in which it did.
     latest: Option<u64>,
     lane: Lane,
@@ -190,6 +196,7 @@ impl Operator {
             emitting: None,
             repeating: None,
             held: None,
+            ending: None,
             latest: is_eager_table.then_some(0),
             lane: Lane::new(
                 node,
@@ -361,6 +368,10 @@ impl Operator {
                 self.emitting = Some(Emitting::new(Piece::Close, kept, self.applied));
                 return Some(0);
             }
+            if let Some(kept) = self.ending.take() {
+                let epoch = *kept.emitted.time();
+                self.promised.insert(epoch, (kept, Vec::new()));
+            }
             if self.apply_before(frontier.min(self.align.end(self.run)), out) {
                 return Some(0);
             }
@@ -374,8 +385,10 @@ impl Operator {
         if self.apply_before(frontier, out) {
             return Some(0);
         }
-        if let Some(held) = self.held.as_mut().filter(|held| *held.time() < frontier) {
-            held.downgrade(&frontier);
+        let kept = self.ending.iter_mut().flat_map(Kept::each);
+        let rights = self.held.iter_mut().chain(kept);
+        for right in rights.filter(|right| *right.time() < frontier) {
+            right.downgrade(&frontier);
         }
         None
     }
@@ -458,6 +471,11 @@ impl Operator {
             let epoch = *kept.emitted.time();
             self.promised.insert(epoch, (kept.clone(), Vec::new()));
         }
+        if progress == Progress::End && self.held.is_some() {
+            // The batch may go on for long with other inputs. What it withholds comes before the end.
+            self.ending = Some(kept);
+            return true;
+        }
         if progress > self.applied {
             let watermark = match progress {
                 Progress::Open => EventTime::MIN,
@@ -470,7 +488,8 @@ impl Operator {
             if let Some(later) = self.later_than(*kept.emitted.time()) {
                 kept.emitted = kept.emitted.delayed(&later);
             }
-            if is_due && self.emission == Emission::BatchClose && self.held.is_none() {
+            let may_withhold = is_due && progress != Progress::End;
+            if may_withhold && self.emission == Emission::BatchClose && self.held.is_none() {
                 self.held = Some(kept.emitted.clone());
             }
             let emitting = Emitting::new(Piece::Due, kept, progress);
