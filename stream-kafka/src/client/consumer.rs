@@ -127,9 +127,13 @@ impl Client {
     }
 
     /// The id of each topic, or none where it is not there.
-    pub(crate) fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<TopicId>>, Problem> {
+    pub(crate) fn topic_ids(
+        &self,
+        topics: &[&str],
+        wait: Duration,
+    ) -> Result<Vec<Option<TopicId>>, Problem> {
         let client = self.consumer().client();
-        let ids = self.patiently(REQUEST_WAIT, Instant::now(), |timeout| {
+        let ids = self.patiently(wait, Instant::now(), |timeout| {
             raw::topic_ids(client, topics, timeout).map_err(KafkaError::AdminOp)
         })?;
         let known = ids.into_iter().map(|id| match id {
@@ -141,12 +145,16 @@ impl Client {
     }
 
     /// Finds an offset in each partition: `at` says which, by a time in milliseconds since 1970, or by
-    /// the first or the last.
-    pub(crate) fn offsets(&self, at: &[(Place, Offset)]) -> Result<Vec<i64>, Problem> {
+    /// the first or the last. Waits so long for a partition that has no leader.
+    pub(crate) fn offsets(
+        &self,
+        at: &[(Place, Offset)],
+        wait: Duration,
+    ) -> Result<Vec<i64>, Problem> {
         if at.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.list_offsets(at)?;
+        let found = self.list_offsets(at, wait)?;
         // Behind the last record of a time comes the end.
         let open: Vec<usize> = (0..at.len())
             .filter(|index| found[*index].is_none())
@@ -158,7 +166,7 @@ impl Client {
         let ends = if ends.is_empty() {
             Vec::new()
         } else {
-            self.list_offsets(&ends)?
+            self.list_offsets(&ends, wait)?
         };
         let mut ends = ends.into_iter();
         let all = found.into_iter().zip(at).map(|(offset, (place, _))| {
@@ -170,14 +178,18 @@ impl Client {
         all.collect()
     }
 
-    fn list_offsets(&self, at: &[(Place, Offset)]) -> Result<Vec<Option<i64>>, Problem> {
+    fn list_offsets(
+        &self,
+        at: &[(Place, Offset)],
+        wait: Duration,
+    ) -> Result<Vec<Option<i64>>, Problem> {
         let mut asked = TopicPartitionList::with_capacity(at.len());
         for (place, offset) in at {
             asked
                 .add_partition_offset(&place.topic, place.partition, *offset)
                 .map_err(|error| self.failed("look for offsets", &error.to_string()))?;
         }
-        let found = self.patiently(REQUEST_WAIT, Instant::now(), |timeout| {
+        let found = self.patiently(wait, Instant::now(), |timeout| {
             let found = self.consumer().offsets_for_times(asked.clone(), timeout)?;
             found
                 .elements()

@@ -74,7 +74,7 @@ impl Connection {
             settings: settings.clone(),
             parts: Mutex::default(),
         };
-        let parts = connection.describe(&topics, |place| settings.start.of(place))?;
+        let parts = connection.describe(&topics, wait, |place| settings.start.of(place))?;
         if parts.is_empty() && settings.end != End::Never {
             let what = format!("no topic matches `{}`", settings.topics);
             return Err(Problem::new(what).hint(
@@ -85,17 +85,19 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Finds out of each partition what has to be known before it is read.
+    /// Finds out of each partition what has to be known before it is read. Each question waits so long for
+    /// brokers: one that was the leader of a partition may just be away.
     fn describe(
         &self,
         topics: &[Topic],
+        wait: Duration,
         start: impl Fn(&Place) -> Wanted,
     ) -> Result<Vec<Part>, Problem> {
         let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
         let ids = if names.is_empty() {
             Vec::new()
         } else {
-            self.client.topic_ids(&names)?
+            self.client.topic_ids(&names, wait)?
         };
         let mut parts = Vec::new();
         for (topic, id) in topics.iter().zip(ids) {
@@ -111,12 +113,12 @@ impl Connection {
                 next: Arc::default(),
             }));
         }
-        let starts = resolve(&self.client, &parts, |place| Some(start(place)))?;
+        let starts = resolve(&self.client, &parts, wait, |place| Some(start(place)))?;
         let end = |place: &Place| self.settings.end.of(place);
         let ends = match (&self.settings.end, self.settings.committed_only) {
             (End::Never, _) => vec![None; parts.len()],
-            (_, false) => resolve(&self.client, &parts, end)?,
-            (_, true) => resolve(&self.witness()?, &parts, end)?,
+            (_, false) => resolve(&self.client, &parts, wait, end)?,
+            (_, true) => resolve(&self.witness()?, &parts, wait, end)?,
         };
         for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
             part.start = start.unwrap_or_default();
@@ -194,8 +196,9 @@ impl Connection {
     /// What the broker holds of a partition now.
     pub(super) fn log(&self, part: &Part) -> Result<Log, Problem> {
         let ends = [Offset::Beginning, Offset::End].map(|offset| (part.place.clone(), offset));
-        let found = self.client.offsets(&ends[..1])?;
-        let ends = self.client.offsets(&ends[1..])?;
+        let wait = self.settings.cluster.start_wait_max();
+        let found = self.client.offsets(&ends[..1], wait)?;
+        let ends = self.client.offsets(&ends[1..], wait)?;
         Ok(Log {
             first: found[0],
             end: ends[0],
@@ -216,7 +219,7 @@ impl Connection {
         // What cannot be chosen any more is told by what has become of it.
         if look.gone.is_empty() && look.made_anew.is_empty() && self.settings.topics.may_grow() {
             let chosen = self.settings.topics.choose(&topics)?;
-            look.added = self.describe(&new_partitions(&chosen, &known), |_| {
+            look.added = self.describe(&new_partitions(&chosen, &known), LOOK_WAIT, |_| {
                 Wanted::Ask(Offset::Beginning)
             })?;
         }
@@ -229,7 +232,7 @@ impl Connection {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = self.client.topic_ids(&names)?;
+        let ids = self.client.topic_ids(&names, LOOK_WAIT)?;
         let is_another = |(name, id): &(&str, Option<TopicId>)| {
             let part = parts.iter().find(|part| *part.place.topic == **name);
             let before = part.and_then(|part| part.topic_id);
@@ -275,6 +278,7 @@ pub(super) struct Look {
 fn resolve(
     client: &Client,
     parts: &[Part],
+    wait: Duration,
     wanted: impl Fn(&Place) -> Option<Wanted>,
 ) -> Result<Vec<Option<i64>>, Problem> {
     let wanted: Vec<_> = parts.iter().map(|part| wanted(&part.place)).collect();
@@ -286,7 +290,7 @@ fn resolve(
             _ => None,
         });
     let asked: Vec<_> = asked.collect();
-    let mut answers = client.offsets(&asked)?.into_iter();
+    let mut answers = client.offsets(&asked, wait)?.into_iter();
     let offsets = wanted.into_iter().map(|wanted| match wanted? {
         Wanted::Known(offset) => Some(offset),
         Wanted::Ask(_) => answers.next(),

@@ -1,5 +1,6 @@
 //! Brokers that are away, or go and come back.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use stream_core::io::{self, Position};
@@ -8,7 +9,7 @@ use stream_kafka as kafka;
 use stream_kafka::End;
 
 use super::source_support::{
-    copy, failure, read_partition, records, sorted, source, stop, texts, until_read,
+    all, copy, failure, read_partition, records, sorted, source, stop, texts, until_read,
 };
 use crate::support::{Cluster, Proxy};
 
@@ -65,7 +66,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing_but_time() {
     a_cut_that_was_written_over_is_told(&kafka, topic.name());
     // One that hangs for a while is no other.
     kafka.pause(1);
-    std::thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
     kafka.resume(1);
     topic.produce(&records(1, 400..500));
     until_read(&handle, 500);
@@ -129,4 +130,27 @@ fn another_leader_is_read_on_where_the_one_before_was_left() {
     until_read(&handle, 600);
     stop(handle);
     assert_eq!(sorted(rows.take()), texts(0..600));
+}
+
+/// The cluster answers, and one who leads a partition does not, for longer than one request may take.
+#[test]
+fn a_job_that_starts_while_a_leader_is_away_waits_for_it() {
+    let Some(kafka) = Cluster::own(3, false) else {
+        return;
+    };
+    let topic = kafka.topic_of_one_copy("leaderless", 3);
+    for partition in 0..3 {
+        let first = u64::try_from(partition).unwrap() * 100;
+        topic.produce(&records(partition, first..first + 100));
+    }
+    kafka.kill(2);
+    let rows = thread::scope(|scope| {
+        let input = source(&kafka, topic.name()).until(End::Latest).text();
+        let rows = scope.spawn(move || all(input));
+        thread::sleep(Duration::from_secs(8));
+        assert!(!rows.is_finished());
+        kafka.start(2);
+        rows.join().unwrap()
+    });
+    assert_eq!(rows, texts(0..300));
 }

@@ -29,6 +29,7 @@ pub(crate) struct Topic<'c> {
     cluster: &'c Cluster,
     name: String,
     partitions: i32,
+    copies: i32,
     settings: Vec<(String, String)>,
 }
 
@@ -134,6 +135,9 @@ impl fmt::Debug for Stored {
     }
 }
 
+/// So many copies of a partition as the cluster makes unless told.
+const AS_THE_CLUSTER_SAYS: i32 = -1;
+
 impl Cluster {
     /// A new topic, whose name begins with a prefix. Each partition has as many copies as the
     /// cluster's default says.
@@ -148,6 +152,21 @@ impl Cluster {
         partitions: i32,
         settings: &[(&str, &str)],
     ) -> Topic<'_> {
+        self.topic_of(prefix, partitions, AS_THE_CLUSTER_SAYS, settings)
+    }
+
+    /// The same with one copy of each partition: while its broker is away, nobody leads it.
+    pub(crate) fn topic_of_one_copy(&self, prefix: &str, partitions: i32) -> Topic<'_> {
+        self.topic_of(prefix, partitions, 1, &[("min.insync.replicas", "1")])
+    }
+
+    fn topic_of(
+        &self,
+        prefix: &str,
+        partitions: i32,
+        copies: i32,
+        settings: &[(&str, &str)],
+    ) -> Topic<'_> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let settings = settings
@@ -159,6 +178,7 @@ impl Cluster {
             cluster: self,
             name,
             partitions,
+            copies,
             settings,
         };
         topic.create();
@@ -272,7 +292,11 @@ impl Topic<'_> {
     }
 
     fn create(&self) {
-        let mut topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(-1));
+        let mut topic = NewTopic::new(
+            &self.name,
+            self.partitions,
+            TopicReplication::Fixed(self.copies),
+        );
         for (name, value) in &self.settings {
             topic = topic.set(name, value);
         }
