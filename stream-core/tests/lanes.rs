@@ -10,6 +10,7 @@ use stream_core::io::{self, collect};
 use stream_core::ops::Entry;
 use stream_core::prelude::*;
 use stream_core::run::{Handle, Report};
+use stream_core::testing::{check_modes, check_recovery};
 
 fn time(secs: &i64) -> EventTime {
     EventTime::secs(*secs)
@@ -273,4 +274,14 @@ fn a_table_whose_inputs_end_in_the_midst_of_a_batch_is_told_whole() {
             assert_eq!(counts, expected.collect::<Vec<_>>());
         });
     }
+}
+
+/// The kits bring that about as well: one of two inputs goes on alone for long, whichever it is.
+#[test]
+fn one_of_two_inputs_goes_on_long_after_the_other() {
+    let inputs = || ((0..40).collect::<Vec<u64>>(), (0..40).collect::<Vec<u64>>());
+    let pipeline =
+        |(numbers, others): (Stream<u64>, Stream<u64>)| (numbers.key_by(|n| n % 3).count(), others);
+    check_modes(inputs(), pipeline);
+    check_recovery(inputs(), pipeline);
 }

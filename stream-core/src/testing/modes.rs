@@ -3,7 +3,7 @@
 //! From a seed the kit draws how the input is divided into partitions; that is a part of the
 //! question, so it is the same in every run. Everything else is not, and is drawn anew for each
 //! run: the mode and where it cuts, the number of workers, how much a reader gives at a time and
-//! whether it has nothing for now, how the clock moves, and whether the job is stopped in the
+//! whether it has nothing for now or for long, how the clock moves, and whether the job is stopped in the
 //! middle and goes on from its snapshot with another number of workers. Whatever was drawn, the
 //! consolidated content of every output and the number of late and bad records must be the same.
 
@@ -25,6 +25,10 @@ use crate::{Error, Job, Mode, Snapshot};
 
 /// How many seeds are tried where the variable `STREAM_SEEDS` says nothing.
 const SEEDS: u64 = 10;
+
+/// A reader that falls asleep is asked so often at most before it wakes up: other inputs have mostly come to their
+/// end by then, while slices and batches were cut.
+const SLEEP_MAX: u32 = 300;
 
 /// How many differing rows a failure shows.
 const ROWS_SHOWN: usize = 10;
@@ -351,6 +355,13 @@ impl Interleaving {
         self.note_read(0);
     }
 
+    /// Where a reader of so many records falls asleep, if it does, and how often it is then asked in vain.
+    pub(super) fn sleep(&self, records: usize) -> Option<(usize, u32)> {
+        let mut rng = lock(&self.rng);
+        let falls_asleep = !self.calm && rng.u8(0..3) == 0;
+        falls_asleep.then(|| (rng.usize(0..=records), rng.u32(1..=SLEEP_MAX)))
+    }
+
     /// How many of at most `max` records a reader gives now; `None` for a pause.
     pub(super) fn draw(&self, max: usize) -> Option<usize> {
         if self.calm {
@@ -359,13 +370,19 @@ impl Interleaving {
         if !lock(&self.checkpoints_at).is_empty() && lock(&self.stop).is_none() {
             return None; // nobody could be asked yet
         }
+        self.pass_time();
         let mut rng = lock(&self.rng);
-        self.clock.advance(Duration::from_micros(rng.u64(0..5_000)));
         match rng.u8(0..4) {
             0 => None,
             1 => Some(1),
             _ => Some(rng.usize(1..=max)),
         }
+    }
+
+    /// Moves the clock a little.
+    pub(super) fn pass_time(&self) {
+        let micros = lock(&self.rng).u64(0..5_000);
+        self.clock.advance(Duration::from_micros(micros));
     }
 
     /// Notes what a reader has given.

@@ -339,10 +339,12 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Drawn<T> {
     fn open(&self, partition: usize, opening: Opening) -> Result<Box<dyn Reader<T>>, Problem> {
         let (partitions, how) = (self.partitions.clone(), self.how.clone());
         let Opening { from, waker, .. } = opening;
+        let sleep = how.sleep(partitions[partition].len());
         Ok(Box::new(DrawnReader {
             partitions,
             partition,
             next: from.read()?,
+            sleep,
             how,
             waker,
         }))
@@ -353,12 +355,32 @@ struct DrawnReader<T> {
     partitions: Arc<Vec<Vec<T>>>,
     partition: usize,
     next: usize,
+    /// From which record on nothing is there, and how often that is still said.
+    sleep: Option<(usize, u32)>,
     how: Arc<Interleaving>,
     waker: Waker,
 }
 
+impl<T> DrawnReader<T> {
+    /// Whether there is nothing for long now.
+    fn sleeps(&mut self) -> bool {
+        match &mut self.sleep {
+            Some((from, looks)) if *from <= self.next && *looks > 0 => {
+                *looks -= 1;
+                self.how.pass_time();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl<T: Clone> Reader<T> for DrawnReader<T> {
     fn read(&mut self, max: usize, into: &mut Chunk<T>) -> Result<ReadStatus, Problem> {
+        if self.sleeps() {
+            self.waker.wake();
+            return Ok(ReadStatus::Waiting);
+        }
         let rest = &self.partitions[self.partition][self.next..];
         if rest.is_empty() {
             return Ok(ReadStatus::Ended);
