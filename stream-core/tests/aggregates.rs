@@ -107,10 +107,11 @@ fn check<V, G>(
     V: Record + Debug + Sync,
     G: Aggregate<Sale, Value = V>,
 {
-    for (seed, many) in [(1, 250), (2, 30), (3, 1)] {
+    for (seed, many, seeds) in [(1, 250, 10), (2, 30, 10), (3, 1, 2)] {
         let input = sales(seed, many);
         check_merge(seed, &aggregate(), &input, &oracle);
         ModeCheck::new(input)
+            .seeds(seeds)
             .oracle(move |partitions| {
                 let all = partitions.concat();
                 let mut shops: BTreeMap<u8, Vec<Sale>> = BTreeMap::new();

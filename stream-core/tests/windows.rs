@@ -355,8 +355,9 @@ fn sides(rows: Stream<Row>) -> (Keyed<u8, Row, OnTime>, Keyed<u8, Row, OnTime>) 
 
 #[test]
 fn records_are_paired_in_their_windows() {
-    for (seed, many) in [(1, 200), (2, 30), (3, 1), (4, 0)] {
+    for (seed, many, seeds) in [(1, 200, 10), (2, 30, 10), (3, 1, 2), (4, 0, 1)] {
         ModeCheck::new(rows(seed, -100, 3, many))
+            .seeds(seeds)
             .oracle(|partitions| {
                 let tumbling = pairs(partitions, &aligned(20, 20, 0));
                 (tumbling, pairs(partitions, &aligned(20, 5, 0)))

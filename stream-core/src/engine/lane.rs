@@ -169,6 +169,13 @@ impl Lanes {
         self.furthest.map_or(Progress::Open, Progress::At)
     }
 
+    /// Takes over what was the furthest before: lanes that had ended by then do not promise it again.
+    pub(crate) fn goes_on_from(&mut self, furthest: Progress) {
+        if let Progress::At(time) = furthest {
+            self.furthest = self.furthest.max(Some(time));
+        }
+    }
+
     /// What holds for all lanes: `Open` while one has promised nothing, `End` when all have ended. Where others
     /// may begin when all have ended, it is what was promised last.
     pub(crate) fn least(&self) -> Progress {

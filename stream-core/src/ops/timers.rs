@@ -86,6 +86,13 @@ impl Timers {
         }
     }
 
+    /// The hash of the timer that leaves after so many others, if that is known.
+    #[inline]
+    pub(crate) fn soon(&self, others: usize) -> Option<u64> {
+        let place = self.open.len().checked_sub(others + 1)?;
+        Some(self.open[place].1)
+    }
+
     /// Forgets all timers.
     pub(crate) fn clear(&mut self) {
         *self = Timers {

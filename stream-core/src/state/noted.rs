@@ -15,6 +15,7 @@ use super::WriteShard;
 use super::by_shard::ByShard;
 use super::hash::hash_of;
 use super::record::Key;
+use super::rows::prefetch_row;
 use crate::error::Problem;
 
 /// What it costs to look at so many bits as are in a word, in rows that are written.
@@ -44,6 +45,12 @@ impl<Q, A> Default for Noted<Q, A> {
 }
 
 impl<Q: Key, A> Noted<Q, A> {
+    /// Asks the memory for the row that a hash most likely leads to.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch_row(&self.rows, hash);
+    }
+
     /// Adds the row of a key that has none, while a save is under way that is not to write it.
     #[cold]
     #[inline(never)]

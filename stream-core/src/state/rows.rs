@@ -42,6 +42,8 @@ pub(crate) struct Rows<Q, A> {
     marked: Vec<u32>,
     /// By shard: whether a row was added or changed here since the last save began, or ever.
     changed: Box<[bool; SHARDS]>,
+    /// Whether every row that is there counts as changed.
+    all_changed: bool,
     /// The save that is under way.
     saving: Option<Box<Saving>>,
 }
@@ -50,8 +52,8 @@ pub(crate) struct Rows<Q, A> {
 struct Saving {
     /// By shard: whether it is written at all.
     wants: [bool; SHARDS],
-    /// Whether all that is not written is empty, and not as it was in the save before.
-    everything: bool,
+    /// By shard: whether it is written though it has no rows, for it is not as it was in the save before.
+    may_be_empty: [bool; SHARDS],
     /// By shard: what has been written of it, until it is whole.
     shards: Vec<Sequence>,
     /// The walk: all rows are written whose hashes begin with fewer than these [`DEPTH_MAX`] bits. A
@@ -99,6 +101,7 @@ impl<Q: Key, A> Rows<Q, A> {
             depth: 0,
             marked: Vec::new(),
             changed: Box::new([false; SHARDS]),
+            all_changed: false,
             saving: None,
         }
     }
@@ -201,8 +204,7 @@ impl<Q: Key, A> Rows<Q, A> {
         }
     }
 
-    /// Asks the memory for the row that a hash most likely leads to. Only time depends on it: where
-    /// `hashbrown` puts its rows is its own affair.
+    /// Asks the memory for the row that a hash most likely leads to.
     #[inline(always)]
     pub(crate) fn prefetch(&self, segment: usize, hash: u64) {
         self.segments[segment].prefetch(hash);
@@ -276,9 +278,9 @@ impl<Q: Key, A> Rows<Q, A> {
         self.changed[shard_of(hash, SHARDS)] = true;
     }
 
-    /// The same of every row.
+    /// The same of every row. A shard that has none is none of this worker, or was saved as empty.
     pub(crate) fn note_all_changed(&mut self) {
-        self.changed.fill(true);
+        self.all_changed = true;
     }
 
     /// Hands over up to `max` rows from the cursor on. Tells whether there are more. No row may be
@@ -444,7 +446,7 @@ impl Saving {
         (self.place, self.word) = (next, 0);
         for shard in whole {
             let bytes = match std::mem::take(&mut self.shards[shard]).finish() {
-                None if self.wants[shard] && !self.everything => codec::encode(&[(); 0][..])?,
+                None if self.may_be_empty[shard] => codec::encode(&[(); 0][..])?,
                 None => continue,
                 Some(bytes) => bytes,
             };
@@ -471,9 +473,10 @@ impl<Q: Key, A: Record> Rows<Q, A> {
     /// last save began.
     pub(crate) fn begin_save(&mut self, everything: bool) {
         let changed = std::mem::replace(&mut *self.changed, [false; SHARDS]);
+        let all = everything || std::mem::take(&mut self.all_changed);
         self.saving = Some(Box::new(Saving {
-            wants: changed.map(|is_changed| is_changed || everything),
-            everything,
+            wants: changed.map(|is_changed| is_changed || all),
+            may_be_empty: changed.map(|is_changed| is_changed && !everything),
             shards: (0..SHARDS).map(|_| Sequence::default()).collect(),
             place: 0,
             word: 0,
@@ -602,10 +605,7 @@ impl<Q: Key, A> Segment<Q, A> {
 
     #[inline(always)]
     fn prefetch(&self, hash: u64) {
-        let likely = hash as usize & (self.rows.num_buckets() - 1);
-        if let Some(row) = self.rows.get_bucket(likely) {
-            prefetch(row);
-        }
+        prefetch_row(&self.rows, hash);
     }
 
     /// Notes that the row in a bucket needs not be written; tells whether it needed to be.
@@ -722,6 +722,16 @@ impl<Q: Key, A: Record> Segment<Q, A> {
 #[inline(always)]
 fn prefix(hash: u64, depth: u32) -> usize {
     ((((hash >> 16) as u32 as u64) << depth) >> 32) as usize
+}
+
+/// Asks the memory for the row that a hash most likely leads to. Only time depends on it: where `hashbrown` puts
+/// its rows is its own affair.
+#[inline(always)]
+pub(super) fn prefetch_row<R>(rows: &HashTable<R>, hash: u64) {
+    let likely = hash as usize & rows.num_buckets().wrapping_sub(1);
+    if let Some(row) = rows.get_bucket(likely) {
+        prefetch(row);
+    }
 }
 
 #[allow(unsafe_code)]
@@ -1059,6 +1069,28 @@ mod tests {
             rows.begin_save(everything);
             let write = &mut |shard, bytes: Vec<u8>| {
                 assert!(codec::decode::<Vec<(u64, u64)>>(&bytes)?.is_empty());
+                shards.push(shard);
+                Ok(())
+            };
+            assert!(!rows.save(usize::MAX, write).unwrap());
+            assert_eq!(shards, expected);
+        }
+    }
+
+    /// What has no rows may be another worker's.
+    #[test]
+    fn of_all_rows_only_the_shards_that_have_some_are_written() {
+        let mut rows = Rows::new();
+        let hash = hash_of(&key(1));
+        rows.insert(hash, key(1), 1_u64);
+        save(&mut rows, &mut |_, _| Ok(()));
+        for expected in [vec![shard_of(hash, SHARDS)], vec![]] {
+            let mut shards = Vec::new();
+            if !expected.is_empty() {
+                rows.note_all_changed();
+            }
+            rows.begin_save(false);
+            let write = &mut |shard, _| {
                 shards.push(shard);
                 Ok(())
             };

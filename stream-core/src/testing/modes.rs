@@ -83,6 +83,7 @@ pub fn check_modes<I: Inputs, O: Outputs>(
 #[must_use = "a check does nothing before it is run"]
 pub struct ModeCheck<I: Inputs, O: Outputs> {
     inputs: I,
+    seeds: u64,
     oracle: Option<Oracle<I, O>>,
 }
 
@@ -99,8 +100,15 @@ impl<I: Inputs, O: Outputs> ModeCheck<I, O> {
     pub fn new(inputs: I) -> Self {
         ModeCheck {
             inputs,
+            seeds: SEEDS,
             oracle: None,
         }
+    }
+
+    /// Sets how many seeds are tried, where the environment says nothing; 10 unless told.
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
     }
 
     /// Compares the results with what the closure makes of the partitions, too: a function from
@@ -116,7 +124,7 @@ impl<I: Inputs, O: Outputs> ModeCheck<I, O> {
     /// When two runs differ, or a run differs from the oracle.
     pub fn run(self, pipeline: impl Fn(I::Streams) -> O + Send + Sync + 'static) {
         let pipeline = Arc::new(pipeline);
-        for seed in seeds(SEEDS) {
+        for seed in seeds(self.seeds) {
             let mut rng = Rng::with_seed(seed);
             let partitions = self.inputs.draw(&mut rng);
             let pipeline = pipeline.clone();

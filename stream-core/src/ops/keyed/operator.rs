@@ -164,6 +164,8 @@ pub(super) struct Operator {
 #[derive(Serialize, Deserialize)]
 struct Common {
     applied: Progress,
+    /// The furthest that any lane has promised.
+    furthest: Progress,
     /// Whether what the shards hold waits for the end of input to be emitted.
     is_withheld: bool,
 }
@@ -604,6 +606,7 @@ impl Operator {
         self.participant.begin(boundary);
         let common = codec::encode(&Common {
             applied: self.applied,
+            furthest: self.lanes.furthest(),
             is_withheld: self.emission == Emission::End && self.applied != Progress::End,
         });
         match common {
@@ -653,6 +656,7 @@ impl Operator {
         if let Some(bytes) = checkpoints.read(&self.id, Part::Common)? {
             let common: Common = codec::decode(&bytes)?;
             self.applied = common.applied;
+            self.lanes.goes_on_from(common.furthest);
             self.owes = common.is_withheld && self.emission != Emission::End;
             if let Progress::At(watermark) = self.applied {
                 self.folding.begin_advance(watermark);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use crate::time::EventTime;
@@ -90,7 +90,7 @@ impl<O> Cx<O> {
     /// Sees to it that a timer is set for this moment or sooner.
     pub(in crate::ops) fn wake(&mut self, at: Option<EventTime>) {
         if let Some(at) = at
-            && self.timers.all().last().is_none_or(|soonest| at < *soonest)
+            && self.timers.soonest().is_none_or(|soonest| at < soonest)
         {
             self.set_timer(at);
         }
@@ -109,73 +109,148 @@ impl<O> Cx<O> {
 
     /// Takes all timers of the key back.
     pub fn cancel_timers(&mut self) {
-        if let Some(timers) = &mut self.timers.0 {
-            timers.clear();
-        }
+        self.timers.clear();
     }
 
     /// The timers of the key, the soonest first.
     pub fn timers(&self) -> impl ExactSizeIterator<Item = EventTime> + '_ {
-        self.timers.all().iter().rev().copied()
+        self.timers.all()
     }
 }
 
-/// The timers of a key, the soonest last. Most keys have none, and a row stays small.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Timers(Option<Box<SmallVec<[EventTime; FEW]>>>);
+/// The timers of a key. Most keys have none or one, which lies in the row; all others lie apart.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    /// [`NONE`] where there are none.
+    soonest: EventTime,
+    /// The soonest last. Room is kept here as long as there is a timer.
+    others: Option<Box<Several>>,
+}
 
-/// How many timers of a key lie together.
-const FEW: usize = 4;
+/// A moment that no timer is set for, as each lies behind what sets it.
+const NONE: EventTime = EventTime::MIN;
+
+/// Several timers, the soonest last.
+type Several = SmallVec<[EventTime; 4]>;
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers {
+            soonest: NONE,
+            others: None,
+        }
+    }
+}
 
 impl Timers {
-    /// Whether there are none, and there is no room for any.
+    /// Whether there are none, and there is no room for any but one.
     #[inline]
     pub(super) fn is_nothing(&self) -> bool {
-        self.0.is_none()
+        self.soonest == NONE && self.others.is_none()
     }
 
-    pub(super) fn all(&self) -> &[EventTime] {
-        self.0.as_ref().map_or(&[], |timers| timers)
+    #[inline]
+    fn soonest(&self) -> Option<EventTime> {
+        (self.soonest != NONE).then_some(self.soonest)
     }
 
+    fn others(&self) -> &[EventTime] {
+        self.others.as_ref().map_or(&[], |others| others)
+    }
+
+    /// All timers, the soonest first.
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = EventTime> + '_ {
+        let others = self.others();
+        let count = others.len() + usize::from(self.soonest != NONE);
+        (0..count).map(move |place| match place {
+            0 => self.soonest,
+            _ => others[others.len() - place],
+        })
+    }
+
+    #[inline]
     pub(super) fn contains(&self, at: EventTime) -> bool {
-        self.find(at).is_ok()
+        self.soonest == at || self.find(at).is_ok()
     }
 
-    /// The place of a timer, or the one where it would stand.
+    /// The place among the others of a timer, or the one where it would stand.
     fn find(&self, at: EventTime) -> Result<usize, usize> {
-        self.all().binary_search_by(|timer| at.cmp(timer))
+        self.others().binary_search_by(|timer| at.cmp(timer))
     }
 
     /// Adds a timer; tells whether it is new.
     fn insert(&mut self, at: EventTime) -> bool {
-        let place = self.find(at);
-        if let Err(place) = place {
-            self.0.get_or_insert_default().insert(place, at);
+        if self.contains(at) {
+            return false;
         }
-        place.is_err()
+        match self.soonest() {
+            None => self.soonest = at,
+            Some(soonest) => {
+                self.soonest = at.min(soonest);
+                let other = at.max(soonest);
+                let (Ok(place) | Err(place)) = self.find(other);
+                self.others.get_or_insert_default().insert(place, other);
+            }
+        }
+        true
     }
 
     fn remove(&mut self, at: EventTime) -> bool {
+        if self.soonest == at {
+            return self.pop().is_some();
+        }
         let found = self.find(at);
-        if let (Some(timers), Ok(place)) = (&mut self.0, found) {
-            timers.remove(place);
+        if let (Some(others), Ok(place)) = (&mut self.others, found) {
+            others.remove(place);
         }
         found.is_ok()
     }
 
-    /// Takes the soonest, if it is due at a time.
+    fn clear(&mut self) {
+        self.soonest = NONE;
+        if let Some(others) = &mut self.others {
+            others.clear();
+        }
+    }
+
+    /// Takes the soonest.
+    fn pop(&mut self) -> Option<EventTime> {
+        let soonest = self.soonest()?;
+        let next = self.others.as_mut().and_then(|others| others.pop());
+        self.soonest = next.unwrap_or(NONE);
+        Some(soonest)
+    }
+
+    /// The same, if it is due at a time.
     #[inline]
     pub(super) fn pop_due(&mut self, time: EventTime) -> Option<EventTime> {
-        let timers = self.0.as_mut()?;
-        let is_due = timers.last().is_some_and(|at| *at <= time);
-        is_due.then(|| timers.pop()).flatten()
+        (self.soonest <= time).then(|| self.pop()).flatten()
     }
 
     /// Gives up the room that none takes.
     #[inline]
     pub(super) fn shrink(&mut self) {
-        self.0.take_if(|timers| timers.is_empty());
+        if self.soonest == NONE {
+            self.others = None;
+        }
+    }
+}
+
+/// A row tells whether there are timers, and then all of them, the soonest last.
+impl Serialize for Timers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all: Several = self.all().collect();
+        all.reverse();
+        (!all.is_empty()).then_some(all).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut others = Option::<Several>::deserialize(deserializer)?.unwrap_or_default();
+        let soonest = others.pop().unwrap_or(NONE);
+        let others = (!others.is_empty()).then(|| Box::new(others));
+        Ok(Timers { soonest, others })
     }
 }
 

@@ -28,6 +28,11 @@ use crate::time::EventTime;
 /// How wide the buckets of the calendar are, in microseconds.
 const BUCKET: i64 = 1_000_000;
 
+/// A table of so many buckets fits no near cache.
+const FAR: usize = 1 << 15;
+/// For how many records, or timers, rows are asked for at once.
+const AHEAD: usize = 16;
+
 /// What is kept for a key.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Row<S> {
@@ -59,6 +64,8 @@ pub(crate) struct Own<O: KeyedOperator> {
     calls: Calls<O>,
     is_in_order: bool,
     counts: Counts,
+    /// Records whose rows have been asked for; none between two calls.
+    ahead: Vec<(u64, Timed<O>)>,
     /// The bucket of the table at which the walk at the end goes on.
     walked: usize,
     saving: Save,
@@ -72,6 +79,13 @@ struct Calls<O: KeyedOperator> {
     /// The state that a key has which has no row.
     none: O::State,
 }
+
+/// A record with its event time and its key.
+type Timed<O> = (
+    EventTime,
+    <O as KeyedOperator>::Key,
+    <O as KeyedOperator>::In,
+);
 
 type Table<O> = Noted<<O as KeyedOperator>::Key, Row<<O as KeyedOperator>::State>>;
 
@@ -126,6 +140,7 @@ impl<O: KeyedOperator> Own<O> {
             },
             is_in_order,
             counts,
+            ahead: Vec::new(),
             walked: 0,
             saving: Save::default(),
         }
@@ -137,8 +152,7 @@ impl<O: KeyedOperator> Own<O> {
 
     /// Takes in a record.
     #[inline(always)]
-    fn take(&mut self, table: &mut Table<O>, (time, key, record): (EventTime, O::Key, O::In)) {
-        let hash = hash_of(&key);
+    fn take(&mut self, table: &mut Table<O>, hash: u64, (time, key, record): Timed<O>) {
         let Some((key, row)) = table.rows.find_mut(hash, |(other, _)| *other == key) else {
             return self.take_first(table, hash, (time, key, record));
         };
@@ -153,6 +167,27 @@ impl<O: KeyedOperator> Own<O> {
         }
     }
 
+    /// The same of many for a table that fits no near cache: rows are asked for some records ahead.
+    #[inline(never)]
+    fn take_ahead(
+        &mut self,
+        table: &mut Table<O>,
+        mut records: impl Iterator<Item = (u64, Timed<O>)>,
+    ) {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        loop {
+            ahead.extend(records.by_ref().take(AHEAD));
+            if ahead.is_empty() {
+                break;
+            }
+            ahead.iter().for_each(|(hash, _)| table.prefetch(*hash));
+            for (hash, record) in ahead.drain(..) {
+                self.take(table, hash, record);
+            }
+        }
+        self.ahead = ahead;
+    }
+
     /// Removes the row that has become idle: no other one is.
     #[inline(never)]
     fn forget(&mut self, table: &mut Table<O>, hash: u64) {
@@ -165,12 +200,7 @@ impl<O: KeyedOperator> Own<O> {
 
     /// Takes in a record of a key that has no row.
     #[inline(never)]
-    fn take_first(
-        &mut self,
-        table: &mut Table<O>,
-        hash: u64,
-        (time, key, record): (EventTime, O::Key, O::In),
-    ) {
+    fn take_first(&mut self, table: &mut Table<O>, hash: u64, (time, key, record): Timed<O>) {
         let mut row = Row::default();
         self.calls
             .call(hash, &mut row, time, |operator, state, cx| {
@@ -245,13 +275,13 @@ impl<O: KeyedOperator> Own<O> {
 }
 
 impl<O: KeyedOperator> Logic for Own<O> {
-    type Record = (EventTime, O::Key, O::In);
+    type Record = Timed<O>;
     type State = Table<O>;
     type Stamp = EventTime;
     type Out = O::Out;
 
     #[inline]
-    fn hash((_, key, _): &(EventTime, O::Key, O::In)) -> u64 {
+    fn hash((_, key, _): &Timed<O>) -> u64 {
         hash_of(key)
     }
 
@@ -266,16 +296,24 @@ impl<O: KeyedOperator> Logic for Own<O> {
         emit: &mut Emit<Self>,
     ) {
         std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
-        for record in records {
-            if record.0 < self.watermark() {
-                self.counts.overtaken.add(1);
-                if emit.wants_overtaken {
-                    emit.overtaken.push(((), record));
-                }
-                continue;
+        let watermark = self.watermark();
+        let (overtaken, wants_overtaken) = (&mut emit.overtaken, emit.wants_overtaken);
+        let mut older = 0;
+        let on_time = records.filter_map(|record| {
+            if record.0 >= watermark {
+                return Some((hash_of(&record.1), record));
             }
-            self.take(table, record);
+            older += 1;
+            if wants_overtaken {
+                overtaken.push(((), record));
+            }
+            None
+        });
+        match table.rows.num_buckets() < FAR {
+            true => on_time.for_each(|(hash, record)| self.take(table, hash, record)),
+            false => self.take_ahead(table, on_time),
         }
+        self.counts.overtaken.add(older);
         std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
     }
 
@@ -300,6 +338,9 @@ impl<O: KeyedOperator> Logic for Own<O> {
                 let Some((at, hash)) = self.calls.timers.pop(watermark) else {
                     break false;
                 };
+                if let Some(soon) = self.calls.timers.soon(AHEAD) {
+                    table.prefetch(soon);
+                }
                 self.ring(table, at, hash);
             }
         };
@@ -331,7 +372,7 @@ impl<O: KeyedOperator> Saves for Own<O> {
         for (key, row) in codec::decode::<Vec<(O::Key, Row<O::State>)>>(bytes)? {
             let hash = hash_of(&key);
             for at in row.timers.all() {
-                self.calls.timers.set(*at, hash);
+                self.calls.timers.set(at, hash);
             }
             self.counts.keys.add(1);
             let rows = &mut table.rows;
