@@ -304,7 +304,10 @@ fn what_grows_without_end_is_told_at_the_start() {
         };
         let (counts, _) = io::collect::<Change<u8, u64>>();
         let (joined, _) = io::collect::<(Row, Option<Row>)>();
-        let job = job.sink("counts", counts).sink("joined", joined);
+        let job = job
+            .sink("counts", counts)
+            .sink("joined", joined)
+            .max_leap(Leap::ANY);
         let handle = job.start(Mode::PerRecord).unwrap();
         let told = handle.caveats().to_vec();
         handle.stop();
