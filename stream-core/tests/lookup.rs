@@ -372,3 +372,12 @@ fn what_depends_on_arrival_says_so() {
         "{graph}"
     );
 }
+
+#[test]
+#[should_panic(
+    expected = "lookup_arrival depends on what has arrived\n(`lookup`, of a table that ends, and `as_of_join`, by event"
+)]
+fn a_check_names_what_is_the_same_in_every_mode() {
+    ModeCheck::new((readings(7, 200), places(7, 40)))
+        .run(|(readings, places)| look_up_now(readings, places));
+}

@@ -304,7 +304,10 @@ fn what_grows_without_end_is_told_at_the_start() {
         };
         let (counts, _) = io::collect::<Change<u8, u64>>();
         let (joined, _) = io::collect::<(Row, Option<Row>)>();
-        let job = job.sink("counts", counts).sink("joined", joined);
+        let job = job
+            .sink("counts", counts)
+            .sink("joined", joined)
+            .max_leap(Leap::ANY);
         let handle = job.start(Mode::PerRecord).unwrap();
         let told = handle.caveats().to_vec();
         handle.stop();
@@ -322,4 +325,12 @@ fn what_grows_without_end_is_told_at_the_start() {
     );
     assert_eq!(told(true, false), [""; 0]);
     assert_eq!(told(false, true), [""; 0]);
+}
+
+#[test]
+#[should_panic(
+    expected = "what stands behind a `ttl` and an operator of your own are exact behind `.in_order()`"
+)]
+fn a_check_of_a_ttl_without_order_names_the_remedy() {
+    ModeCheck::new(rows(3, 300, 4)).run(|rows: Stream<Row>| in_lanes(rows).count());
 }

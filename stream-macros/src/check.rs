@@ -35,7 +35,9 @@ pub(crate) fn language(model: &Model, errors: &mut Errors) {
     }
     for bind in binds(model) {
         let last = bind.chain.calls.last().map(|call| &call.method);
-        let gives_two = last.filter(|method| GIVE_TWO.iter().any(|name| *method == name));
+        let gives_two = last.filter(|method| {
+            GIVE_TWO.iter().any(|name| *method == name) || names::hands_over(method)
+        });
         // A numbered part of it was told of already.
         if let (true, Some(method), syn::Pat::Ident(pat)) = (is_parsed, gives_two, &bind.pat) {
             refuse::one_name_for_two(&pat.ident, method, errors);

@@ -24,6 +24,11 @@ pub(crate) fn text(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
 
+/// Whether a method hands over the records that it overtakes, as a second stream.
+pub(crate) fn hands_over(method: &Ident) -> bool {
+    text(method).ends_with("_with_overtaken")
+}
+
 /// A read of a name.
 #[derive(Clone)]
 pub(crate) struct Found {

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::{Expr, Pat};
 
 use crate::errors::Errors;
-use crate::names::{Found, text};
+use crate::names::{Found, hands_over, text};
 
 const SAME_GRAPH: &str = "every worker builds the same graph, once, before any record is there";
 
@@ -198,6 +198,11 @@ pub(crate) fn one_name_for_two(name: &Ident, method: &Ident, errors: &mut Errors
             "a stream for each key and one of the rest",
             format!("([{name}], rest)"),
             "the records of each key, in an array, and those of no such key",
+        ),
+        _ if hands_over(method) => (
+            "two streams",
+            format!("({name}, overtaken)"),
+            "what it gives without that ending, and the records that came when the watermark was past them",
         ),
         _ => (
             "two streams",

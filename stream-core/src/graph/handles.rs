@@ -101,19 +101,20 @@ impl KnowsLane for Lanes {}
     message = "this works in event time, and the stream has none",
     label = "assign it before `key_by`: `.event_time(|record| …, Lateness::secs(…))`",
     note = "event time decides which window a record falls in and when a timer falls due, so that every \
-            mode agrees",
-    note = "behind a `.ttl(…)` stands what else would keep a key for good: windows, joins and operators of your own \
-            forget by themselves"
+            mode agrees"
 )]
 pub trait EventTimed: Kind<Stamp = EventTime> {}
 impl EventTimed for OnTime {}
 impl EventTimed for InOrder {}
+impl<K: EventTimed> EventTimed for Expiring<K> {}
 
 /// A stream by key of which nothing is said to be forgotten.
 #[diagnostic::on_unimplemented(
     message = "a `ttl` stands right in front of what keeps a key for good, and this does not",
-    label = "nothing that `ttl` could free is kept here",
-    note = "call `.ttl(…)` behind it, in front of `count`, `fold`, `aggregate`, `scan`, `table` or another of these"
+    label = "nothing that a `ttl` could free is kept here: leave it out, or call it behind this",
+    note = "it is for `count`, `fold`, `aggregate` and its short forms, `scan`, `table`, `count_windows`, `global`, and \
+            the stream that `as_of_join` takes",
+    note = "windows, joins and operators of your own forget by themselves"
 )]
 pub trait Lasting: Kind {}
 impl Lasting for Lanes {}

@@ -126,6 +126,16 @@ impl fmt::Display for Class {
     }
 }
 
+impl Class {
+    /// What is said of a stage of this class, behind its name.
+    pub(crate) fn of_a_stage(self) -> String {
+        match self {
+            Class::Arrival => self.to_string(),
+            _ => format!("is {self}"),
+        }
+    }
+}
+
 impl NodeSpec {
     pub(crate) fn new(kind: &str, inputs: Vec<PortSpec>) -> Self {
         NodeSpec {

@@ -14,7 +14,7 @@ use super::operator::{pop_front_if, stage_of};
 use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Lasting, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -45,7 +45,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         self.absence_with_overtaken(after).0
     }
@@ -77,7 +77,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let after = after.into();
         if after.as_micros() == 0 {

@@ -15,7 +15,7 @@ use super::either::Both;
 use super::operator::stage_of;
 use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed, TimedAs};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Lasting, OnTime, Record, Timed, TimedAs};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -57,7 +57,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
         L: TimedAs<K>,
     {
         self.as_of_join_with_overtaken(other).0
@@ -99,7 +99,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
         L: TimedAs<K>,
     {
         let ttl = other.ttl.map(|ttl| ttl.gap);

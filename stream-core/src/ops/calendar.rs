@@ -6,7 +6,7 @@ use std::cell::Cell;
 use super::tumbling::Tumbling;
 use super::window::{Assign, Counts, Disjoint, Fold, Windows};
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Lasting, NodeSpec, Record};
 use crate::time::{Calendar, EventTime, Periods};
 
 /// Windows of a calendar; made by [`Keyed::calendar`](crate::graph::Keyed::calendar).
@@ -42,7 +42,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn calendar(self, calendar: Calendar) -> Windows<Q, T, CalendarWindows>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let (calendar, periods) = calendar.resolve().unwrap_or_else(|error| {
             let problem = Problem::new(error.what()).hint(error.hint());

@@ -15,7 +15,7 @@ use super::operator::stage_of;
 use super::{Cx, KeyedOperator, Overtaken};
 use crate::error::Problem;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Record, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Lasting, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -47,7 +47,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         self.dedup_with_overtaken(within).0
     }
@@ -74,7 +74,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let within = within.into();
         if within.as_micros() == 0 {

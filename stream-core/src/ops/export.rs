@@ -53,8 +53,13 @@ impl Layout {
             },
             CalendarWindows::KIND => Layout::Calendar(periods(fingerprint)?),
             _ => {
-                return Err(Problem::new(format!("the state of a `{kind}` has no rows"))
-                    .hint("run this with the version of the program that has written the state"));
+                return Err(Problem::new(format!("the state of `{kind}` cannot be exported"))
+                    .detail("what it keeps is not one row for each key or window, or this version does not know it")
+                    .hint(
+                        "there are the rows of `count`, `fold`, `scan`, `session`, `tumbling`, `calendar` and \
+                         `event_time`, and the content of tables that are written; `state show` tells what any stage \
+                         keeps",
+                    ));
             }
         })
     }

@@ -18,7 +18,7 @@ use super::window::{Fold, Functions, Windowed, Windows, begin_of};
 use super::{Cx, KeyedOperator};
 use crate::error::Problem;
 use crate::graph::node::{Port, stage};
-use crate::graph::{Class, Key, Keyed, Kind, OnTime, Record, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
 use crate::time::{EventTime, Gap, Size};
 
 /// All records of a key, told of at the end of each period; made by [`Keyed::global`].
@@ -62,7 +62,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn global(self, every: impl Into<Size>) -> Windows<Q, T, GlobalWindows>
     where
-        K: Kind<Stamp = EventTime>,
+        K: EventTimed,
     {
         let every = every.into();
         if every.as_micros() == 0 {

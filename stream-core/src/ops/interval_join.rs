@@ -17,7 +17,7 @@ use super::either::Both;
 use super::operator::stage_of;
 use super::{Cx, Either, KeyedOperator, Overtaken};
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, Key, Keyed, Kind, OnTime, Record, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Kind, Lasting, OnTime, Record, Timed};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -62,8 +62,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         self.interval_join_with_overtaken(other, before, after).0
     }
@@ -104,8 +104,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         joined::<_, _, _, K, L, Inner>(self, "interval_join", other, before, after)
     }
@@ -146,8 +146,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         self.left_interval_join_with_overtaken(other, before, after)
             .0
@@ -188,8 +188,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         joined::<_, _, _, K, L, Left>(self, "left_interval_join", other, before, after)
     }
@@ -232,8 +232,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         self.full_interval_join_with_overtaken(other, before, after)
             .0
@@ -278,8 +278,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         Q: Key,
         T: Record,
         U: Record,
-        K: EventTimed,
-        L: EventTimed,
+        K: EventTimed + Lasting,
+        L: EventTimed + Lasting,
     {
         joined::<_, _, _, K, L, Full>(self, "full_interval_join", other, before, after)
     }

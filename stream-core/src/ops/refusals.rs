@@ -4,8 +4,12 @@
 //! refused with the bound's own words. So what is called most often on the wrong handle is written
 //! here, hidden from the documentation and from completion, and can never be called.
 
-use crate::graph::{Changes, Key, Keyed, Kind, OnTime, Stream, Table};
+use crate::graph::{Changes, Expiring, InOrder, Key, Keyed, Kind, OnTime, Stream, Table, Timed};
+use crate::ops::count_windows::CountWindows;
+use crate::ops::global::GlobalWindows;
+use crate::ops::operator::Overtaken;
 use crate::ops::session::SessionWindows;
+use crate::ops::sliding::SlidingWindows;
 use crate::ops::tumbling::TumblingWindows;
 use crate::ops::window::Windows;
 use crate::time::{EventTime, Gap, Size, TimeBounds};
@@ -91,6 +95,141 @@ impl<T: 'static, K: Kind> Stream<T, K> {
 
     #[doc(hidden)]
     pub fn tumbling<Q: Key>(self, _: impl Into<Size>) -> Windows<Q, T, TumblingWindows>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+}
+
+/// The same of those that keep records, or forget keys.
+impl<T: 'static, K: Kind> Stream<T, K> {
+    #[doc(hidden)]
+    pub fn absence<Q: Key>(self, _: impl Into<Gap>) -> Timed<(Q, EventTime)>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn absence_with_overtaken<Q: Key>(
+        self,
+        _: impl Into<Gap>,
+    ) -> (Timed<(Q, EventTime)>, Overtaken<Q, T>)
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn as_of_join<Q: Key, U, L: Kind>(self, _: Keyed<Q, U, L>) -> Timed<(T, Option<U>)>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn count_windows<Q: Key>(self, _: usize) -> CountWindows<Q, T, K>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn dedup<Q: Key>(self, _: impl Into<Gap>) -> Timed<T>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn dedup_with_overtaken<Q: Key>(self, _: impl Into<Gap>) -> (Timed<T>, Overtaken<Q, T>)
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn global<Q: Key>(self, _: impl Into<Size>) -> Windows<Q, T, GlobalWindows>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn in_order<Q: Key>(self) -> Keyed<Q, T, InOrder>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn in_order_with_overtaken<Q: Key>(self) -> (Keyed<Q, T, InOrder>, Overtaken<Q, T>)
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn interval_join<Q: Key, U, L: Kind>(
+        self,
+        _: Keyed<Q, U, L>,
+        _: impl Into<Gap>,
+        _: impl Into<Gap>,
+    ) -> Timed<(T, U)>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn lookup<Q: Key, V>(self, _: Table<Q, V>) -> Stream<(T, Option<V>), K::Exchanged>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn lookup_arrival<Q: Key, V>(self, _: Table<Q, V>) -> Stream<(T, Option<V>), K::Exchanged>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn sliding<Q: Key>(
+        self,
+        _: impl Into<Size>,
+        _: impl Into<Size>,
+    ) -> Windows<Q, T, SlidingWindows>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn table<Q: Key, V>(self, _: impl Fn(T) -> Option<V> + 'static) -> Table<Q, V>
+    where
+        Self: HasKey<Q>,
+    {
+        unreachable!("{NEVER}")
+    }
+
+    #[doc(hidden)]
+    pub fn ttl<Q: Key>(self, _: impl Into<Gap>) -> Keyed<Q, T, Expiring<K>>
     where
         Self: HasKey<Q>,
     {

@@ -25,7 +25,7 @@ use super::timers::Timers;
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Lasting, NodeSpec, Record, Timed};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::{Noted, Save};
@@ -60,7 +60,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn session(self, gap: impl Into<Gap>) -> Windows<Q, T, SessionWindows>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let gap = gap.into();
         if gap.as_micros() == 0 {

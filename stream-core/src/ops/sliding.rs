@@ -23,7 +23,7 @@ use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Lasting, NodeSpec, Record, Timed};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::{Noted, Save};
@@ -65,7 +65,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
         step: impl Into<Size>,
     ) -> Windows<Q, T, SlidingWindows>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let (size, step) = (size.into(), step.into());
         if step.as_micros() == 0 || step.as_micros() > size.as_micros() {

@@ -14,7 +14,9 @@ use super::window::Fold;
 use crate::error::Problem;
 use crate::graph::handles::Ttl;
 use crate::graph::node::Port;
-use crate::graph::{Change, EventTimed, Expiring, Key, Keyed, Kind, NodeSpec, Record, Stamp};
+use crate::graph::{
+    Change, EventTimed, Expiring, Key, Keyed, Kind, Lasting, NodeSpec, Record, Stamp,
+};
 use crate::time::{EventTime, Gap};
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -47,7 +49,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn ttl(self, ttl: impl Into<Gap>) -> Keyed<Q, T, Expiring<K>>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let gap = ttl.into();
         if gap.as_micros() == 0 {

@@ -21,7 +21,7 @@ use super::window::{Assign, Counts, Disjoint, Fold, Frame, Functions, Windowed, 
 use super::window::{begin_of, with_offset};
 use crate::codec;
 use crate::error::Problem;
-use crate::graph::{EventTimed, Key, Keyed, Kind, NodeSpec, Record, Timed};
+use crate::graph::{EventTimed, Key, Keyed, Kind, Lasting, NodeSpec, Record, Timed};
 use crate::state::by_shard::ByShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::Noted;
@@ -53,7 +53,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn tumbling(self, size: impl Into<Size>) -> Windows<Q, T, TumblingWindows>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let size = size.into();
         if size.as_micros() == 0 {

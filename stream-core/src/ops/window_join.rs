@@ -14,7 +14,7 @@ use super::either::Both;
 use super::keyed::FULL;
 use super::window::{Assign, Fold, Rendering, Windowed, Windows};
 use super::{Either, Overtaken};
-use crate::graph::{Class, EventTimed, Key, Keyed, Record, Timed};
+use crate::graph::{Class, EventTimed, Key, Keyed, Lasting, Record, Timed};
 use crate::time::EventTime;
 
 /// Windows of any kind.
@@ -65,7 +65,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         Q: Key,
         T: Record,
         U: Record,
-        L: EventTimed,
+        L: EventTimed + Lasting,
     {
         self.window_join_with_overtaken(other).0
     }
@@ -107,7 +107,7 @@ impl<Q: 'static, T: 'static, W: Assign> Windows<Q, T, W> {
         Q: Key,
         T: Record,
         U: Record,
-        L: EventTimed,
+        L: EventTimed + Lasting,
     {
         let Windows { input, assign } = self;
         let both = Both::new(input, other.port);

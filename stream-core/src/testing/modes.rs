@@ -421,7 +421,7 @@ pub(super) fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2],
         }
         let conditional = spec.nodes.iter().filter(|node| node.class != Class::Exact);
         let conditional: Vec<_> = conditional
-            .map(|node| format!("  {} is {}", node.id, node.class))
+            .map(|node| format!("  {} {}", node.id, node.class.of_a_stage()))
             .collect();
         panic!(
             "seed {seed}: {} differs (STREAM_SEED={seed} tries it again)\n\
@@ -438,12 +438,20 @@ pub(super) fn compare(seed: u64, names: [&str; 2], rows: [&Vec<Vec<String>>; 2],
                 "stages to look at:\n"
             },
             conditional.join("\n"),
-            if conditional.is_empty() {
-                ""
-            } else {
-                "\n(`scan` and an operator of your own are exact behind `.in_order()`)"
-            },
+            remedy(spec),
         );
+    }
+}
+
+/// What the stages that are not exact could be made of instead.
+fn remedy(spec: &GraphSpec) -> &'static str {
+    let is_there = |class| spec.nodes.iter().any(|node| node.class == class);
+    if is_there(Class::Arrival) {
+        "\n(`lookup`, of a table that ends, and `as_of_join`, by event time, are exact in place of `lookup_arrival`)"
+    } else if spec.nodes.iter().any(|node| node.class != Class::Exact) {
+        "\n(`scan`, what stands behind a `ttl` and an operator of your own are exact behind `.in_order()`)"
+    } else {
+        ""
     }
 }
 

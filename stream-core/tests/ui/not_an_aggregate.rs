@@ -1,5 +1,5 @@
 //! Aggregates of what they cannot take.
-//! Errors: 3
+//! Errors: 4
 
 use stream_core::prelude::*;
 
@@ -19,6 +19,12 @@ fn whole(numbers: Stream<i64>) -> Table<(), i64> {
 fn sizes(words: Stream<String>) -> Table<u64, f64> {
     let sizes = words.average(|word| word.len());
     sizes
+}
+
+#[pipeline]
+fn prices(prices: Stream<(u64, f64)>) -> Table<u64, u64> {
+    let prices_of = prices.key_by(|price| price.0).approx_count_distinct(|price| price.1);
+    prices_of
 }
 
 fn main() {}

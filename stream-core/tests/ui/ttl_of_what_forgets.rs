@@ -1,5 +1,5 @@
 //! A time to live stands right in front of what would keep a key for good.
-//! Errors: 3
+//! Errors: 6
 
 use stream_core::prelude::*;
 
@@ -27,6 +27,25 @@ fn looked_up(clicks: Timed<(u64, i64)>, names: Table<u64, String>) -> Timed<((u6
 fn without_event_time(clicks: Stream<(u64, i64)>) -> Table<u64, u64> {
     let counts = clicks.key_by(|click| click.0).ttl(Gap::days(1)).count();
     counts
+}
+
+#[pipeline]
+fn twice(clicks: Timed<(u64, i64)>) -> Table<u64, u64> {
+    let counts = clicks.key_by(|click| click.0).ttl(Gap::days(1)).ttl(Gap::days(2)).count();
+    counts
+}
+
+#[pipeline]
+fn before_the_order(clicks: Timed<(u64, i64)>) -> Table<u64, u64> {
+    let counts = clicks.key_by(|click| click.0).ttl(Gap::days(1)).in_order().count();
+    counts
+}
+
+#[pipeline]
+fn left(clicks: Timed<(u64, i64)>, prices: Timed<(u64, i64)>) -> Timed<((u64, i64), Option<(u64, i64)>)> {
+    let by_user = prices.key_by(|price| price.0);
+    let priced = clicks.key_by(|click| click.0).ttl(Gap::days(1)).as_of_join(by_user);
+    priced
 }
 
 fn main() {}

@@ -1,5 +1,5 @@
 //! What gives two streams is bound to two names.
-//! Errors: 3
+//! Errors: 4
 
 use stream_core::prelude::*;
 
@@ -19,6 +19,12 @@ fn halves(numbers: Stream<i64>) -> Stream<i64> {
 fn digits(numbers: Stream<i64>) -> Stream<i64> {
     let ones = numbers.split_by(|n| n % 10, [1, 2]);
     ones.map(|n| n + 1)
+}
+
+#[pipeline]
+fn firsts(clicks: Timed<(u64, i64)>) -> Timed<u64> {
+    let firsts = clicks.key_by(|click| click.0).dedup_with_overtaken(Gap::mins(1));
+    firsts.map(|click| click.0)
 }
 
 fn main() {}

@@ -1,5 +1,5 @@
 //! A window needs event time.
-//! Errors: 1
+//! Errors: 2
 
 use serde::{Deserialize, Serialize};
 use stream_core::prelude::*;
@@ -14,6 +14,11 @@ pub struct Click {
 #[pipeline]
 fn windows(clicks: Stream<Click>, gap: Gap) -> Timed<Windowed<u64, u64>> {
     clicks.key_by(|click| click.user).session(gap).count()
+}
+
+#[pipeline]
+fn hourly(clicks: Stream<Click>) -> Timed<Windowed<u64, u64>> {
+    clicks.key_by(|click| click.user).global(Size::hours(1)).count()
 }
 
 fn main() {}

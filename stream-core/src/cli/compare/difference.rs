@@ -168,6 +168,12 @@ impl Difference {
                 "every stage before it is exact as long as its closures are pure; look for one that \
                  reads a clock, a random number or something shared"
             }
+            What::Rows { suspects, .. }
+                if suspects.iter().any(|(_, class)| *class == Class::Arrival) =>
+            {
+                "that is what `lookup_arrival` does; `lookup`, of a table that ends, and `as_of_join`, by event time, \
+                 find the same in every run"
+            }
             What::Rows { .. } => {
                 "tell first and last by event time instead of arrival, and sum whole numbers \
                  instead of floating-point ones"
@@ -234,7 +240,36 @@ fn write_suspects(f: &mut fmt::Formatter<'_>, suspects: &[(String, Class)]) -> f
     }
     writeln!(f, "  stages that may be to blame:")?;
     for (id, class) in suspects {
-        writeln!(f, "    {id} is {class}")?;
+        writeln!(f, "    {id} {}", class.of_a_stage())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_depends_on_arrival_is_told_with_what_does_not() {
+        let run = || RunName {
+            mode: crate::engine::Mode::Batch,
+            rate: None,
+            round: 1,
+        };
+        let difference = |class| Difference {
+            what: What::Rows {
+                output: "named".into(),
+                counts: [1, 1],
+                only: None,
+                suspects: vec![("p/named/lookup_arrival".into(), class)],
+            },
+            runs: [run(), run()],
+        };
+        let arrival = difference(Class::Arrival);
+        assert!(arrival.hint().contains("`as_of_join`"));
+        let told = arrival.to_string();
+        assert!(told.contains("p/named/lookup_arrival depends on"), "{told}");
+        let order = difference(Class::ExactIfOrderFree);
+        assert!(order.hint().contains("first and last by event time"));
+    }
 }

@@ -18,6 +18,18 @@ use crate::state::hash::hash_of;
 /// There are 2 to this power registers.
 const LG_REGISTERS: u8 = 12;
 
+/// What can be told apart by its hash: all that is [`Hash`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be hashed",
+    label = "`approx_count_distinct` tells values apart by their hash",
+    note = "of a floating-point number take the bits: `|record| record.price.to_bits()`",
+    note = "for a type of your own: `#[derive(Hash)]`"
+)]
+pub trait Hashed: Hash {}
+
+#[diagnostic::do_not_recommend]
+impl<V: Hash> Hashed for V {}
+
 /// About how many different values a closure says of the records: a HyperLogLog sketch with 4,096 registers. The relative
 /// standard error is 1.6 % (1.04 ÷ √4096); up to some hundred values it is mostly 0.
 ///
@@ -43,7 +55,7 @@ const LG_REGISTERS: u8 = 12;
 /// assert_eq!(clicks, 30_000);
 /// assert!((9_500..10_500).contains(&users), "{users}");
 /// ```
-pub fn approx_count_distinct<T, V: Hash + 'static>(
+pub fn approx_count_distinct<T, V: Hashed + 'static>(
     of: impl Fn(&T) -> V + 'static,
 ) -> impl Aggregate<T, Value = u64> {
     ApproxCountDistinct {
@@ -57,7 +69,7 @@ struct ApproxCountDistinct<F, V> {
     values: PhantomData<fn() -> V>,
 }
 
-impl<T, V: Hash + 'static, F: Fn(&T) -> V + 'static> Aggregate<T> for ApproxCountDistinct<F, V> {
+impl<T, V: Hashed + 'static, F: Fn(&T) -> V + 'static> Aggregate<T> for ApproxCountDistinct<F, V> {
     const CLASS: Class = Class::Exact;
     type State = Sketch;
     type Value = u64;

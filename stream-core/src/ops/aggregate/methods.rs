@@ -1,7 +1,6 @@
 //! The methods of handles: `aggregate`, and short forms for single aggregates.
 
 use std::collections::BTreeSet;
-use std::hash::Hash;
 use std::rc::Rc;
 
 use super::{Aggregate, Folded, Number};
@@ -276,7 +275,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// let rows = testing::rows(pipeline, [1, 3, 5, 7]);
     /// assert_eq!(rows, [Entry { key: 1, value: 2 }]);
     /// ```
-    pub fn approx_count_distinct<V: Hash + 'static>(
+    pub fn approx_count_distinct<V: super::approx::Hashed + 'static>(
         self,
         of: impl Fn(&T) -> V + 'static,
     ) -> Table<Q, u64>

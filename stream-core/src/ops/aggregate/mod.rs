@@ -36,7 +36,7 @@ mod sums;
 
 use std::rc::Rc;
 
-pub use self::approx::approx_count_distinct;
+pub use self::approx::{Hashed, approx_count_distinct};
 pub use self::exact::ExactSum;
 pub use self::extremes::{first, latest, max, max_by, min, min_by, top};
 pub use self::reduce::reduce;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cx, KeyedOperator, Overtaken, stage_of};
 use crate::codec;
 use crate::graph::node::stage;
-use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, OnTime, Record};
+use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, Lasting, OnTime, Record};
 use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -40,7 +40,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         self.in_order_with_overtaken().0
     }
@@ -69,7 +69,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     where
         Q: Key,
         T: Record,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         let spec = stage("in_order", vec![self.port.spec()])
             .class(Class::Exact)
@@ -101,7 +101,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn assume_in_order(self) -> Keyed<Q, T, InOrder>
     where
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         Keyed::from_port(self.port)
     }

@@ -23,7 +23,8 @@ use crate::graph::context::Context;
 use crate::graph::fuse::Step;
 use crate::graph::node::{Port, Render, stage};
 use crate::graph::{
-    Class, EventTimed, Graph, Key, Keyed, Kind, Mixed, NodeSpec, Record, Stamp, Stream, Timed,
+    Class, EventTimed, Graph, Key, Keyed, Kind, Lasting, Mixed, NodeSpec, Record, Stamp, Stream,
+    Timed,
 };
 use crate::time::EventTime;
 
@@ -191,7 +192,7 @@ pub trait Apply<O>: Sized {
     fn apply_as(self, kind: &'static str, operator: O) -> Self::Output;
 }
 
-impl<O: KeyedOperator, K: EventTimed> Apply<O> for Keyed<O::Key, O::In, K> {
+impl<O: KeyedOperator, K: EventTimed + Lasting> Apply<O> for Keyed<O::Key, O::In, K> {
     type Output = Timed<O::Out>;
 
     fn apply_as(self, kind: &'static str, operator: O) -> Timed<O::Out> {
@@ -217,7 +218,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn apply<O>(self, operator: O) -> Timed<O::Out>
     where
         O: KeyedOperator<Key = Q, In = T>,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         keyed(self, "apply", operator).0
     }
@@ -227,7 +228,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     pub fn apply_with_overtaken<O>(self, operator: O) -> (Timed<O::Out>, Overtaken<Q, T>)
     where
         O: KeyedOperator<Key = Q, In = T>,
-        K: EventTimed,
+        K: EventTimed + Lasting,
     {
         keyed(self, "apply", operator)
     }
