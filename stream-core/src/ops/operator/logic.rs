@@ -45,6 +45,11 @@ impl<S: PartialEq> Row<S> {
     pub(super) fn state(&self) -> &S {
         &self.state
     }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> &[EventTime] {
+        self.timers.all()
+    }
 }
 
 /// What an operator counts for the report.
