@@ -73,7 +73,7 @@ pub(super) trait Expire: 'static {
     }
 
     /// Whether a record is taken in though it comes too late to begin anything.
-    fn takes_in(&self, _state: &Self::State, _at: Self::At) -> bool {
+    fn takes_in(&self, _state: &Self::State, _at: Self::At, _watermark: EventTime) -> bool {
         false
     }
 
@@ -263,7 +263,8 @@ impl<E: Expire> Expiring<E> {
         let hash = hash_of(key);
         let place = rows.place_in(rows.segment_of(hash), hash, key);
         let row = place.and_then(|place| rows.at(place));
-        row.is_some_and(|row| !row.is_over && self.expire.takes_in(&row.state, *at))
+        let takes_in = |state: &_| self.expire.takes_in(state, *at, self.watermark);
+        row.is_some_and(|row| !row.is_over && takes_in(&row.state))
     }
 
     #[inline(never)]
