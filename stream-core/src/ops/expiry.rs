@@ -317,7 +317,8 @@ impl<E: Expire> Expiring<E> {
     /// Tells what there is to tell of a row that is removed.
     fn tell_last(&self, key: &E::Key, row: &mut Row<E::State>, out: &mut Out<E>) {
         self.counts.keys.sub(1);
-        if self.expire.is_there(&row.state) {
+        // That it was deleted may not have been told yet.
+        if row.told == Told::Before || self.expire.is_there(&row.state) {
             self.expire.tell_last(key, &mut row.state, row.told, out);
         }
     }
