@@ -239,7 +239,9 @@ impl<E: Expire> Expiring<E> {
             None => return self.take_first(rows, hash, (at, key, until, record), out),
         };
         if let Some(row) = rows.at(place) {
-            let begins_anew = E::BEGINS_ANEW && (row.is_over || time >= row.until);
+            // What would be kept until behind the end of time is kept.
+            let has_ended = row.is_over || time >= row.until && row.until < EventTime::MAX;
+            let begins_anew = E::BEGINS_ANEW && has_ended;
             if std::mem::take(&mut row.is_over) {
                 row.timer = until;
                 self.timers.set(until, hash);
