@@ -143,11 +143,7 @@ impl<Q: Key, T: Record, U: Record> KeyedOperator for AsOf<Q, T, U> {
     fn timer(&self, _: &Q, at: EventTime, state: &mut Self::State, cx: &mut Cx<Self::Out>) {
         self.join(state, |time| time < at, cx);
         state.1.forget_before_last(at);
-        while state
-            .1
-            .pop_if(|time| self.ttl.is_some() && self.end(time) <= at)
-            .is_some()
-        {}
+        while state.1.pop_if(|time| self.has_ended(time, at)).is_some() {}
         cx.wake(self.next(state));
     }
 
@@ -169,6 +165,12 @@ impl<Q: Key, T: Record, U: Record> AsOf<Q, T, U> {
         self.ttl.map_or(EventTime::MAX, |ttl| time.plus(ttl))
     }
 
+    /// Whether a right record holds no more at a moment. One that would hold until behind the end of time always does.
+    fn has_ended(&self, since: EventTime, at: EventTime) -> bool {
+        let end = self.end(since);
+        end <= at && end < EventTime::MAX
+    }
+
     /// Joins the left records whose time is one of these.
     fn join(
         &self,
@@ -178,7 +180,7 @@ impl<Q: Key, T: Record, U: Record> AsOf<Q, T, U> {
     ) {
         while let Some((time, left)) = lefts.pop_if(&is_meant) {
             let last = rights.last_until(time);
-            let holds = last.filter(|(since, _)| self.ttl.is_none() || time < self.end(*since));
+            let holds = last.filter(|(since, _)| !self.has_ended(*since, time));
             cx.emit_at(time, (left, holds.map(|(_, right)| right.clone())));
         }
     }

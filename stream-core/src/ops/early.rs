@@ -134,7 +134,8 @@ impl Live for SlidingWindows {
         next: &mut impl FnMut((EventTime, EventTime), R),
     ) {
         let mut start = begin_of(time, self.step, self.offset);
-        while start.plus(self.size) > time {
+        // A window may end behind the end of time.
+        while time.as_micros().abs_diff(start.as_micros()) < self.size.unsigned_abs() {
             next((start, start.plus(self.size)), record.clone());
             let before = start.minus(self.step);
             if before == start {
@@ -488,8 +489,11 @@ where
         (at, at.plus(self.gap))
     }
 
-    fn takes_in(&self, running: &Running<A>, at: EventTime) -> bool {
-        running.sessions.find(&self.reach(at)).is_some()
+    /// Only a session does that is not complete. One that is may still be there, until a record of its key comes.
+    fn takes_in(&self, running: &Running<A>, at: EventTime, watermark: EventTime) -> bool {
+        let (first, last) = self.reach(at).into_inner();
+        let open = watermark.minus(self.gap - 1);
+        running.sessions.find(&(first.max(open)..=last)).is_some()
     }
 
     fn start(&self, _: &Q, at: EventTime, record: P, _: &mut Out<Self>) -> Running<A> {
@@ -574,6 +578,62 @@ impl<P: Record, A: Record, F: Fold<P, A>, V, Q> LiveSessions<F, V, fn(Q, P) -> A
             last: at,
             timer: at,
             value: (Told::Nothing, self.fold.start(record)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::operator::logic::Counts;
+    use super::*;
+    use crate::engine::Emission;
+    use crate::observe::Counters;
+    use crate::ops::keyed::{Emit, Logic};
+
+    /// A session that is complete stands in the row of its key as long as a later one is open. An overtaken record
+    /// that lies by it is overtaken all the same.
+    #[test]
+    fn a_session_that_is_complete_takes_in_nothing() {
+        for emission in [Emission::AtOnce, Emission::BatchClose, Emission::End] {
+            let counters = Counters::default();
+            let counts = Counts {
+                keys: counters.counter("early", "keys"),
+                overtaken: counters.counter("early", "overtaken"),
+            };
+            let sessions = LiveSessions {
+                gap: 5,
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            let mut logic = expiry::logic(sessions, emission, counts, 5);
+            let mut state = logic.empty();
+            let mut emit = Emit {
+                records: Vec::new(),
+                overtaken: Vec::new(),
+                wants_overtaken: false,
+            };
+            let record = |time| (EventTime::micros(time), 7_u8, ());
+            logic.fold_all(&mut state, [0, 20].map(record).into_iter(), &mut emit);
+            logic.begin_advance(EventTime::micros(10));
+            while logic.advance(&mut state, &mut emit) {}
+            logic.fold_all(&mut state, [2, 22].map(record).into_iter(), &mut emit);
+            while logic.close(&mut state, &mut emit) {}
+            if emission == Emission::End {
+                while logic.emit_all(&mut state, &mut emit) {}
+            }
+            let rows = emit.records.into_iter().map(|((), row)| {
+                let window = row.value.map(|window| window.value);
+                (row.key.1.as_micros(), window)
+            });
+            let last: std::collections::BTreeMap<_, _> = rows.collect();
+            let expected = [(0, Some(1)), (20, Some(2))];
+            assert_eq!(
+                last.into_iter().collect::<Vec<_>>(),
+                expected,
+                "{emission:?}"
+            );
+            assert_eq!(counters.total("overtaken"), 1, "{emission:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) trait Expire: 'static {
     }
 
     /// Whether a record is taken in though it comes too late to begin anything.
-    fn takes_in(&self, _state: &Self::State, _at: Self::At) -> bool {
+    fn takes_in(&self, _state: &Self::State, _at: Self::At, _watermark: EventTime) -> bool {
         false
     }
 
@@ -239,7 +239,9 @@ impl<E: Expire> Expiring<E> {
             None => return self.take_first(rows, hash, (at, key, until, record), out),
         };
         if let Some(row) = rows.at(place) {
-            let begins_anew = E::BEGINS_ANEW && (row.is_over || time >= row.until);
+            // What would be kept until behind the end of time is kept.
+            let has_ended = row.is_over || time >= row.until && row.until < EventTime::MAX;
+            let begins_anew = E::BEGINS_ANEW && has_ended;
             if std::mem::take(&mut row.is_over) {
                 row.timer = until;
                 self.timers.set(until, hash);
@@ -263,7 +265,8 @@ impl<E: Expire> Expiring<E> {
         let hash = hash_of(key);
         let place = rows.place_in(rows.segment_of(hash), hash, key);
         let row = place.and_then(|place| rows.at(place));
-        row.is_some_and(|row| !row.is_over && self.expire.takes_in(&row.state, *at))
+        let takes_in = |state: &_| self.expire.takes_in(state, *at, self.watermark);
+        row.is_some_and(|row| !row.is_over && takes_in(&row.state))
     }
 
     #[inline(never)]
@@ -316,7 +319,7 @@ impl<E: Expire> Expiring<E> {
     /// Tells what there is to tell of a row that is removed.
     fn tell_last(&self, key: &E::Key, row: &mut Row<E::State>, out: &mut Out<E>) {
         self.counts.keys.sub(1);
-        // That it was deleted may not be told yet.
+        // That it was deleted may not have been told yet.
         if row.told == Told::Before || self.expire.is_there(&row.state) {
             self.expire.tell_last(key, &mut row.state, row.told, out);
         }

@@ -235,6 +235,7 @@ where
         if let Some((end, part)) = pop_front_if(&mut state.open, |(end, _)| *end <= at) {
             self.tell(key, end, part, state, cx);
         }
+        self.wait(state, cx);
     }
 
     fn end(&self, key: &Q, state: &mut State<A>, cx: &mut Cx<Self::Out>) {
@@ -290,8 +291,47 @@ impl<F, V, R> Global<F, V, R> {
         };
         cx.emit_at(end.minus(1), row);
         state.past = Some((end, past));
-        if let Some(until) = self.until(end) {
+    }
+
+    /// Sees to it that a key is forgotten in time. There is one timer for that, beside those of open periods: it is not
+    /// moved with each period that is over, but set anew when it falls due.
+    fn wait<A, O>(&self, state: &State<A>, cx: &mut Cx<O>) {
+        let past = state.past.as_ref();
+        if let Some(until) = past.and_then(|(end, _)| self.until(*end))
+            && until > cx.time() // else it goes on with a period that has a timer
+            && cx.timers().len() <= state.open.len()
+        {
             cx.set_timer(until);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::operator::driven::Driven;
+
+    /// However many periods a time to live has, a key has one timer for it.
+    #[test]
+    fn a_key_has_few_timers_and_is_forgotten() {
+        let mut driven = Driven::new(Global {
+            every: 10,
+            ttl: Some(10_000),
+            fold: counting_all(),
+            value: |count: &u64| *count,
+            records: PhantomData::<fn(u8, ()) -> u64>,
+        });
+        for n in 0..500 {
+            driven.take(10 * n, 7, ());
+            let told = driven.advance(EventTime::micros(10 * n + 10));
+            assert_eq!(told.len(), 1);
+            assert_eq!(told[0].1.value, n as u64 + 1);
+            assert!(driven.timers(&7) <= 2, "{n}: {}", driven.timers(&7));
+        }
+        // The last period ended at 5,000.
+        driven.advance(EventTime::micros(14_999));
+        assert_eq!(driven.keys(), 1);
+        driven.advance(EventTime::micros(15_000));
+        assert_eq!(driven.keys(), 0);
     }
 }

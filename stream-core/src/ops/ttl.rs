@@ -164,7 +164,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::super::operator::logic::Counts;
-    use super::super::window::counting;
+    use super::super::window::{Functions, counting};
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
@@ -250,5 +250,49 @@ mod tests {
         let mut rows = rows;
         rows.sort_by_key(|row| -row.0);
         assert_eq!(rows, living);
+    }
+
+    /// A row that was told, and that is deleted and forgotten before its batch closes, is told to be gone.
+    #[test]
+    fn a_row_that_is_deleted_and_forgotten_in_one_batch_is_told_to_be_gone() {
+        let counters = Counters::default();
+        let counts = Counts {
+            keys: counters.counter("table", "keys"),
+            overtaken: counters.counter("table", "overtaken"),
+        };
+        let values = Values {
+            ttl: Ttl {
+                gap: Gap::micros(20),
+                time: |time: EventTime| time,
+            },
+            fold: Functions {
+                init: || None,
+                step: |last: &mut Option<u64>, value| *last = value,
+                merge: |last: &mut Option<u64>, later| *last = later,
+            },
+            value: |_: &i64, last: &Option<u64>| *last,
+            is_there: Option::is_some,
+            records: PhantomData,
+        };
+        let mut logic = expiry::logic(values, Emission::BatchClose, counts, 20);
+        let mut state = logic.empty();
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        let at = EventTime::micros;
+        // The second key is deleted in the batch in which it came: nobody has heard of it.
+        logic.fold_all(&mut state, [(at(0), 1, Some(5))].into_iter(), &mut emit);
+        while logic.close(&mut state, &mut emit) {}
+        let deleted = [(at(1), 1, None), (at(1), 2, Some(6)), (at(2), 2, None)];
+        logic.fold_all(&mut state, deleted.into_iter(), &mut emit);
+        logic.begin_advance(at(50));
+        while logic.advance(&mut state, &mut emit) {}
+        while logic.close(&mut state, &mut emit) {}
+        let rows = emit.records.into_iter();
+        let rows: Rows = rows.map(|((), row)| (row.key, row.value)).collect();
+        assert_eq!(rows, [(1, Some(5)), (1, None)]);
+        assert_eq!(counters.total("keys"), 0);
     }
 }

@@ -69,4 +69,11 @@ impl<O: KeyedOperator> Driven<O> {
         let (_, row) = rows.find(|(other, _)| other == key)?;
         Some(row.state())
     }
+
+    /// How many timers a key has.
+    pub(in crate::ops) fn timers(&self, key: &O::Key) -> usize {
+        let mut rows = self.state.rows.iter();
+        let row = rows.find(|(other, _)| other == key);
+        row.map_or(0, |(_, row)| row.timers())
+    }
 }

@@ -50,6 +50,11 @@ impl<S: PartialEq> Row<S> {
     pub(super) fn state(&self) -> &S {
         &self.state
     }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.timers.all().len()
+    }
 }
 
 /// What an operator counts for the report.
