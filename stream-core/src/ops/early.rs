@@ -437,17 +437,10 @@ impl<F, V, R> LiveSessions<F, V, R> {
         time.minus(self.gap - 1)..=time.plus(self.gap - 1)
     }
 
-    /// Takes back what was told of sessions that were joined with others.
-    fn tell_joined<Q: Key, A, O>(
-        &self,
-        key: &Q,
-        running: &mut Running<A>,
-        out: &mut Vec<((), Coming<Q, O>)>,
-    ) {
-        for start in running.joined.drain(..) {
-            let key = (key.clone(), start);
-            out.push(((), Change { key, value: None }));
-        }
+    /// Takes back what was told of a session that was joined with another.
+    fn taken_back<Q: Key, O>(&self, key: &Q, start: EventTime) -> ((), Coming<Q, O>) {
+        let key = (key.clone(), start);
+        ((), Change { key, value: None })
     }
 
     /// What a session has come to.
@@ -549,7 +542,8 @@ where
     }
 
     fn tell(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
-        self.tell_joined(key, running, out);
+        let joined = running.joined.drain(..);
+        out.extend(joined.map(|start| self.taken_back(key, start)));
         running.sessions.for_each(|session| {
             if std::mem::replace(&mut session.value.0, Told::All) != Told::All {
                 out.push(self.of(key, session));
@@ -558,7 +552,9 @@ where
     }
 
     fn tell_all(&self, key: &Q, running: &mut Running<A>, out: &mut Out<Self>) {
-        self.tell_joined(key, running, out);
+        // A checkpoint from before may be written meanwhile, so they stay, to be taken back once more.
+        let joined = running.joined.iter();
+        out.extend(joined.map(|start| self.taken_back(key, *start)));
         running.sessions.for_each(|session| {
             session.value.0 = Told::Before;
             out.push(self.of(key, session));
@@ -588,7 +584,8 @@ mod tests {
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
-    use crate::ops::keyed::{Emit, Logic};
+    use crate::ops::keyed::{Emit, Logic, Saves};
+    use crate::state::WriteShard;
 
     /// A session that is complete stands in the row of its key as long as a later one is open. An overtaken record
     /// that lies by it is overtaken all the same.
@@ -635,5 +632,74 @@ mod tests {
             );
             assert_eq!(counters.total("overtaken"), 1, "{emission:?}");
         }
+    }
+
+    /// What is told of all sessions belongs behind a checkpoint that is still being written. What stands in that still
+    /// takes back the session that was told and has been joined with another.
+    #[test]
+    fn a_session_that_was_joined_is_taken_back_after_a_crash_in_the_midst_of_the_end() {
+        let logic = |emission| {
+            let counters = Counters::default();
+            let counts = Counts {
+                keys: counters.counter("early", "keys"),
+                overtaken: counters.counter("early", "overtaken"),
+            };
+            let sessions = LiveSessions {
+                gap: 5,
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            expiry::logic(sessions, emission, counts, 5)
+        };
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        let record = |time| (EventTime::micros(time), 7_u8, ());
+        let save = |logic: &mut dyn FnMut(WriteShard<'_>) -> bool| {
+            let mut saved = Vec::new();
+            while logic(&mut |_, bytes| {
+                saved.push(bytes);
+                Ok(())
+            }) {}
+            saved
+        };
+        // Record by record a session is told, and the job goes on in batch mode.
+        let mut first = logic(Emission::AtOnce);
+        let mut state = first.empty();
+        first.fold_all(&mut state, [20].map(record).into_iter(), &mut emit);
+        first.begin_save(&mut state, true);
+        let saved = save(&mut |write| first.save(&mut state, write).unwrap());
+        let mut second = logic(Emission::End);
+        let mut state = second.empty();
+        saved
+            .iter()
+            .for_each(|bytes| second.load(&mut state, bytes).unwrap());
+        second.fold_all(&mut state, [18].map(record).into_iter(), &mut emit);
+        second.begin_save(&mut state, true);
+        emit.records.clear();
+        while second.emit_all(&mut state, &mut emit) {}
+        let told = |emit: &Emit<_>| {
+            let rows = emit.records.iter();
+            let row = |((), row): &((), Coming<u8, u64>)| {
+                let count = row.value.as_ref().map(|window| window.value);
+                (row.key.1.as_micros(), count)
+            };
+            rows.map(row).collect::<Vec<_>>()
+        };
+        let expected = [(20, None), (18, Some(2))];
+        assert_eq!(told(&emit), expected);
+        // It crashes before that is through.
+        let saved = save(&mut |write| second.save(&mut state, write).unwrap());
+        let mut third = logic(Emission::End);
+        let mut state = third.empty();
+        saved
+            .iter()
+            .for_each(|bytes| third.load(&mut state, bytes).unwrap());
+        emit.records.clear();
+        while third.emit_all(&mut state, &mut emit) {}
+        assert_eq!(told(&emit), expected);
     }
 }
