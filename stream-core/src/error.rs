@@ -170,6 +170,12 @@ impl Problem {
         self
     }
 
+    /// Says behind which stage it is.
+    pub(crate) fn behind(mut self, stage: &str) -> Self {
+        self.0.what.push_str(&format!(", behind `{stage}`"));
+        self
+    }
+
     /// What failed, without detail and hint.
     pub fn what(&self) -> &str {
         &self.0.what

@@ -381,3 +381,25 @@ fn a_check_names_what_is_the_same_in_every_mode() {
     ModeCheck::new((readings(7, 200), places(7, 40)))
         .run(|(readings, places)| look_up_now(readings, places));
 }
+
+#[test]
+fn what_does_not_depend_on_arrival_is_compared_beside_what_does() {
+    let input = || (readings(7, 200), places(7, 40));
+    ModeCheck::new(input()).seeds(3).run(|(readings, places)| {
+        let rooms = readings.clone().key_by(|reading| reading.0).count();
+        (look_up_now(readings, places), rooms)
+    });
+    let refused = std::panic::catch_unwind(|| {
+        ModeCheck::new(input()).run(|(readings, places)| {
+            let by_room = readings.clone().key_by(|_| ());
+            let first = by_room.scan(
+                || 0,
+                |n: &mut u64, reading| (std::mem::replace(n, *n + 1), reading),
+            );
+            (look_up_now(readings, places), first)
+        });
+    });
+    let told = refused.unwrap_err();
+    let told = told.downcast_ref::<String>().unwrap();
+    assert!(told.contains("the output of `checked/scan`"), "{told}");
+}

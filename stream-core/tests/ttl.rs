@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use common::{Script, Step, on_time};
 use stream_core::graph::{Class, Expiring, InOrder, Keyed, OnTime};
 use stream_core::prelude::*;
+use stream_core::run::StateStore;
 use stream_core::testing::{Input, ModeCheck, RecoveryCheck};
 
 /// Key, microsecond, value.
@@ -268,6 +269,48 @@ fn a_job_may_go_on_with_another_ttl_but_not_without_one() {
     });
     let without = stage(without.explain().unwrap());
     assert_ne!(day.fingerprint(), without.fingerprint());
+}
+
+/// The usual cure of a state that grows is put in front of a stage that has some.
+#[test]
+fn a_first_ttl_is_told_as_that_where_there_is_a_state() {
+    let job = |ttl: Option<Gap>| {
+        let job = Job::new("active", move |graph| {
+            let rows = timed(graph.input::<Row>("rows")).key_by(|row| row.0);
+            let counts = match ttl {
+                Some(ttl) => rows.ttl(ttl).count(),
+                None => rows.count(),
+            };
+            graph.output("counts", counts.changes());
+        });
+        let (sink, _) = io::collect::<Change<u8, u64>>();
+        let rows: Vec<Row> = vec![(7, 1, 1)];
+        job.source("rows", io::vec(rows)).sink("counts", sink)
+    };
+    for (before, after, told) in [
+        (
+            None,
+            Some(Gap::days(1)),
+            "stage `active/count` has a `ttl` now, and of what it kept no times are known",
+        ),
+        (
+            Some(Gap::days(1)),
+            None,
+            "stage `active/count` had a `ttl`, and has none now",
+        ),
+    ] {
+        let state = StateStore::memory();
+        job(before)
+            .state(state.clone())
+            .run(Mode::PerRecord)
+            .unwrap();
+        let error = job(after).state(state).run(Mode::PerRecord).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(told) && text.contains("state drop active/count"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

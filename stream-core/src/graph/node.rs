@@ -46,7 +46,8 @@ struct Inner {
     nodes: RefCell<Vec<Node>>,
     ids: RefCell<BTreeSet<String>>,
     scopes: RefCell<Scopes>,
-    problems: RefCell<Vec<Problem>>,
+    /// Mistakes, each with the stage that it stands behind, where it is about one.
+    problems: RefCell<Vec<(Option<usize>, Problem)>>,
     /// By (node, port): how to clone the edge, noted when a handle to it is cloned.
     cloners: RefCell<BTreeMap<PortSpec, Cloner>>,
 }
@@ -86,6 +87,12 @@ impl<S, T> fmt::Debug for Port<S, T> {
 impl<S, T> Port<S, T> {
     pub(crate) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Notes a mistake in what is called on this; the job refuses to start with it.
+    pub(crate) fn problem(&self, problem: Problem) {
+        let mut problems = self.graph.0.problems.borrow_mut();
+        problems.push((Some(self.node), problem));
     }
 }
 
@@ -224,7 +231,7 @@ impl Graph {
 
     /// Notes a mistake; the job refuses to start with it.
     pub(crate) fn problem(&self, problem: Problem) {
-        self.0.problems.borrow_mut().push(problem);
+        self.0.problems.borrow_mut().push((None, problem));
     }
 
     /// The id that the next node with this default would get; ids are `…`, `…#2`, `…#3`.
@@ -252,7 +259,11 @@ impl Graph {
     /// The first mistake that was noted.
     pub(crate) fn take_problem(&self) -> Option<Problem> {
         let mut problems = self.0.problems.borrow_mut();
-        (!problems.is_empty()).then(|| problems.remove(0))
+        let (node, problem) = (!problems.is_empty()).then(|| problems.remove(0))?;
+        Some(match node {
+            Some(node) => problem.behind(&self.0.nodes.borrow()[node].spec.id),
+            None => problem,
+        })
     }
 
     /// Takes the rendering steps, in the order in which the nodes were added.

@@ -81,7 +81,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let after = after.into();
         if after.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("`absence` has a time of 0")
                     .detail("every record would be followed by one")
                     .hint("give it the time after which a key is missed: `Gap::mins(5)`"),

@@ -46,7 +46,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let (calendar, periods) = calendar.resolve().unwrap_or_else(|error| {
             let problem = Problem::new(error.what()).hint(error.hint());
-            self.port.graph().problem(problem);
+            self.port.problem(problem);
             Calendar::utc_days()
         });
         let windows = CalendarWindows::of(calendar, periods);

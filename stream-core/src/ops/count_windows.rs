@@ -76,7 +76,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     /// ```
     pub fn count_windows(self, n: usize) -> CountWindows<Q, T, K> {
         if n == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("`count_windows` has windows of 0 records")
                     .hint("give them a length: `count_windows(100)`"),
             );

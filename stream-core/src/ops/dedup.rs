@@ -78,7 +78,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let within = within.into();
         if within.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("`dedup` has a time of 0")
                     .detail("every record would be kept")
                     .hint("give it the time in which a record stands for others: `Gap::mins(5)`"),

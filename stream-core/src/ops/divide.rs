@@ -41,7 +41,7 @@ impl<T: 'static, K: Kind> Stream<T, K> {
         keys: [Q; N],
     ) -> ([Stream<T, K>; N], Stream<T, K>) {
         if let Some((first, second)) = twice(&keys) {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("`split_by` is given one key twice")
                     .detail(format!(
                         "keys {first} and {second} are equal, so the second stream would be empty"

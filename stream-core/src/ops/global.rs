@@ -66,7 +66,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let every = every.into();
         if every.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("a global window is told of every 0 seconds")
                     .hint("give it a period: `global(Size::hours(1))`"),
             );

@@ -64,7 +64,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let gap = gap.into();
         if gap.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("a session window has gap 0")
                     .detail("every record would be a session of its own")
                     .hint("give it a silence that ends a session: `Gap::mins(30)`"),

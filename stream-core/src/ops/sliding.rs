@@ -69,7 +69,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let (size, step) = (size.into(), step.into());
         if step.as_micros() == 0 || step.as_micros() > size.as_micros() {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new(format!("sliding windows of {size} have a step of {step}"))
                     .detail("records would lie in no window, or in windows without end")
                     .hint("give them a step of the size at most: `sliding(Size::mins(10), Size::mins(1))`"),

@@ -53,7 +53,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let gap = ttl.into();
         if gap.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("a `ttl` is 0")
                     .detail("every record would find its key forgotten")
                     .hint("give it the silence after which a key is forgotten: `Gap::days(30)`"),

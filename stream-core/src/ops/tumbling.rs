@@ -57,7 +57,7 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     {
         let size = size.into();
         if size.as_micros() == 0 {
-            self.port.graph().problem(
+            self.port.problem(
                 Problem::new("a tumbling window has size 0")
                     .hint("give it a length: `Size::secs(10)`"),
             );

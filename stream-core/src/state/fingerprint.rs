@@ -67,7 +67,16 @@ impl Fingerprint {
             ("state", &self.state, &now.state),
         ];
         for (what, was, now) in shapes.into_iter().filter(|(_, was, now)| was != now) {
-            let (was, now) = apart(&was.to_string(), &now.to_string());
+            let (was, now) = (was.to_string(), now.to_string());
+            if behind_ttl(&was) == now {
+                told.push("has a `ttl` now, and of what it kept no times are known".to_owned());
+                continue;
+            }
+            if was == behind_ttl(&now) {
+                told.push("had a `ttl`, and has none now".to_owned());
+                continue;
+            }
+            let (was, now) = apart(&was, &now);
             told.push(format!("kept {what} `{was}`, the job keeps `{now}`"));
         }
         told
@@ -82,6 +91,12 @@ impl fmt::Display for Fingerprint {
         }
         write!(f, " of {} by {}", self.state, self.key)
     }
+}
+
+/// The shape that a state has behind a `ttl`, with the times until which it is kept.
+fn behind_ttl(state: &str) -> String {
+    const TIMES: &str = "until: i64, timer: i64, told: enum {Nothing, Before, All}, is_over: bool";
+    format!("{{{TIMES}, state: {state}}}")
 }
 
 /// The value of a setting.
