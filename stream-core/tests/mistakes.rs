@@ -279,7 +279,7 @@ fn the_final_content_of_a_table_whose_source_never_ends() {
             mode.parse().unwrap(),
             "a table's final content is written at the end of input",
             Some("the source of `numbers` never ends"),
-            Some("write its changes: `graph.output(name, table.changes())`"),
+            Some("write its changes instead: `.changes()` of the table"),
         );
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Endless<'a> {
                     let what = "a table's final content is written at the end of input";
                     return Err(Problem::new(what)
                         .detail(never_ends(port))
-                        .hint("write its changes: `graph.output(name, table.changes())`"));
+                        .hint("write its changes instead: `.changes()` of the table"));
                 }
                 _ => {}
             }
