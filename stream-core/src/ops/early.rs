@@ -580,10 +580,13 @@ impl<P: Record, A: Record, F: Fold<P, A>, V, Q> LiveSessions<F, V, fn(Q, P) -> A
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::operator::logic::Counts;
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
+    use crate::ops::expiry::tests::{Step, drive};
     use crate::ops::keyed::{Emit, Logic, Saves};
     use crate::state::WriteShard;
 
@@ -623,7 +626,7 @@ mod tests {
                 let window = row.value.map(|window| window.value);
                 (row.key.1.as_micros(), window)
             });
-            let last: std::collections::BTreeMap<_, _> = rows.collect();
+            let last: BTreeMap<_, _> = rows.collect();
             let expected = [(0, Some(1)), (20, Some(2))];
             assert_eq!(
                 last.into_iter().collect::<Vec<_>>(),
@@ -701,5 +704,111 @@ mod tests {
         emit.records.clear();
         while third.emit_all(&mut state, &mut emit) {}
         assert_eq!(told(&emit), expected);
+    }
+
+    /// Runs of records of three keys, with the watermark behind them, and the times of each key in order.
+    fn runs(
+        rng: &mut fastrand::Rng,
+    ) -> (Vec<Vec<Step<(EventTime, u8, ())>>>, BTreeMap<u8, Vec<i64>>) {
+        let (mut highest, mut times) = (0, BTreeMap::<u8, Vec<i64>>::new());
+        let runs = (0..rng.usize(1..20)).map(|_| {
+            let mut steps = Vec::new();
+            for _ in 0..rng.usize(0..8) {
+                let most = [3, 3, 3, 3, 30][rng.usize(0..5)];
+                let time: i64 = highest + rng.i64(-6..=most);
+                highest = highest.max(time);
+                let key = rng.u8(0..3);
+                times.entry(key).or_default().push(time);
+                steps.push(Step::Take((EventTime::micros(time), key, ())));
+                if rng.bool() {
+                    steps.push(Step::Pass(EventTime::micros(highest - 6)));
+                }
+            }
+            steps
+        });
+        let mut runs: Vec<_> = runs.collect();
+        if let Some(last) = runs.last_mut() {
+            last.push(Step::Pass(EventTime::micros(highest - 6)));
+        }
+        times.values_mut().for_each(|times| times.sort_unstable());
+        (runs, times)
+    }
+
+    #[test]
+    fn sessions_come_to_the_same_through_crashes_and_other_modes() {
+        for seed in 0..3_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (runs, times) = runs(&mut rng);
+            let make = || LiveSessions {
+                gap: 5,
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            let told = drive(&mut rng, make, &runs).into_values();
+            let told: Vec<_> = told
+                .map(|window| {
+                    (
+                        window.key,
+                        window.start.as_micros(),
+                        window.end.as_micros(),
+                        window.value,
+                    )
+                })
+                .collect();
+            let session = |key: u8, times: &[i64]| {
+                (
+                    key,
+                    times[0],
+                    times[times.len() - 1] + 5,
+                    times.len() as u64,
+                )
+            };
+            let expected: Vec<_> = times
+                .iter()
+                .flat_map(|(key, times)| {
+                    let sessions = times.chunk_by(|a, b| b - a < 5);
+                    sessions.map(|times| session(*key, times))
+                })
+                .collect();
+            assert_eq!(told, expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn panes_come_to_the_same_through_crashes_and_other_modes() {
+        for seed in 0..3_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (runs, times) = runs(&mut rng);
+            let step = |step| match step {
+                Step::Take((at, key, ())) => {
+                    let start = begin_of(at, 7, 0);
+                    Step::Take((at, (key, start), (start.plus(7), ())))
+                }
+                Step::Pass(watermark) => Step::Pass(watermark),
+            };
+            let runs: Vec<Vec<_>> = runs
+                .into_iter()
+                .map(|run| run.into_iter().map(step).collect())
+                .collect();
+            let make = || Panes {
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            let told = drive(&mut rng, make, &runs);
+            let told: Vec<_> = told
+                .into_iter()
+                .map(|((key, start), window)| (key, start.as_micros(), window.value))
+                .collect();
+            let expected: Vec<_> = times
+                .iter()
+                .flat_map(|(key, times)| {
+                    let panes = times.chunk_by(|a, b| a.div_euclid(7) == b.div_euclid(7));
+                    panes.map(|times| (*key, times[0].div_euclid(7) * 7, times.len() as u64))
+                })
+                .collect();
+            assert_eq!(told, expected, "seed {seed}");
+        }
     }
 }

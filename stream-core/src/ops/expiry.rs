@@ -463,3 +463,140 @@ impl<E: Expire> Saves for Expiring<E> {
         })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::graph::Change;
+    use crate::observe::Counters;
+
+    /// What comes in one run, which a boundary may stand before: records, and the watermark behind some of them.
+    pub(in crate::ops) enum Step<R> {
+        Take(R),
+        Pass(EventTime),
+    }
+
+    struct Driven<E: Expire> {
+        logic: Expiring<E>,
+        state: Kept<E>,
+        emission: Emission,
+    }
+
+    /// Goes through runs of steps as an operator does, and through crashes, from which it goes on in another mode. Gives
+    /// what is told of each key at last.
+    pub(in crate::ops) fn drive<E, Q, V>(
+        rng: &mut fastrand::Rng,
+        make: impl Fn() -> E,
+        runs: &[Vec<Step<(E::At, E::Key, E::In)>>],
+    ) -> BTreeMap<Q, V>
+    where
+        E: Expire<Out = Change<Q, V>>,
+        E::In: Clone,
+        Q: Ord + Clone + 'static,
+        V: Clone + 'static,
+    {
+        let fresh = |emission| {
+            let counters = Counters::default();
+            let counts = Counts {
+                keys: counters.counter("stage", "keys"),
+                overtaken: counters.counter("stage", "overtaken"),
+            };
+            let logic = logic(make(), emission, counts, 9);
+            Driven {
+                state: logic.empty(),
+                logic,
+                emission,
+            }
+        };
+        let modes = [Emission::AtOnce, Emission::BatchClose, Emission::End];
+        let mut driven = fresh(modes[rng.usize(0..3)]);
+        let mut emit = Emit::<Expiring<E>> {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        // What a save that is under way says: the run that comes next, what had been told by then, the watermark.
+        let mut saving: Option<(usize, usize, EventTime, bool)> = None;
+        let mut run = 0;
+        let mut crashes = rng.usize(0..6);
+        loop {
+            let crashes_now = crashes > 0 && rng.usize(0..4) == 0;
+            if let Some((next, told, watermark, is_withheld)) = saving
+                && (crashes_now || rng.bool())
+            {
+                let mut saved = Vec::new();
+                let mut write = |_, bytes: Vec<u8>| {
+                    saved.push(bytes);
+                    Ok(())
+                };
+                while driven.logic.save(&mut driven.state, &mut write).unwrap() {}
+                saving = None;
+                if crashes_now {
+                    crashes -= 1;
+                    emit.records.truncate(told);
+                    run = next;
+                    driven = fresh(modes[rng.usize(0..3)]);
+                    driven.logic.begin_advance(watermark);
+                    for bytes in saved {
+                        driven.logic.load(&mut driven.state, &bytes).unwrap();
+                    }
+                    if is_withheld && driven.emission != Emission::End {
+                        while driven.logic.emit_all(&mut driven.state, &mut emit) {}
+                    }
+                    continue;
+                }
+            }
+            if run == runs.len() && crashes > 0 && saving.is_some() {
+                crashes -= 1; // it may crash behind the end, too
+                continue;
+            }
+            if run >= runs.len() {
+                break;
+            }
+            if saving.is_none() && rng.bool() {
+                let is_withheld = driven.emission == Emission::End;
+                saving = Some((run, emit.records.len(), driven.logic.watermark, is_withheld));
+                driven.logic.begin_save(&mut driven.state, true);
+            }
+            let Driven {
+                logic,
+                state,
+                emission,
+            } = &mut driven;
+            for step in &runs[run] {
+                match step {
+                    Step::Take((at, key, record)) => {
+                        let record = [(*at, key.clone(), record.clone())];
+                        logic.save_before_change(state, &record).unwrap();
+                        logic.fold_all(state, record.into_iter(), &mut emit);
+                    }
+                    Step::Pass(watermark) => {
+                        logic.begin_advance(*watermark);
+                        while logic.advance(state, &mut emit) {}
+                    }
+                }
+            }
+            if *emission == Emission::BatchClose {
+                while logic.close(state, &mut emit) {}
+            }
+            run += 1;
+            if run == runs.len() {
+                logic.begin_advance(EventTime::MAX);
+                while logic.advance(state, &mut emit) {}
+                if *emission == Emission::End {
+                    while logic.emit_all(state, &mut emit) {}
+                }
+            }
+        }
+        let mut last = BTreeMap::new();
+        for (_, change) in emit.records {
+            match change.value {
+                Some(value) => last.insert(change.key, value),
+                None => last.remove(&change.key),
+            };
+        }
+        last
+    }
+}
