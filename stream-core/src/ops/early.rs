@@ -79,6 +79,11 @@ trait Live: Assign {
     /// About how long a window is, in microseconds.
     fn length(&self) -> i64;
 
+    /// How far the starts of windows lie apart that have moments in common.
+    fn apart(&self) -> i64 {
+        i64::MAX
+    }
+
     /// Hands a record over for each window that a moment lies in, with its start and its end.
     fn divide<R: Clone>(
         &self,
@@ -124,6 +129,10 @@ impl Live for CalendarWindows {
 impl Live for SlidingWindows {
     fn length(&self) -> i64 {
         self.size
+    }
+
+    fn apart(&self) -> i64 {
+        self.step
     }
 
     #[inline]
@@ -192,11 +201,13 @@ impl<Q: Key, T: Record, W: Live> Windows<Q, T, Early<W>> {
         let spec = describe(&assign.0, vec![input.spec()], name)
             .class(class)
             .keeps::<(Q, EventTime), Row<(EventTime, A)>>();
+        let apart = assign.0.apart();
         let render = Divided {
             input,
             windows: assign.0,
             project,
             expire: Panes {
+                apart,
                 fold,
                 value,
                 records: PhantomData::<fn(Q, P) -> A>,
@@ -275,6 +286,8 @@ where
 
 /// Windows as rows of their own.
 struct Panes<F, V, R> {
+    /// How far the starts of windows lie apart that have moments in common.
+    apart: i64,
     fold: F,
     value: V,
     records: PhantomData<R>,
@@ -302,6 +315,11 @@ where
     #[inline]
     fn times(&self, at: EventTime, (end, _): &(EventTime, P)) -> (EventTime, EventTime) {
         (at, *end)
+    }
+
+    /// A record is overtaken if all of its windows are complete, so it is counted by the last of them.
+    fn counts(&self, at: EventTime, (_, start): &Self::Key) -> bool {
+        at.as_micros().abs_diff(start.as_micros()) < self.apart.unsigned_abs()
     }
 
     fn start(
@@ -792,6 +810,7 @@ mod tests {
                 .map(|run| run.into_iter().map(step).collect())
                 .collect();
             let make = || Panes {
+                apart: i64::MAX,
                 fold: counting(),
                 value: |count: &u64| *count,
                 records: PhantomData::<fn(u8, ()) -> u64>,
@@ -810,5 +829,49 @@ mod tests {
                 .collect();
             assert_eq!(told, expected, "seed {seed}");
         }
+    }
+
+    /// A record of sliding windows is overtaken once, if all of its windows are complete, and not by each that is.
+    #[test]
+    fn a_record_of_sliding_windows_is_overtaken_once_if_all_are_complete() {
+        let windows = SlidingWindows {
+            size: 10,
+            step: 2,
+            offset: 0,
+        };
+        let counters = Counters::default();
+        let counts = Counts {
+            keys: counters.counter("early", "keys"),
+            overtaken: counters.counter("early", "overtaken"),
+        };
+        let panes = Panes {
+            apart: 2,
+            fold: counting(),
+            value: |count: &u64| *count,
+            records: PhantomData::<fn(u8, ()) -> u64>,
+        };
+        let mut logic = expiry::logic(panes, Emission::AtOnce, counts, 10);
+        let mut state = logic.empty();
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        let mut take = |watermark, time| {
+            logic.begin_advance(EventTime::micros(watermark));
+            while logic.advance(&mut state, &mut emit) {}
+            let at = EventTime::micros(time);
+            let mut parts = Vec::new();
+            windows.divide(at, (), &mut |(start, end), ()| {
+                parts.push((at, (7_u8, start), (end, ())));
+            });
+            logic.fold_all(&mut state, parts.into_iter(), &mut emit);
+            counters.total("overtaken")
+        };
+        // It lies in [12, 22) and in four before that.
+        assert_eq!(take(10, 13), 0);
+        assert_eq!(take(17, 13), 0);
+        assert_eq!(take(21, 13), 0);
+        assert_eq!(take(22, 13), 1);
     }
 }
