@@ -475,10 +475,15 @@ impl<E: Expire> Saves for Expiring<E> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::*;
-    use crate::graph::Change;
+    use crate::graph::{Change, Graph};
     use crate::observe::Counters;
+    use crate::ops::{Entry, Windowed};
+    use crate::run::{BatchCut, StateStore};
+    use crate::time::{Gap, Lateness, Leap, Size};
+    use crate::{Job, Mode, io};
 
     /// What comes in one run, which a boundary may stand before: records, and the watermark behind some of them.
     pub(in crate::ops) enum Step<R> {
@@ -606,5 +611,54 @@ pub(super) mod tests {
             };
         }
         last
+    }
+
+    /// Checkpoints are made all the time, and in tests a save takes many pieces, between which rows are forgotten.
+    #[test]
+    fn what_is_forgotten_during_saves_is_forgotten_once() {
+        const KEYS: i64 = 2_000;
+        const RECORDS: i64 = 40_000;
+        let cut = BatchCut {
+            records: Some(3_000),
+            ..BatchCut::default()
+        };
+        for mode in [Mode::PerRecord, Mode::MicroBatch(cut), Mode::Batch] {
+            for workers in [1, 2] {
+                let (counts_sink, counts) = io::collect::<Entry<i64, u64>>();
+                let (days_sink, days) =
+                    io::collect::<Change<(i64, EventTime), Windowed<i64, u64>>>();
+                let job = Job::new("forgets", |graph: &Graph| {
+                    // From the midst on half of the keys are silent.
+                    let key = |n: &i64| n % if *n < RECORDS / 2 { KEYS } else { KEYS / 2 };
+                    let numbers = graph.input::<i64>("in");
+                    let (timed, _) =
+                        numbers.event_time(|n| EventTime::micros(*n), Lateness::micros(0));
+                    let timed = timed.key_by(key);
+                    let days = timed.clone().tumbling(Size::micros(5_000)).early();
+                    graph.output("counts", timed.ttl(Gap::micros(5_000)).count());
+                    graph.output("days", days.count());
+                });
+                job.source("in", io::vec((0..RECORDS).collect::<Vec<i64>>()))
+                    .sink("counts", counts_sink)
+                    .sink("days", days_sink)
+                    .workers(workers)
+                    .max_leap(Leap::ANY)
+                    .state(StateStore::memory())
+                    .checkpoint_interval(Duration::from_millis(1))
+                    .run(mode)
+                    .unwrap();
+                let mut counts = counts.take();
+                counts.sort_unstable();
+                let expected = (0..KEYS / 2).map(|key| Entry { key, value: 30 });
+                assert_eq!(counts, expected.collect::<Vec<_>>(), "{mode}");
+                let last: BTreeMap<_, _> = days
+                    .take()
+                    .into_iter()
+                    .map(|row| (row.key, row.value.map_or(0, |window| window.value)))
+                    .collect();
+                assert_eq!(last.values().sum::<u64>(), RECORDS as u64, "{mode}");
+                assert_eq!(last.len() as i64, 4 * KEYS + 4 * KEYS / 2, "{mode}");
+            }
+        }
     }
 }
