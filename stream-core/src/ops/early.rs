@@ -604,7 +604,7 @@ mod tests {
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
-    use crate::ops::expiry::tests::{Step, drive};
+    use crate::ops::expiry::tests::{Run, Step, drive};
     use crate::ops::keyed::{Emit, Logic, Saves};
     use crate::state::WriteShard;
 
@@ -724,10 +724,10 @@ mod tests {
         assert_eq!(told(&emit), expected);
     }
 
+    type Runs = Vec<Run<(EventTime, u8, ())>>;
+
     /// Runs of records of three keys, with the watermark behind them, and the times of each key in order.
-    fn runs(
-        rng: &mut fastrand::Rng,
-    ) -> (Vec<Vec<Step<(EventTime, u8, ())>>>, BTreeMap<u8, Vec<i64>>) {
+    fn runs(rng: &mut fastrand::Rng) -> (Runs, BTreeMap<u8, Vec<i64>>) {
         let (mut highest, mut times) = (0, BTreeMap::<u8, Vec<i64>>::new());
         let runs = (0..rng.usize(1..20)).map(|_| {
             let mut steps = Vec::new();

@@ -485,7 +485,10 @@ pub(super) mod tests {
     use crate::time::{Gap, Lateness, Leap, Size};
     use crate::{Job, Mode, io};
 
-    /// What comes in one run, which a boundary may stand before: records, and the watermark behind some of them.
+    /// What comes in one run, which a boundary may stand before.
+    pub(in crate::ops) type Run<R> = Vec<Step<R>>;
+
+    /// A record, or the watermark behind some.
     pub(in crate::ops) enum Step<R> {
         Take(R),
         Pass(EventTime),
@@ -502,7 +505,7 @@ pub(super) mod tests {
     pub(in crate::ops) fn drive<E, Q, V>(
         rng: &mut fastrand::Rng,
         make: impl Fn() -> E,
-        runs: &[Vec<Step<(E::At, E::Key, E::In)>>],
+        runs: &[Run<(E::At, E::Key, E::In)>],
     ) -> BTreeMap<Q, V>
     where
         E: Expire<Out = Change<Q, V>>,
