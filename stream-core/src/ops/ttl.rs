@@ -28,7 +28,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///
     /// What comes of it is the same in every mode behind [`in_order`](Keyed::in_order), and else if each key lives in
     /// one lane. The time to live is a [`Gap`] or a [`Duration`](std::time::Duration); 0 is refused when the job
-    /// starts. A job may go on from its state with another one, but not from state that was kept without.
+    /// starts. A job may go on from its state with another one, but not from state that was kept without; only `global` and
+    /// `as_of_join` do, and keep what they have of a key until its next record comes.
     ///
     /// ```
     /// use stream_core::prelude::*;
