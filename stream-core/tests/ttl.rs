@@ -314,6 +314,32 @@ fn a_first_ttl_is_told_as_that_where_there_is_a_state() {
 }
 
 #[test]
+fn global_windows_and_as_of_joins_go_on_from_state_without_a_ttl() {
+    let fingerprints = |forgets: bool| {
+        let job = Job::new("both", move |graph| {
+            let rows = timed(graph.input::<Row>("rows")).key_by(|row| row.0);
+            let (all, joined) = match forgets {
+                true => (
+                    rows.clone().ttl(Gap::days(1)).global(Size::hours(1)),
+                    rows.clone().as_of_join(rows.ttl(Gap::days(1))),
+                ),
+                false => (
+                    rows.clone().global(Size::hours(1)),
+                    rows.clone().as_of_join(rows),
+                ),
+            };
+            graph.output("all", all.count());
+            graph.output("joined", joined);
+        });
+        let nodes = job.explain().unwrap().nodes.into_iter();
+        let stages = nodes.filter(|node| ["global", "as_of_join"].contains(&&*node.kind));
+        stages.map(|stage| stage.fingerprint()).collect::<Vec<_>>()
+    };
+    assert_eq!(fingerprints(true).len(), 2);
+    assert_eq!(fingerprints(true), fingerprints(false));
+}
+
+#[test]
 fn a_ttl_of_zero_is_refused() {
     let error = active::job().ttl(Gap::micros(0)).explain().unwrap_err();
     let text = error.to_string();

@@ -79,6 +79,11 @@ trait Live: Assign {
     /// About how long a window is, in microseconds.
     fn length(&self) -> i64;
 
+    /// How far the starts of windows lie apart that have moments in common.
+    fn apart(&self) -> i64 {
+        i64::MAX
+    }
+
     /// Hands a record over for each window that a moment lies in, with its start and its end.
     fn divide<R: Clone>(
         &self,
@@ -124,6 +129,10 @@ impl Live for CalendarWindows {
 impl Live for SlidingWindows {
     fn length(&self) -> i64 {
         self.size
+    }
+
+    fn apart(&self) -> i64 {
+        self.step
     }
 
     #[inline]
@@ -192,11 +201,13 @@ impl<Q: Key, T: Record, W: Live> Windows<Q, T, Early<W>> {
         let spec = describe(&assign.0, vec![input.spec()], name)
             .class(class)
             .keeps::<(Q, EventTime), Row<(EventTime, A)>>();
+        let apart = assign.0.apart();
         let render = Divided {
             input,
             windows: assign.0,
             project,
             expire: Panes {
+                apart,
                 fold,
                 value,
                 records: PhantomData::<fn(Q, P) -> A>,
@@ -275,6 +286,8 @@ where
 
 /// Windows as rows of their own.
 struct Panes<F, V, R> {
+    /// How far the starts of windows lie apart that have moments in common.
+    apart: i64,
     fold: F,
     value: V,
     records: PhantomData<R>,
@@ -302,6 +315,11 @@ where
     #[inline]
     fn times(&self, at: EventTime, (end, _): &(EventTime, P)) -> (EventTime, EventTime) {
         (at, *end)
+    }
+
+    /// A record is overtaken if all of its windows are complete, so it is counted by the last of them.
+    fn counts(&self, at: EventTime, (_, start): &Self::Key) -> bool {
+        at.as_micros().abs_diff(start.as_micros()) < self.apart.unsigned_abs()
     }
 
     fn start(
@@ -580,10 +598,13 @@ impl<P: Record, A: Record, F: Fold<P, A>, V, Q> LiveSessions<F, V, fn(Q, P) -> A
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::operator::logic::Counts;
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
+    use crate::ops::expiry::tests::{Run, Step, drive};
     use crate::ops::keyed::{Emit, Logic, Saves};
     use crate::state::WriteShard;
 
@@ -623,7 +644,7 @@ mod tests {
                 let window = row.value.map(|window| window.value);
                 (row.key.1.as_micros(), window)
             });
-            let last: std::collections::BTreeMap<_, _> = rows.collect();
+            let last: BTreeMap<_, _> = rows.collect();
             let expected = [(0, Some(1)), (20, Some(2))];
             assert_eq!(
                 last.into_iter().collect::<Vec<_>>(),
@@ -701,5 +722,156 @@ mod tests {
         emit.records.clear();
         while third.emit_all(&mut state, &mut emit) {}
         assert_eq!(told(&emit), expected);
+    }
+
+    type Runs = Vec<Run<(EventTime, u8, ())>>;
+
+    /// Runs of records of three keys, with the watermark behind them, and the times of each key in order.
+    fn runs(rng: &mut fastrand::Rng) -> (Runs, BTreeMap<u8, Vec<i64>>) {
+        let (mut highest, mut times) = (0, BTreeMap::<u8, Vec<i64>>::new());
+        let runs = (0..rng.usize(1..20)).map(|_| {
+            let mut steps = Vec::new();
+            for _ in 0..rng.usize(0..8) {
+                let most = [3, 3, 3, 3, 30][rng.usize(0..5)];
+                let time: i64 = highest + rng.i64(-6..=most);
+                highest = highest.max(time);
+                let key = rng.u8(0..3);
+                times.entry(key).or_default().push(time);
+                steps.push(Step::Take((EventTime::micros(time), key, ())));
+                if rng.bool() {
+                    steps.push(Step::Pass(EventTime::micros(highest - 6)));
+                }
+            }
+            steps
+        });
+        let mut runs: Vec<_> = runs.collect();
+        if let Some(last) = runs.last_mut() {
+            last.push(Step::Pass(EventTime::micros(highest - 6)));
+        }
+        times.values_mut().for_each(|times| times.sort_unstable());
+        (runs, times)
+    }
+
+    #[test]
+    fn sessions_come_to_the_same_through_crashes_and_other_modes() {
+        for seed in 0..3_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (runs, times) = runs(&mut rng);
+            let make = || LiveSessions {
+                gap: 5,
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            let told = drive(&mut rng, make, &runs).into_values();
+            let told: Vec<_> = told
+                .map(|window| {
+                    (
+                        window.key,
+                        window.start.as_micros(),
+                        window.end.as_micros(),
+                        window.value,
+                    )
+                })
+                .collect();
+            let session = |key: u8, times: &[i64]| {
+                (
+                    key,
+                    times[0],
+                    times[times.len() - 1] + 5,
+                    times.len() as u64,
+                )
+            };
+            let expected: Vec<_> = times
+                .iter()
+                .flat_map(|(key, times)| {
+                    let sessions = times.chunk_by(|a, b| b - a < 5);
+                    sessions.map(|times| session(*key, times))
+                })
+                .collect();
+            assert_eq!(told, expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn panes_come_to_the_same_through_crashes_and_other_modes() {
+        for seed in 0..3_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (runs, times) = runs(&mut rng);
+            let step = |step| match step {
+                Step::Take((at, key, ())) => {
+                    let start = begin_of(at, 7, 0);
+                    Step::Take((at, (key, start), (start.plus(7), ())))
+                }
+                Step::Pass(watermark) => Step::Pass(watermark),
+            };
+            let runs: Vec<Vec<_>> = runs
+                .into_iter()
+                .map(|run| run.into_iter().map(step).collect())
+                .collect();
+            let make = || Panes {
+                apart: i64::MAX,
+                fold: counting(),
+                value: |count: &u64| *count,
+                records: PhantomData::<fn(u8, ()) -> u64>,
+            };
+            let told = drive(&mut rng, make, &runs);
+            let told: Vec<_> = told
+                .into_iter()
+                .map(|((key, start), window)| (key, start.as_micros(), window.value))
+                .collect();
+            let expected: Vec<_> = times
+                .iter()
+                .flat_map(|(key, times)| {
+                    let panes = times.chunk_by(|a, b| a.div_euclid(7) == b.div_euclid(7));
+                    panes.map(|times| (*key, times[0].div_euclid(7) * 7, times.len() as u64))
+                })
+                .collect();
+            assert_eq!(told, expected, "seed {seed}");
+        }
+    }
+
+    /// A record of sliding windows is overtaken once, if all of its windows are complete, and not by each that is.
+    #[test]
+    fn a_record_of_sliding_windows_is_overtaken_once_if_all_are_complete() {
+        let windows = SlidingWindows {
+            size: 10,
+            step: 2,
+            offset: 0,
+        };
+        let counters = Counters::default();
+        let counts = Counts {
+            keys: counters.counter("early", "keys"),
+            overtaken: counters.counter("early", "overtaken"),
+        };
+        let panes = Panes {
+            apart: 2,
+            fold: counting(),
+            value: |count: &u64| *count,
+            records: PhantomData::<fn(u8, ()) -> u64>,
+        };
+        let mut logic = expiry::logic(panes, Emission::AtOnce, counts, 10);
+        let mut state = logic.empty();
+        let mut emit = Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        let mut take = |watermark, time| {
+            logic.begin_advance(EventTime::micros(watermark));
+            while logic.advance(&mut state, &mut emit) {}
+            let at = EventTime::micros(time);
+            let mut parts = Vec::new();
+            windows.divide(at, (), &mut |(start, end), ()| {
+                parts.push((at, (7_u8, start), (end, ())));
+            });
+            logic.fold_all(&mut state, parts.into_iter(), &mut emit);
+            counters.total("overtaken")
+        };
+        // It lies in [12, 22) and in four before that.
+        assert_eq!(take(10, 13), 0);
+        assert_eq!(take(17, 13), 0);
+        assert_eq!(take(21, 13), 0);
+        assert_eq!(take(22, 13), 1);
     }
 }

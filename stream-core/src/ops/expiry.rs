@@ -77,6 +77,11 @@ pub(super) trait Expire: 'static {
         false
     }
 
+    /// Whether a record counts as overtaken where it comes too late: what is a part of one may leave that to another.
+    fn counts(&self, _at: Self::At, _key: &Self::Key) -> bool {
+        true
+    }
+
     /// Is told the watermark, before a record of the key is taken in.
     fn pass(
         &self,
@@ -384,6 +389,9 @@ impl<E: Expire> Logic for Expiring<E> {
         for record in records {
             let times = self.expire.times(record.0, &record.2);
             if times.1 <= self.watermark && !self.takes_in(rows, &record) {
+                if !self.expire.counts(record.0, &record.1) {
+                    continue;
+                }
                 self.counts.overtaken.add(1);
                 if emit.wants_overtaken {
                     emit.overtaken.push(((), record));
@@ -461,5 +469,199 @@ impl<E: Expire> Saves for Expiring<E> {
             self.timers.set(row.timer, hash);
             self.counts.keys.add(1);
         })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::graph::{Change, Graph};
+    use crate::observe::Counters;
+    use crate::ops::{Entry, Windowed};
+    use crate::run::{BatchCut, StateStore};
+    use crate::time::{Gap, Lateness, Leap, Size};
+    use crate::{Job, Mode, io};
+
+    /// What comes in one run, which a boundary may stand before.
+    pub(in crate::ops) type Run<R> = Vec<Step<R>>;
+
+    /// A record, or the watermark behind some.
+    pub(in crate::ops) enum Step<R> {
+        Take(R),
+        Pass(EventTime),
+    }
+
+    struct Driven<E: Expire> {
+        logic: Expiring<E>,
+        state: Kept<E>,
+        emission: Emission,
+    }
+
+    /// Goes through runs of steps as an operator does, and through crashes, from which it goes on in another mode. Gives
+    /// what is told of each key at last.
+    pub(in crate::ops) fn drive<E, Q, V>(
+        rng: &mut fastrand::Rng,
+        make: impl Fn() -> E,
+        runs: &[Run<(E::At, E::Key, E::In)>],
+    ) -> BTreeMap<Q, V>
+    where
+        E: Expire<Out = Change<Q, V>>,
+        E::In: Clone,
+        Q: Ord + Clone + 'static,
+        V: Clone + 'static,
+    {
+        let fresh = |emission| {
+            let counters = Counters::default();
+            let counts = Counts {
+                keys: counters.counter("stage", "keys"),
+                overtaken: counters.counter("stage", "overtaken"),
+            };
+            let logic = logic(make(), emission, counts, 9);
+            Driven {
+                state: logic.empty(),
+                logic,
+                emission,
+            }
+        };
+        let modes = [Emission::AtOnce, Emission::BatchClose, Emission::End];
+        let mut driven = fresh(modes[rng.usize(0..3)]);
+        let mut emit = Emit::<Expiring<E>> {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken: false,
+        };
+        // What a save that is under way says: the run that comes next, what had been told by then, the watermark.
+        let mut saving: Option<(usize, usize, EventTime, bool)> = None;
+        let mut run = 0;
+        let mut crashes = rng.usize(0..6);
+        loop {
+            let crashes_now = crashes > 0 && rng.usize(0..4) == 0;
+            if let Some((next, told, watermark, is_withheld)) = saving
+                && (crashes_now || rng.bool())
+            {
+                let mut saved = Vec::new();
+                let mut write = |_, bytes: Vec<u8>| {
+                    saved.push(bytes);
+                    Ok(())
+                };
+                while driven.logic.save(&mut driven.state, &mut write).unwrap() {}
+                saving = None;
+                if crashes_now {
+                    crashes -= 1;
+                    emit.records.truncate(told);
+                    run = next;
+                    driven = fresh(modes[rng.usize(0..3)]);
+                    driven.logic.begin_advance(watermark);
+                    for bytes in saved {
+                        driven.logic.load(&mut driven.state, &bytes).unwrap();
+                    }
+                    if is_withheld && driven.emission != Emission::End {
+                        while driven.logic.emit_all(&mut driven.state, &mut emit) {}
+                    }
+                    continue;
+                }
+            }
+            if run == runs.len() && crashes > 0 && saving.is_some() {
+                crashes -= 1; // it may crash behind the end, too
+                continue;
+            }
+            if run >= runs.len() {
+                break;
+            }
+            if saving.is_none() && rng.bool() {
+                let is_withheld = driven.emission == Emission::End;
+                saving = Some((run, emit.records.len(), driven.logic.watermark, is_withheld));
+                driven.logic.begin_save(&mut driven.state, true);
+            }
+            let Driven {
+                logic,
+                state,
+                emission,
+            } = &mut driven;
+            for step in &runs[run] {
+                match step {
+                    Step::Take((at, key, record)) => {
+                        let record = [(*at, key.clone(), record.clone())];
+                        logic.save_before_change(state, &record).unwrap();
+                        logic.fold_all(state, record.into_iter(), &mut emit);
+                    }
+                    Step::Pass(watermark) => {
+                        logic.begin_advance(*watermark);
+                        while logic.advance(state, &mut emit) {}
+                    }
+                }
+            }
+            if *emission == Emission::BatchClose {
+                while logic.close(state, &mut emit) {}
+            }
+            run += 1;
+            if run == runs.len() {
+                logic.begin_advance(EventTime::MAX);
+                while logic.advance(state, &mut emit) {}
+                if *emission == Emission::End {
+                    while logic.emit_all(state, &mut emit) {}
+                }
+            }
+        }
+        let mut last = BTreeMap::new();
+        for (_, change) in emit.records {
+            match change.value {
+                Some(value) => last.insert(change.key, value),
+                None => last.remove(&change.key),
+            };
+        }
+        last
+    }
+
+    /// Checkpoints are made all the time, and in tests a save takes many pieces, between which rows are forgotten.
+    #[test]
+    fn what_is_forgotten_during_saves_is_forgotten_once() {
+        const KEYS: i64 = 2_000;
+        const RECORDS: i64 = 40_000;
+        let cut = BatchCut {
+            records: Some(3_000),
+            ..BatchCut::default()
+        };
+        for mode in [Mode::PerRecord, Mode::MicroBatch(cut), Mode::Batch] {
+            for workers in [1, 2] {
+                let (counts_sink, counts) = io::collect::<Entry<i64, u64>>();
+                let (days_sink, days) =
+                    io::collect::<Change<(i64, EventTime), Windowed<i64, u64>>>();
+                let job = Job::new("forgets", |graph: &Graph| {
+                    // From the midst on half of the keys are silent.
+                    let key = |n: &i64| n % if *n < RECORDS / 2 { KEYS } else { KEYS / 2 };
+                    let numbers = graph.input::<i64>("in");
+                    let (timed, _) =
+                        numbers.event_time(|n| EventTime::micros(*n), Lateness::micros(0));
+                    let timed = timed.key_by(key);
+                    let days = timed.clone().tumbling(Size::micros(5_000)).early();
+                    graph.output("counts", timed.ttl(Gap::micros(5_000)).count());
+                    graph.output("days", days.count());
+                });
+                job.source("in", io::vec((0..RECORDS).collect::<Vec<i64>>()))
+                    .sink("counts", counts_sink)
+                    .sink("days", days_sink)
+                    .workers(workers)
+                    .max_leap(Leap::ANY)
+                    .state(StateStore::memory())
+                    .checkpoint_interval(Duration::from_millis(1))
+                    .run(mode)
+                    .unwrap();
+                let mut counts = counts.take();
+                counts.sort_unstable();
+                let expected = (0..KEYS / 2).map(|key| Entry { key, value: 30 });
+                assert_eq!(counts, expected.collect::<Vec<_>>(), "{mode}");
+                let last: BTreeMap<_, _> = days
+                    .take()
+                    .into_iter()
+                    .map(|row| (row.key, row.value.map_or(0, |window| window.value)))
+                    .collect();
+                assert_eq!(last.values().sum::<u64>(), RECORDS as u64, "{mode}");
+                assert_eq!(last.len() as i64, 4 * KEYS + 4 * KEYS / 2, "{mode}");
+            }
+        }
     }
 }

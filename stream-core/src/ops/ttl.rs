@@ -30,7 +30,8 @@ impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
     ///
     /// What comes of it is the same in every mode behind [`in_order`](Keyed::in_order), and else if each key lives in
     /// one lane. The time to live is a [`Gap`] or a [`Duration`](std::time::Duration); 0 is refused when the job
-    /// starts. A job may go on from its state with another one, but not from state that was kept without.
+    /// starts. A job may go on from its state with another one, but not from state that was kept without; only `global` and
+    /// `as_of_join` do, and keep what they have of a key until its next record comes.
     ///
     /// ```
     /// use stream_core::prelude::*;
@@ -163,11 +164,14 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::operator::logic::Counts;
     use super::super::window::{Functions, counting};
     use super::*;
     use crate::engine::Emission;
     use crate::observe::Counters;
+    use crate::ops::expiry::tests::{Step, drive};
     use crate::ops::keyed::{Emit, Logic};
 
     type Rows = Vec<(i64, Option<u64>)>;
@@ -294,5 +298,60 @@ mod tests {
         let rows: Rows = rows.map(|((), row)| (row.key, row.value)).collect();
         assert_eq!(rows, [(1, Some(5)), (1, None)]);
         assert_eq!(counters.total("keys"), 0);
+    }
+
+    #[test]
+    fn rows_come_to_the_same_through_crashes_and_other_modes() {
+        for seed in 0..3_000 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut highest = 0;
+            let mut lives = BTreeMap::<i64, (i64, Option<u64>)>::new();
+            let runs = (0..rng.usize(1..20)).map(|_| {
+                let mut steps = Vec::new();
+                for _ in 0..rng.usize(0..8) {
+                    let most = [3, 3, 3, 3, 30][rng.usize(0..5)];
+                    let time: i64 = highest + rng.i64(-6..=most);
+                    highest = highest.max(time);
+                    let (key, value) = (rng.i64(0..3), rng.bool().then_some(rng.u64(..9)));
+                    // What comes behind a silence begins anew; of what comes before it the last counts.
+                    let life = lives.entry(key).or_insert((time, None));
+                    *life = match time - life.0 < 9 {
+                        true => (life.0.max(time), value.map(|v| v + life.1.unwrap_or(0))),
+                        false => (time, value),
+                    };
+                    steps.push(Step::Take((EventTime::micros(time), key, value)));
+                    if rng.bool() {
+                        steps.push(Step::Pass(EventTime::micros(highest - 6)));
+                    }
+                }
+                steps
+            });
+            let mut runs: Vec<_> = runs.collect();
+            if let Some(last) = runs.last_mut() {
+                last.push(Step::Pass(EventTime::micros(highest - 6)));
+            }
+            let make = || Values {
+                ttl: Ttl {
+                    gap: Gap::micros(9),
+                    time: |time: EventTime| time,
+                },
+                fold: Functions {
+                    init: || None,
+                    step: |last: &mut Option<u64>, value: Option<u64>| {
+                        *last = value.map(|value| value + last.unwrap_or(0));
+                    },
+                    merge: |last: &mut Option<u64>, later| *last = later,
+                },
+                value: |_: &i64, last: &Option<u64>| *last,
+                is_there: Option::is_some,
+                records: PhantomData,
+            };
+            let told = drive(&mut rng, make, &runs);
+            let living = lives.into_iter().filter_map(|(key, (last, value))| {
+                let lives = last + 9 > highest - 6;
+                Some((key, value.filter(|_| lives)?))
+            });
+            assert_eq!(told, living.collect(), "seed {seed}");
+        }
     }
 }
