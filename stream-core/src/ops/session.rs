@@ -218,11 +218,14 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for SessionLogic<Q, P, A
         if self.frame.watermark == EventTime::MAX {
             return self.walk(table, emit);
         }
-        while emit.records.len() < FULL {
+        for _ in 0..FULL {
             let Some((time, hash)) = self.timers.pop(self.frame.watermark) else {
                 return false;
             };
             self.ring(table, time, hash, emit);
+            if emit.records.len() >= FULL {
+                break;
+            }
         }
         self.timers.due() <= self.frame.watermark
     }

@@ -372,7 +372,7 @@ impl Operator {
             }
             if let Some(kept) = self.ending.take() {
                 let epoch = *kept.emitted.time();
-                self.promised.insert(epoch, (kept, Vec::new()));
+                self.promised.entry(epoch).or_insert((kept, Vec::new()));
             }
             if self.apply_before(frontier.min(self.align.end(self.run)), out) {
                 return Some(0);
@@ -503,14 +503,18 @@ impl Operator {
         true
     }
 
-    /// Emits the next piece, and tells how many records it has.
+    /// Emits the next piece, and tells how many records it was about: one behind which there is more is full, though what
+    /// has fallen due may have had nothing to say.
     fn emit(&mut self, mut emitting: Emitting, out: &mut Outputs<'_>) -> usize {
         let has_more = match emitting.piece {
             Piece::Close => self.folding.close(),
             Piece::Due => self.folding.advance(),
             Piece::All => self.folding.emit_all(),
         };
-        let [records, _] = self.folding.pending();
+        let [mut records, _] = self.folding.pending();
+        if has_more {
+            records = records.max(super::FULL);
+        }
         if emitting.piece == Piece::Due {
             self.budget = self.budget.saturating_sub(records); // rows that are removed are written before
         }

@@ -244,6 +244,23 @@ impl<O: KeyedOperator> Own<O> {
         }
     }
 
+    /// Calls the timers that are due, until there is enough. Tells whether there are more.
+    fn ring_due(&mut self, table: &mut Table<O>, watermark: EventTime) -> bool {
+        for _ in 0..FULL {
+            let Some((at, hash)) = self.calls.timers.pop(watermark) else {
+                return false;
+            };
+            if let Some(soon) = self.calls.timers.soon(AHEAD) {
+                table.prefetch(soon);
+            }
+            self.ring(table, at, hash);
+            if self.calls.cx.out.len() >= FULL {
+                break;
+            }
+        }
+        self.calls.timers.due() <= watermark
+    }
+
     /// Ends key after key, until there is enough.
     fn end(&mut self, table: &mut Table<O>) -> bool {
         self.calls.timers.clear();
@@ -333,21 +350,9 @@ impl<O: KeyedOperator> Logic for Own<O> {
     fn advance(&mut self, table: &mut Self::State, emit: &mut Emit<Self>) -> bool {
         std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
         let watermark = self.watermark();
-        let has_more = if watermark == EventTime::MAX {
-            self.end(table)
-        } else {
-            loop {
-                if self.calls.cx.out.len() >= FULL {
-                    break self.calls.timers.due() <= watermark;
-                }
-                let Some((at, hash)) = self.calls.timers.pop(watermark) else {
-                    break false;
-                };
-                if let Some(soon) = self.calls.timers.soon(AHEAD) {
-                    table.prefetch(soon);
-                }
-                self.ring(table, at, hash);
-            }
+        let has_more = match watermark == EventTime::MAX {
+            true => self.end(table),
+            false => self.ring_due(table, watermark),
         };
         std::mem::swap(&mut self.calls.cx.out, &mut emit.records);
         has_more
