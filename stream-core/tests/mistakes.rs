@@ -235,7 +235,12 @@ fn a_window_without_a_length() {
         graph.output("out", windows.map(|window| window.value));
     });
     let hint = "give it a length: `Size::secs(10)`";
-    assert_batch_mistake(job, "a tumbling window has size 0", None, hint);
+    assert_batch_mistake(
+        job,
+        "a tumbling window has size 0, behind `job/key_by`",
+        None,
+        hint,
+    );
     let job = bound(|graph| {
         let (timed, _) = graph
             .input::<u64>("numbers")
@@ -245,7 +250,12 @@ fn a_window_without_a_length() {
     });
     let detail = Some("every record would be a session of its own");
     let hint = "give it a silence that ends a session: `Gap::mins(30)`";
-    assert_batch_mistake(job, "a session window has gap 0", detail, hint);
+    assert_batch_mistake(
+        job,
+        "a session window has gap 0, behind `job/key_by`",
+        detail,
+        hint,
+    );
 }
 
 fn second(n: &u64) -> EventTime {
