@@ -109,7 +109,7 @@ fn state(spec: &GraphSpec, node: &NodeSpec) -> Option<&'static str> {
         "as_of_join" if node.grows => {
             Some("the latest record of the other stream of each key, for good")
         }
-        "as_of_join" => Some("records of each key, until `ttl` has passed since"),
+        "as_of_join" => Some("records of each key, until `ttl` has passed since their time"),
         // Differential dataflow's: a join of tables keeps rows of its own.
         "join" | "semi_join" | "anti_join" | "distinct" | "iterate" if node.state.is_none() => {
             Some("indexes of the rows that there are, which are made anew when the job goes on")
