@@ -13,7 +13,7 @@ use common::{parts, sorted, until, until_read, within};
 use stream_core::io::{self, MemoryLog, Rows};
 use stream_core::ops::{Change, Entry, Windowed};
 use stream_core::run::{Guarantee, Handle, Outcome, Restarts, StateStore};
-use stream_core::time::{Clock, EventTime, Lateness, Size};
+use stream_core::time::{Clock, EventTime, Gap, Lateness, Leap, Size};
 use stream_core::{Error, Job, Mode, Problem};
 
 fn job(log: &MemoryLog<u64>, store: &StateStore) -> (Job, Rows<u64>) {
@@ -98,6 +98,39 @@ fn a_start_after_a_stop_reads_nothing_again() {
                 }
             }
         }
+    });
+}
+
+/// A table that batch mode has withheld is told whole by a job that goes on record by record, on several workers; each
+/// keeps what is its own.
+#[test]
+fn a_table_of_batch_mode_is_kept_by_a_job_that_goes_on_in_another() {
+    within("other modes", || {
+        let (log, store) = (log(3, 0..100), StateStore::memory());
+        let job = || {
+            let (sink, rows) = io::collect::<Entry<u64, u64>>();
+            let job = Job::new("digits", |graph| {
+                let numbers = graph.input::<u64>("in");
+                let time = |n: &u64| EventTime::secs(i64::try_from(*n).unwrap());
+                let (timed, _) = numbers.event_time(time, Lateness::mins(1));
+                let counts = timed.key_by(|n| n % 10).ttl(Gap::days(1)).count();
+                graph.output("out", counts);
+            });
+            let job = job.source("in", log.clone()).sink("out", sink);
+            (job.state(store.clone()).max_leap(Leap::ANY), rows)
+        };
+        for (mode, workers, more) in [(Mode::Batch, 2, 100..110), (Mode::PerRecord, 3, 110..120)] {
+            let handle = job().0.workers(workers).start(mode).unwrap();
+            stop_at(handle, if mode == Mode::Batch { 100 } else { 10 });
+            for number in more {
+                log.append(number as usize % 3, [number]).unwrap();
+            }
+        }
+        log.close();
+        let (job, rows) = job();
+        job.workers(2).run(Mode::PerRecord).unwrap();
+        let expected: Vec<_> = (0..10).map(|key| Entry { key, value: 12 }).collect();
+        assert_eq!(sorted(rows.take()), expected);
     });
 }
 

@@ -164,10 +164,24 @@ pub(super) struct Operator {
 #[derive(Serialize, Deserialize)]
 struct Common {
     applied: Progress,
-    /// The furthest that any lane has promised.
-    furthest: Progress,
     /// Whether what the shards hold waits for the end of input to be emitted.
     is_withheld: bool,
+    /// The furthest that any lane has promised.
+    furthest: Progress,
+}
+
+impl Common {
+    /// Snapshots of earlier versions say nothing of the furthest promise.
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        codec::decode(bytes).or_else(|problem| match codec::decode(bytes) {
+            Ok((applied, is_withheld)) => Ok(Common {
+                applied,
+                is_withheld,
+                furthest: applied,
+            }),
+            Err(_) => Err(problem),
+        })
+    }
 }
 
 impl Operator {
@@ -610,8 +624,8 @@ impl Operator {
         self.participant.begin(boundary);
         let common = codec::encode(&Common {
             applied: self.applied,
-            furthest: self.lanes.furthest(),
             is_withheld: self.emission == Emission::End && self.applied != Progress::End,
+            furthest: self.lanes.furthest(),
         });
         match common {
             Ok(bytes) => self
@@ -658,7 +672,7 @@ impl Operator {
         workers: usize,
     ) -> Result<(), Problem> {
         if let Some(bytes) = checkpoints.read(&self.id, Part::Common)? {
-            let common: Common = codec::decode(&bytes)?;
+            let common = Common::read(&bytes)?;
             self.applied = common.applied;
             self.lanes.goes_on_from(common.furthest);
             self.owes = common.is_withheld && self.emission != Emission::End;
