@@ -12,6 +12,9 @@ use crate::error::Problem;
 use crate::io::{Canonical, Commit, Place, Reading, Sink, SinkInfo, Slot, Staged, Writer};
 use crate::state::objects::Objects;
 
+/// The step that a writer takes for each piece that it is given.
+const WRITE: &str = "write";
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -21,14 +24,29 @@ pub(super) enum Fault {
     Failure,
 }
 
+/// Before which step it goes wrong, counted from 0: of all, or of those that are no writes, of which there are many
+/// more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Step(u64),
+    NoWrite(u64),
+}
+
+/// How many steps were taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steps {
+    pub(super) all: u64,
+    pub(super) no_writes: u64,
+}
+
 /// The faults of one run.
 #[doc(hidden)]
 pub struct Faults(Mutex<State>);
 
 struct State {
-    /// Before which step it goes wrong, counted from 0, and how.
-    fault: Option<(u64, Fault)>,
-    steps: u64,
+    /// Where it goes wrong, and how.
+    fault: Option<(At, Fault)>,
+    steps: Steps,
     has_crashed: bool,
     wrong_at: Option<&'static str>,
 }
@@ -49,10 +67,10 @@ impl Faults {
         Faults::at(None)
     }
 
-    pub(super) fn at(fault: Option<(u64, Fault)>) -> Arc<Self> {
+    pub(super) fn at(fault: Option<(At, Fault)>) -> Arc<Self> {
         Arc::new(Faults(Mutex::new(State {
             fault,
-            steps: 0,
+            steps: Steps::default(),
             has_crashed: false,
             wrong_at: None,
         })))
@@ -63,7 +81,7 @@ impl Faults {
     }
 
     /// How many steps were taken.
-    pub(super) fn steps(&self) -> u64 {
+    pub(super) fn steps(&self) -> Steps {
         self.state().steps
     }
 
@@ -78,15 +96,19 @@ impl Faults {
         if state.has_crashed {
             return Err(Problem::new("the process is gone"));
         }
-        let number = state.steps;
-        state.steps += 1;
+        let Steps { all, no_writes } = state.steps;
+        let is_write = name == WRITE;
+        state.steps.all += 1;
+        state.steps.no_writes += u64::from(!is_write);
+        let is_here = |at| match at {
+            At::Step(number) => number == all,
+            At::NoWrite(number) => !is_write && number == no_writes,
+        };
         match state.fault {
-            Some((at, fault)) if at == number => {
+            Some((at, fault)) if is_here(at) => {
                 state.wrong_at = Some(name);
                 state.has_crashed = fault == Fault::Crash;
-                Err(Problem::new(format!(
-                    "{fault:?} before step {number}, {name}"
-                )))
+                Err(Problem::new(format!("{fault:?} before step {all}, {name}")))
             }
             _ => Ok(()),
         }
@@ -207,7 +229,7 @@ struct FaultyWriter<T> {
 
 impl<T> Writer<T> for FaultyWriter<T> {
     fn write(&mut self, records: &mut Vec<T>) -> Result<(), Problem> {
-        self.faults.step("write")?;
+        self.faults.step(WRITE)?;
         self.writer.write(records)
     }
 

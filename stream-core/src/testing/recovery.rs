@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::faults::{Fault, Faults};
+use super::faults::{At, Fault, Faults};
 use super::keeping::{Keeping, Own};
 use super::modes::{Interleaving, compare, seeds};
 use super::ports::{Inputs, Keep, Outputs};
@@ -295,7 +295,7 @@ struct Draw {
 }
 
 impl Draw {
-    fn new(rng: &mut Rng, records: u64, fault: Option<(u64, Fault)>) -> Self {
+    fn new(rng: &mut Rng, records: u64, fault: Option<(At, Fault)>) -> Self {
         let cut = BatchCut {
             records: Some(rng.u64(1..=records.max(1))),
             ..BatchCut::default()
@@ -356,7 +356,13 @@ impl<I: Inputs> Trial<I> {
                 0 => Fault::Failure,
                 _ => Fault::Crash,
             };
-            let fault = (run < wrong).then(|| (rng.u64(0..some), fault));
+            let fault = (run < wrong).then(|| {
+                let at = match rng.bool() {
+                    true => At::Step(rng.u64(0..some.all)),
+                    false => At::NoWrite(rng.u64(0..some.no_writes)),
+                };
+                (at, fault)
+            });
             let draw = Draw::new(rng, records, fault);
             let done = self.run_once(keeping, &draw, &store, &mut kept);
             let went_wrong = draw.faults.wrong_at();
