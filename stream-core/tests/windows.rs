@@ -279,10 +279,10 @@ fn a_zone_that_there_is_not_is_refused() {
         assert_eq!(detail, None);
         [what, hint.unwrap()]
     };
-    let what = "there is no time zone `Europe/Wien`";
+    let what = "there is no time zone `Europe/Wien`, behind `by_calendar/windows/key_by`";
     let hint = "expected a name of the IANA database, like `Europe/Vienna`, or `UTC`";
     assert_eq!(refused("Europe/Wien"), [what, hint]);
-    let what = "there is no time zone `Asia/Vienna`";
+    let what = "there is no time zone `Asia/Vienna`, behind `by_calendar/windows/key_by`";
     assert_eq!(
         refused("Asia/Vienna"),
         [what, "did you mean `Europe/Vienna`?"]
