@@ -608,29 +608,27 @@ mod tests {
     use crate::ops::keyed::{Emit, Logic, Saves};
     use crate::state::WriteShard;
 
+    /// Sessions that are counted, behind a silence of five.
+    fn sessions()
+    -> impl Expire<At = EventTime, Key = u8, In = (), Stamp = (), Out = Coming<u8, u64>> {
+        LiveSessions {
+            gap: 5,
+            fold: counting(),
+            value: |count: &u64| *count,
+            records: PhantomData::<fn(u8, ()) -> u64>,
+        }
+    }
+
     /// A session that is complete stands in the row of its key as long as a later one is open. An overtaken record
     /// that lies by it is overtaken all the same.
     #[test]
     fn a_session_that_is_complete_takes_in_nothing() {
         for emission in [Emission::AtOnce, Emission::BatchClose, Emission::End] {
             let counters = Counters::default();
-            let counts = Counts {
-                keys: counters.counter("early", "keys"),
-                overtaken: counters.counter("early", "overtaken"),
-            };
-            let sessions = LiveSessions {
-                gap: 5,
-                fold: counting(),
-                value: |count: &u64| *count,
-                records: PhantomData::<fn(u8, ()) -> u64>,
-            };
-            let mut logic = expiry::logic(sessions, emission, counts, 5);
+            let counts = Counts::of(&counters, "early");
+            let mut logic = expiry::logic(sessions(), emission, counts, 5);
             let mut state = logic.empty();
-            let mut emit = Emit {
-                records: Vec::new(),
-                overtaken: Vec::new(),
-                wants_overtaken: false,
-            };
+            let mut emit = Emit::new(false);
             let record = |time| (EventTime::micros(time), 7_u8, ());
             logic.fold_all(&mut state, [0, 20].map(record).into_iter(), &mut emit);
             logic.begin_advance(EventTime::micros(10));
@@ -661,23 +659,10 @@ mod tests {
     fn a_session_that_was_joined_is_taken_back_after_a_crash_in_the_midst_of_the_end() {
         let logic = |emission| {
             let counters = Counters::default();
-            let counts = Counts {
-                keys: counters.counter("early", "keys"),
-                overtaken: counters.counter("early", "overtaken"),
-            };
-            let sessions = LiveSessions {
-                gap: 5,
-                fold: counting(),
-                value: |count: &u64| *count,
-                records: PhantomData::<fn(u8, ()) -> u64>,
-            };
-            expiry::logic(sessions, emission, counts, 5)
+            let counts = Counts::of(&counters, "early");
+            expiry::logic(sessions(), emission, counts, 5)
         };
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::new(false);
         let record = |time| (EventTime::micros(time), 7_u8, ());
         let save = |logic: &mut dyn FnMut(WriteShard<'_>) -> bool| {
             let mut saved = Vec::new();
@@ -757,13 +742,7 @@ mod tests {
         for seed in 0..3_000 {
             let mut rng = fastrand::Rng::with_seed(seed);
             let (runs, times) = runs(&mut rng);
-            let make = || LiveSessions {
-                gap: 5,
-                fold: counting(),
-                value: |count: &u64| *count,
-                records: PhantomData::<fn(u8, ()) -> u64>,
-            };
-            let told = drive(&mut rng, make, &runs).into_values();
+            let told = drive(&mut rng, sessions, &runs).into_values();
             let told: Vec<_> = told
                 .map(|window| {
                     (
@@ -840,10 +819,7 @@ mod tests {
             offset: 0,
         };
         let counters = Counters::default();
-        let counts = Counts {
-            keys: counters.counter("early", "keys"),
-            overtaken: counters.counter("early", "overtaken"),
-        };
+        let counts = Counts::of(&counters, "early");
         let panes = Panes {
             apart: 2,
             fold: counting(),
@@ -852,11 +828,7 @@ mod tests {
         };
         let mut logic = expiry::logic(panes, Emission::AtOnce, counts, 10);
         let mut state = logic.empty();
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::new(false);
         let mut take = |watermark, time| {
             logic.begin_advance(EventTime::micros(watermark));
             while logic.advance(&mut state, &mut emit) {}

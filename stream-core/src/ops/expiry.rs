@@ -175,10 +175,7 @@ pub(super) fn render<'s, T: 'static, E: Expire>(
         false => Emission::AtOnce,
     };
     let id = context.id(node);
-    let counts = Counts {
-        keys: context.local.counter(id, "keys"),
-        overtaken: context.local.counter(id, "overtaken"),
-    };
+    let counts = Counts::of(&context.local.counters, id);
     let logic = logic(expire, emission, counts, length);
     keyed::render(context, node, flow, record, emission, logic);
 }
@@ -515,10 +512,7 @@ pub(super) mod tests {
     {
         let fresh = |emission| {
             let counters = Counters::default();
-            let counts = Counts {
-                keys: counters.counter("stage", "keys"),
-                overtaken: counters.counter("stage", "overtaken"),
-            };
+            let counts = Counts::of(&counters, "stage");
             let logic = logic(make(), emission, counts, 9);
             Driven {
                 state: logic.empty(),
@@ -528,11 +522,7 @@ pub(super) mod tests {
         };
         let modes = [Emission::AtOnce, Emission::BatchClose, Emission::End];
         let mut driven = fresh(modes[rng.usize(0..3)]);
-        let mut emit = Emit::<Expiring<E>> {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::<Expiring<E>>::new(false);
         // What a save that is under way says: the run that comes next, what had been told by then, the watermark.
         let mut saving: Option<(usize, usize, EventTime, bool)> = None;
         let mut run = 0;

@@ -180,10 +180,7 @@ mod tests {
     /// hundred. Gives how many keys are kept then, and what is told by the end.
     fn count(emission: Emission) -> (u64, Rows) {
         let counters = Counters::default();
-        let counts = Counts {
-            keys: counters.counter("count", "keys"),
-            overtaken: counters.counter("count", "overtaken"),
-        };
+        let counts = Counts::of(&counters, "count");
         let values = Values {
             ttl: Ttl {
                 gap: Gap::micros(20),
@@ -196,11 +193,7 @@ mod tests {
         };
         let mut logic = expiry::logic(values, emission, counts, 20);
         let mut state = logic.empty();
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::new(false);
         for n in 0..10_000 {
             let time = EventTime::micros(n);
             logic.fold_all(&mut state, [(time, n, ())].into_iter(), &mut emit);
@@ -260,10 +253,7 @@ mod tests {
     #[test]
     fn a_row_that_is_deleted_and_forgotten_in_one_batch_is_told_to_be_gone() {
         let counters = Counters::default();
-        let counts = Counts {
-            keys: counters.counter("table", "keys"),
-            overtaken: counters.counter("table", "overtaken"),
-        };
+        let counts = Counts::of(&counters, "table");
         let values = Values {
             ttl: Ttl {
                 gap: Gap::micros(20),
@@ -280,11 +270,7 @@ mod tests {
         };
         let mut logic = expiry::logic(values, Emission::BatchClose, counts, 20);
         let mut state = logic.empty();
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::new(false);
         let at = EventTime::micros;
         // The second key is deleted in the batch in which it came: nobody has heard of it.
         logic.fold_all(&mut state, [(at(0), 1, Some(5))].into_iter(), &mut emit);

@@ -440,11 +440,7 @@ mod tests {
         let fold = counting();
         let mut logic = assign.logic::<u8, (), u64, _>(fold, counts);
         let mut shard = logic.empty();
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: true,
-        };
+        let mut emit = Emit::new(true);
         logic.begin_advance(EventTime::secs(100));
         for second in seconds {
             let record = (EventTime::secs(*second), 7, ());
@@ -490,11 +486,7 @@ mod tests {
     }
 
     fn nothing<L: Logic>() -> Emit<L> {
-        Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: true,
-        }
+        Emit::new(true)
     }
 
     /// What a logic emits of clicks that come in pieces, with a watermark behind each that no later

@@ -34,7 +34,7 @@ pub(super) enum At {
 
 /// How many steps were taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Steps {
+pub(super) struct Taken {
     pub(super) all: u64,
     pub(super) no_writes: u64,
 }
@@ -46,7 +46,7 @@ pub struct Faults(Mutex<State>);
 struct State {
     /// Where it goes wrong, and how.
     fault: Option<(At, Fault)>,
-    steps: Steps,
+    steps: Taken,
     has_crashed: bool,
     wrong_at: Option<&'static str>,
 }
@@ -70,7 +70,7 @@ impl Faults {
     pub(super) fn at(fault: Option<(At, Fault)>) -> Arc<Self> {
         Arc::new(Faults(Mutex::new(State {
             fault,
-            steps: Steps::default(),
+            steps: Taken::default(),
             has_crashed: false,
             wrong_at: None,
         })))
@@ -81,7 +81,7 @@ impl Faults {
     }
 
     /// How many steps were taken.
-    pub(super) fn steps(&self) -> Steps {
+    pub(super) fn steps(&self) -> Taken {
         self.state().steps
     }
 
@@ -96,7 +96,7 @@ impl Faults {
         if state.has_crashed {
             return Err(Problem::new("the process is gone"));
         }
-        let Steps { all, no_writes } = state.steps;
+        let Taken { all, no_writes } = state.steps;
         let is_write = name == WRITE;
         state.steps.all += 1;
         state.steps.no_writes += u64::from(!is_write);

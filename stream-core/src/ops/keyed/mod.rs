@@ -202,6 +202,17 @@ pub(crate) struct Emit<L: Logic + ?Sized> {
     pub(crate) wants_overtaken: bool,
 }
 
+impl<L: Logic + ?Sized> Emit<L> {
+    /// Nothing yet.
+    pub(crate) fn new(wants_overtaken: bool) -> Self {
+        Emit {
+            records: Vec::new(),
+            overtaken: Vec::new(),
+            wants_overtaken,
+        }
+    }
+}
+
 /// Renders an operator behind `flow`. Output 0 is what it emits, output 1 what was overtaken.
 pub(crate) fn render<'s, S: Stamp, T: 'static, L: Saves>(
     context: &mut Context<'s>,

@@ -85,11 +85,7 @@ impl<S: Stamp, T: 'static, L: Logic, R: Fn(S, T) -> L::Record> Typed<S, T, L, R>
         Typed {
             state: logic.empty(),
             logic,
-            emit: Emit {
-                records: Vec::new(),
-                overtaken: Vec::new(),
-                wants_overtaken,
-            },
+            emit: Emit::new(wants_overtaken),
             is_saving: false,
             to_record,
             records: PhantomData,

@@ -17,10 +17,7 @@ type Emitted<O> = Vec<(i64, <O as KeyedOperator>::Out)>;
 impl<O: KeyedOperator> Driven<O> {
     pub(in crate::ops) fn new(operator: O) -> Self {
         let counters = Counters::default();
-        let counts = Counts {
-            keys: counters.counter("operator", "keys"),
-            overtaken: counters.counter("operator", "overtaken"),
-        };
+        let counts = Counts::of(&counters, "operator");
         let own = Own::new(operator, false, counts);
         Driven {
             state: own.empty(),
@@ -48,11 +45,7 @@ impl<O: KeyedOperator> Driven<O> {
         &mut self,
         mut work: impl FnMut(&mut Own<O>, &mut <Own<O> as Logic>::State, &mut Emit<Own<O>>) -> bool,
     ) -> Emitted<O> {
-        let mut emit = Emit {
-            records: Vec::new(),
-            overtaken: Vec::new(),
-            wants_overtaken: false,
-        };
+        let mut emit = Emit::new(false);
         while work(&mut self.own, &mut self.state, &mut emit) {}
         let rows = emit.records.into_iter();
         rows.map(|(time, row)| (time.as_micros(), row)).collect()

@@ -17,7 +17,7 @@ use super::cx::Timers as KeyTimers;
 use super::{Cx, KeyedOperator};
 use crate::codec;
 use crate::error::Problem;
-use crate::observe::Counter;
+use crate::observe::{Counter, Counters};
 use crate::ops::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use crate::ops::timers::Timers;
 use crate::state::WriteShard;
@@ -63,6 +63,16 @@ pub(crate) struct Counts {
     pub(crate) keys: Counter,
     /// Records that are older than the watermark.
     pub(crate) overtaken: Counter,
+}
+
+impl Counts {
+    /// Those of an operator.
+    pub(crate) fn of(counters: &Counters, operator: &str) -> Self {
+        Counts {
+            keys: counters.counter(operator, "keys"),
+            overtaken: counters.counter(operator, "overtaken"),
+        }
+    }
 }
 
 pub(crate) struct Own<O: KeyedOperator> {

@@ -329,10 +329,7 @@ impl<I: Feed<(O::Key, O::In)>, O: KeyedOperator, K: EventTimed> Render for OwnSt
     fn render<'s>(self: Box<Self>, node: usize, context: &mut Context<'s>) {
         let flow = self.input.take(node, context);
         let id = context.id(node);
-        let counts = logic::Counts {
-            keys: context.local.counter(id, "keys"),
-            overtaken: context.local.counter(id, "overtaken"),
-        };
+        let counts = logic::Counts::of(&context.local.counters, id);
         let logic = Own::new(self.operator, K::IS_IN_ORDER, counts);
         let to_record = |time: EventTime, (key, record): (O::Key, O::In)| (time, key, record);
         keyed::render(context, node, flow, to_record, Emission::AtOnce, logic);
