@@ -98,8 +98,9 @@ impl ClientContext for Context {
     /// Tells warnings and errors on standard error, each kind once in a while; an error that a client
     /// cannot get over comes to the job as its own.
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
-        if kind == "FAIL" && matches!(level, RDKafkaLogLevel::Info) {
-            // A broker that hangs up may not like how it is spoken to, and is not told of otherwise.
+        if kind == "FAIL" && matches!(level, RDKafkaLogLevel::Warning | RDKafkaLogLevel::Info) {
+            // A broker that hangs up may not like how it is spoken to, and is not told of otherwise: it is
+            // logged as information, or as a warning where several requests were under way.
             let told = line.split_once("]: ").map_or(line, |(_, told)| told);
             self.note_error(told, false);
         }
@@ -145,6 +146,17 @@ mod tests {
         assert!(!context.is_hopeless(start, "a:9092,b:9092"));
         let long_ago = start - OTHERS_WAIT;
         assert!(context.is_hopeless(long_ago, "a:9092,b:9092"));
+    }
+
+    #[test]
+    fn a_broker_that_hangs_up_is_heard_however_it_is_logged() {
+        let line = "[thrd:a:9092/bootstrap]: a:9092/bootstrap: Disconnected";
+        for level in [RDKafkaLogLevel::Info, RDKafkaLogLevel::Warning] {
+            let (context, start) = (Context::default(), Instant::now());
+            context.log(level, "FAIL", line);
+            let told = context.error_since(start);
+            assert_eq!(told.as_deref(), Some("a:9092/bootstrap: Disconnected"));
+        }
     }
 
     #[test]
