@@ -10,6 +10,7 @@ use stream_core::ops::aggregate::{
     first, latest, max, max_by, min, min_by, reduce, sum, top,
 };
 use stream_core::prelude::*;
+use stream_core::run::BatchCut;
 use stream_core::testing::{Input, ModeCheck, RecoveryCheck};
 
 /// A sale as far as the tests care: shop, second, pieces, price, article. Many are equal in part or in all.
@@ -161,7 +162,17 @@ fn check_merge<V: Record + Debug, G: Aggregate<Sale, Value = V>>(
             match states.get_mut(state) {
                 None => states.push(aggregate.start(sale)),
                 Some(state) if rng.bool() => aggregate.add(state, sale),
-                Some(state) => aggregate.add_owned(state, sale.clone()),
+                Some(state) => {
+                    let before = state.clone();
+                    let is_news = match rng.bool() {
+                        true => aggregate.update(state, sale),
+                        false => aggregate.update_owned(state, sale.clone()),
+                    };
+                    if !is_news {
+                        let states = [&before, state].map(encoded);
+                        assert_eq!(states[0], states[1], "seed {seed}, round {round}");
+                    }
+                }
             }
         }
         rng.shuffle(&mut states);
@@ -374,8 +385,8 @@ fn divided(sum: i128, count: usize) -> f64 {
     if sum < 0 { -quotient } else { quotient }
 }
 
-fn encoded(sale: &Sale) -> Vec<u8> {
-    bincode::serde::encode_to_vec(sale, bincode::config::standard()).expect("plain data")
+fn encoded<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).expect("plain data")
 }
 
 /// Sorts by the definition: what is not equal to itself comes last, the rest by key, then by encoding.
@@ -889,4 +900,75 @@ fn stages_are_called_as_their_methods_and_have_the_weakest_class() {
         both.map_values(|both| both.0)
     };
     assert_eq!(classes(both), class("aggregate", Class::Exact));
+}
+
+/// What a table of these numbers, all of one key, says after each of them that has changed it.
+fn said<G: Aggregate<i64>>(
+    aggregate: impl Fn() -> G + Send + Sync + Clone + 'static,
+) -> Vec<G::Value>
+where
+    G::Value: Send + Debug + PartialEq,
+{
+    let said = |mode: Mode, ttl: bool| {
+        let (sink, changes) = io::collect::<Change<(), G::Value>>();
+        let aggregate = aggregate.clone();
+        let job = Job::new("job", move |graph: &Graph| {
+            let numbers = graph.input::<i64>("numbers");
+            let table = match ttl {
+                false => numbers.key_by(|_| ()).aggregate(aggregate()),
+                true => {
+                    let (timed, late) =
+                        numbers.event_time(|_| EventTime::secs(0), Lateness::secs(0));
+                    late.discard();
+                    let of_one = timed.key_by(|_| ()).ttl(Gap::secs(1));
+                    of_one.aggregate(aggregate())
+                }
+            };
+            graph.output("out", table.changes());
+        });
+        job.max_leap(Leap::ANY)
+            .source("numbers", io::vec(vec![3_i64, 1, 3, 5, 5, 4]))
+            .sink("out", sink)
+            .run(mode)
+            .unwrap();
+        let values = changes
+            .take()
+            .into_iter()
+            .map(|change| change.value.unwrap());
+        values.collect::<Vec<_>>()
+    };
+    let cut = BatchCut {
+        records: Some(1),
+        ..BatchCut::default()
+    };
+    let expected = said(Mode::PerRecord, false);
+    for ttl in [false, true] {
+        assert_eq!(said(Mode::MicroBatch(cut), ttl), expected, "ttl: {ttl}");
+    }
+    expected
+}
+
+#[test]
+fn a_table_says_nothing_of_a_key_that_is_as_it_was() {
+    assert_eq!(said(count), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(
+        said(|| sum(|n: &i64| n - n)),
+        [0; 6],
+        "sums are told each time"
+    );
+    assert_eq!(said(|| max(|n: &i64| *n)), [3, 5]);
+    assert_eq!(said(|| min(|n: &i64| *n)), [3, 1]);
+    let both = said(|| (min(|n: &i64| *n), max(|n: &i64| *n)));
+    assert_eq!(both, [(3, 3), (1, 3), (1, 5)]);
+    assert_eq!(said(|| (max(|n: &i64| *n), count())).len(), 6);
+    assert_eq!(said(|| max_by(|n: &i64| n % 3)), [3, 1, 5]);
+    assert_eq!(said(|| min_by(|n: &i64| n % 3)), [3]);
+    let two = [vec![3], vec![3, 1], vec![3, 3], vec![5, 3], vec![5, 5]];
+    assert_eq!(said(|| top(2, |n: &i64| *n)), two);
+    assert_eq!(said(|| count_distinct(|n: &i64| *n)), [1, 2, 3, 4]);
+    let sets = [vec![3], vec![1, 3], vec![1, 3, 5], vec![1, 3, 4, 5]];
+    assert_eq!(
+        said(|| distinct(|n: &i64| *n)),
+        sets.map(BTreeSet::from_iter)
+    );
 }

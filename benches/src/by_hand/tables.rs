@@ -18,8 +18,8 @@ pub(crate) trait State: Default + 'static {
 
     fn key(record: &Self::In) -> u64;
 
-    /// Takes in a record of an input.
-    fn add(&mut self, input: usize, record: Self::In);
+    /// Takes in a record of an input, and says whether the row is another one now.
+    fn add(&mut self, input: usize, record: Self::In) -> bool;
 
     /// The row of the key as it is now, if there is any to tell.
     fn row(&mut self, key: u64) -> Option<Self::Out>;
@@ -58,8 +58,8 @@ pub(crate) fn by_slice<'s, S: State, const N: usize>(
                         let (state, changed_in) = states
                             .entry(key)
                             .or_insert_with(|| (S::default(), u64::MAX));
-                        state.add(number, record);
-                        if std::mem::replace(changed_in, epoch) != epoch {
+                        let is_news = state.add(number, record);
+                        if is_news && std::mem::replace(changed_in, epoch) != epoch {
                             changed.push(key);
                         }
                     }
@@ -125,8 +125,9 @@ impl State for Count {
     }
 
     #[inline]
-    fn add(&mut self, _: usize, _: u64) {
+    fn add(&mut self, _: usize, _: u64) -> bool {
         self.0 += 1;
+        true
     }
 
     #[inline]
@@ -149,8 +150,9 @@ impl State for Counts {
     }
 
     #[inline]
-    fn add(&mut self, input: usize, _: u64) {
+    fn add(&mut self, input: usize, _: u64) -> bool {
         self.0[input] += 1;
+        true
     }
 
     #[inline]
@@ -174,16 +176,17 @@ impl State for Top {
     }
 
     #[inline]
-    fn add(&mut self, _: usize, pair: Pair) {
+    fn add(&mut self, _: usize, pair: Pair) -> bool {
         let kept = &mut self.0;
         if kept.len() == TOP {
             if kept[TOP - 1].1 >= pair.1 {
-                return;
+                return false;
             }
             kept.pop();
         }
         let place = kept.partition_point(|other| other.1 >= pair.1);
         kept.insert(place, pair);
+        true
     }
 
     #[inline]
@@ -212,7 +215,7 @@ impl State for Six {
     }
 
     #[inline]
-    fn add(&mut self, _: usize, pair: Pair) {
+    fn add(&mut self, _: usize, pair: Pair) -> bool {
         let value = pair.1;
         if self.count == 0 || rank(&pair) > rank(&self.last) {
             self.last = pair;
@@ -225,6 +228,7 @@ impl State for Six {
         self.max = self.max.max(value);
         self.count += 1;
         self.sum += value;
+        true
     }
 
     #[inline]
@@ -268,8 +272,9 @@ impl State for Greatest {
     }
 
     #[inline]
-    fn add(&mut self, _: usize, pair: Pair) {
-        self.now = self.now.max(pair.1);
+    fn add(&mut self, _: usize, pair: Pair) -> bool {
+        let before = std::mem::replace(&mut self.now, self.now.max(pair.1));
+        before < self.now
     }
 
     #[inline]
@@ -296,9 +301,10 @@ impl State for Mean {
     }
 
     #[inline]
-    fn add(&mut self, _: usize, (_, more, keys): More) {
+    fn add(&mut self, _: usize, (_, more, keys): More) -> bool {
         self.sum += more;
         self.keys += keys;
+        true
     }
 
     #[inline]

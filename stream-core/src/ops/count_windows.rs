@@ -299,7 +299,14 @@ where
     }
 
     #[inline]
-    fn extend(&self, key: &Q, run: &mut Self::State, at: S, record: T, out: &mut Out<Self>) {
+    fn extend(
+        &self,
+        key: &Q,
+        run: &mut Self::State,
+        at: S,
+        record: T,
+        out: &mut Out<Self>,
+    ) -> bool {
         let (count, value) = match run.take() {
             Some((count, mut value)) => {
                 self.fold.extend(&mut value, record);
@@ -311,6 +318,7 @@ where
             true => *run = Some((count, value)),
             false => out.push((at, (key.clone(), self.fold.finish(value)))),
         }
+        true
     }
 
     fn is_there(&self, run: &Self::State) -> bool {

@@ -340,8 +340,8 @@ where
         _: EventTime,
         (_, record): (EventTime, P),
         _: &mut Out<Self>,
-    ) {
-        self.fold.extend(value, record);
+    ) -> bool {
+        self.fold.extend(value, record)
     }
 
     fn tell(&self, (key, start): &Self::Key, (end, value): &mut Self::State, out: &mut Out<Self>) {
@@ -521,10 +521,11 @@ where
         at: EventTime,
         record: P,
         _: &mut Out<Self>,
-    ) {
+    ) -> bool {
         let reach = self.reach(at);
         let Some(mut session) = sessions.take(&reach) else {
-            return sessions.insert(self.session(at, record));
+            sessions.insert(self.session(at, record));
+            return true;
         };
         if session.value.0 != Told::Nothing && at < session.first {
             joined.push(session.first);
@@ -542,6 +543,7 @@ where
         session.value.0 = session.value.0.changed();
         self.fold.extend(&mut session.value.1, record);
         sessions.insert(session);
+        true
     }
 
     /// Tells of the sessions that are complete, and forgets them.

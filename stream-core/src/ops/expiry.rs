@@ -56,7 +56,7 @@ pub(super) trait Expire: 'static {
         out: &mut Out<Self>,
     ) -> Self::State;
 
-    /// Takes in another one.
+    /// Takes in another one. Of a table: tells whether there is anything new to tell of the key.
     fn extend(
         &self,
         key: &Self::Key,
@@ -64,7 +64,7 @@ pub(super) trait Expire: 'static {
         at: Self::At,
         record: Self::In,
         out: &mut Out<Self>,
-    );
+    ) -> bool;
 
     /// Whether there is anything in what is kept: a row that was deleted is kept until its time, too, so that a key
     /// has one timer however often it comes and goes.
@@ -244,6 +244,7 @@ impl<E: Expire> Expiring<E> {
             // What would be kept until behind the end of time is kept.
             let has_ended = row.is_over || time >= row.until && row.until < EventTime::MAX;
             let begins_anew = E::BEGINS_ANEW && has_ended;
+            let is_news;
             if std::mem::take(&mut row.is_over) {
                 row.timer = until;
                 self.timers.set(until, hash);
@@ -251,10 +252,14 @@ impl<E: Expire> Expiring<E> {
             if begins_anew {
                 row.state = self.expire.start(&key, at, record, out);
                 row.until = until;
+                is_news = true;
             } else {
                 self.expire.pass(&key, &mut row.state, self.watermark, out);
-                self.expire.extend(&key, &mut row.state, at, record, out);
+                is_news = self.expire.extend(&key, &mut row.state, at, record, out);
                 row.until = row.until.max(until);
+            }
+            if !is_news {
+                return rows.note_changed(hash);
             }
             row.told = row.told.changed();
         }

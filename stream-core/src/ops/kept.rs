@@ -4,6 +4,7 @@
 //! has nothing more to keep is removed when it has said so. When rows are asked is the mode's business; at
 //! the close of a batch each that was changed is asked once.
 
+use super::fold_rows::{Ahead, FoldRows};
 use super::keyed::{self, Emit, FULL, KeepsRows, Logic};
 use crate::engine::flow::Flow;
 use crate::engine::{Emission, Mode};
@@ -36,11 +37,12 @@ pub(super) trait Upkeep: 'static {
 pub(super) type Out<U> = Vec<((), <U as Upkeep>::Out)>;
 
 /// The logic of an upkeep.
-struct Kept<U> {
+struct Kept<U: Upkeep> {
     upkeep: U,
     emission: Emission,
     /// How far the walk has come that asks all rows.
     walked: Cursor,
+    ahead: Ahead<U::Key, U::In>,
 }
 
 /// Renders an upkeep behind a flow. `when` says of a mode when rows are asked.
@@ -57,6 +59,7 @@ pub(super) fn render<'s, S: Stamp, T: 'static, U: Upkeep>(
         upkeep,
         emission,
         walked: Cursor::default(),
+        ahead: Ahead::default(),
     };
     keyed::render(context, node, flow, record, emission, logic);
 }
@@ -92,19 +95,26 @@ impl<U: Upkeep> Logic for Kept<U> {
         records: impl Iterator<Item = Self::Record>,
         emit: &mut Emit<Self>,
     ) {
-        for (key, record) in records {
-            let hash = hash_of(&key);
-            let place = match rows.place_in(rows.segment_of(hash), hash, &key) {
-                Some(place) => place,
-                None => rows.insert(hash, key, U::Row::default()),
-            };
-            if let Some(row) = rows.at(place) {
-                self.upkeep.take(row, record);
+        let upkeep = &self.upkeep;
+        let mut fold_rows = FoldRows {
+            rows,
+            ahead: &mut self.ahead,
+            start: |record| {
+                let mut row = U::Row::default();
+                upkeep.take(&mut row, record);
+                row
+            },
+            extend: |row: &mut U::Row, record| {
+                upkeep.take(row, record);
+                true
+            },
+            changed: |_, _: &U::Row| {},
+        };
+        match self.emission {
+            Emission::AtOnce | Emission::BatchClose => {
+                fold_rows.fold::<false, true>(records);
             }
-            match self.emission {
-                Emission::AtOnce | Emission::BatchClose => rows.mark(place, hash),
-                Emission::End => rows.note_changed(hash),
-            }
+            Emission::End => fold_rows.fold::<false, false>(records),
         }
         if self.emission == Emission::AtOnce {
             self.ask_changed(rows, usize::MAX, &mut emit.records);

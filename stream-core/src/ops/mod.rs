@@ -17,6 +17,7 @@ pub(crate) mod event_time;
 mod expiry;
 #[cfg(all(feature = "cli", feature = "state"))]
 pub(crate) mod export;
+mod fold_rows;
 mod global;
 pub(crate) mod input;
 mod interval_join;

@@ -198,8 +198,9 @@ where
     }
 
     #[inline]
-    fn extend(&self, key: &Q, state: &mut A, at: S, record: T, out: &mut Out<Self>) {
+    fn extend(&self, key: &Q, state: &mut A, at: S, record: T, out: &mut Out<Self>) -> bool {
         let said = (self.step)(state, record);
         out.push((at, (key.clone(), said)));
+        true
     }
 }

@@ -328,7 +328,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
         }
         let place = row.panes.partition_point(|(other, _)| *other < begin);
         match row.panes.get_mut(place) {
-            Some((other, value)) if *other == begin => self.fold.extend(value, record),
+            Some((other, value)) if *other == begin => {
+                self.fold.extend(value, record);
+            }
             _ => {
                 let value = self.fold.start(record);
                 row.panes.insert(place, (begin, value));

@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 
+use super::fold_rows::{Ahead, FoldRows};
 use super::keyed::{self, Emit, FULL, KeepsRows, Logic};
 use super::ttl;
 use super::window::{Fold, Functions, counting};
@@ -232,7 +233,7 @@ where
             emit,
             emission,
             emitted: Cursor::default(),
-            ahead: Vec::new(),
+            ahead: Ahead::default(),
             records: PhantomData,
         };
         keyed::render(
@@ -252,135 +253,9 @@ struct Values<Q, P, A, O, F, E> {
     emission: Emission,
     /// How far the walk has come that emits all rows.
     emitted: Cursor,
-    /// Records that were hashed and whose segment was found, not yet folded; empty between calls.
-    ahead: Vec<(u64, usize, Q, P)>,
+    ahead: Ahead<Q, P>,
     records: PhantomData<fn(Q, P) -> (A, O)>,
 }
-
-impl<Q, P, A, O, F, E> Values<Q, P, A, O, F, E>
-where
-    Self: Logic<Record = (Q, P), State = Rows<Q, A>, Stamp = (), Out = O>,
-    Q: Key,
-    F: Fold<P, A>,
-    E: Fn(Q, &A) -> Option<O>,
-{
-    /// The loop over records, once for each way to emit: to decide that a record costs a tenth.
-    #[inline(always)]
-    fn fold_loop<const AT_ONCE: bool, const MARKS: bool>(
-        &mut self,
-        rows: &mut Rows<Q, A>,
-        mut records: impl Iterator<Item = (Q, P)>,
-        out: &mut Emit<Self>,
-    ) {
-        while let Some(mut only) = rows.only_segment() {
-            let is_new = loop {
-                let Some((key, record)) = records.next() else {
-                    return;
-                };
-                let hash = hash_of(&key);
-                // Most keys are there already, and to find one is faster than to make ready for
-                // one more.
-                if MARKS {
-                    let Some(bucket) = only.place(hash, &key) else {
-                        break (hash, key, record);
-                    };
-                    if let Some(state) = only.at(bucket) {
-                        self.fold.extend(state, record);
-                    }
-                    only.mark(bucket, hash);
-                    continue;
-                }
-                let Some(state) = only.find_mut(hash, &key) else {
-                    break (hash, key, record);
-                };
-                self.fold.extend(state, record);
-                if AT_ONCE {
-                    let emitted = (self.emit)(key, state);
-                    out.records.extend(emitted.map(|row| ((), row)));
-                }
-            };
-            let (hash, key, record) = is_new;
-            self.add(rows, hash, key, record, out);
-        }
-        self.fold_ahead::<AT_ONCE, MARKS>(rows, records, out);
-    }
-
-    /// The same for a table that fits no near cache: rows are asked for some records ahead.
-    #[inline(never)]
-    fn fold_ahead<const AT_ONCE: bool, const MARKS: bool>(
-        &mut self,
-        rows: &mut Rows<Q, A>,
-        mut records: impl Iterator<Item = (Q, P)>,
-        out: &mut Emit<Self>,
-    ) {
-        let mut ahead = std::mem::take(&mut self.ahead);
-        loop {
-            for (key, record) in records.by_ref().take(AHEAD) {
-                let hash = hash_of(&key);
-                let segment = rows.segment_of(hash);
-                rows.prefetch(segment, hash);
-                ahead.push((hash, segment, key, record));
-            }
-            if ahead.is_empty() {
-                break;
-            }
-            let segments = rows.segments();
-            for (hash, mut segment, key, record) in ahead.drain(..) {
-                if rows.segments() != segments {
-                    segment = rows.segment_of(hash);
-                }
-                self.fold_row::<AT_ONCE, MARKS>(rows, (hash, segment), key, record, out);
-            }
-        }
-        self.ahead = ahead;
-    }
-
-    #[inline(always)]
-    fn fold_row<const AT_ONCE: bool, const MARKS: bool>(
-        &mut self,
-        rows: &mut Rows<Q, A>,
-        (hash, segment): (u64, usize),
-        key: Q,
-        record: P,
-        out: &mut Emit<Self>,
-    ) {
-        if MARKS {
-            let Some(place) = rows.place_in(segment, hash, &key) else {
-                return self.add(rows, hash, key, record, out);
-            };
-            if let Some(state) = rows.at(place) {
-                self.fold.extend(state, record);
-            }
-            return rows.mark(place, hash);
-        }
-        let Some(state) = rows.find_in(segment, hash, &key) else {
-            return self.add(rows, hash, key, record, out);
-        };
-        self.fold.extend(state, record);
-        if AT_ONCE {
-            let emitted = (self.emit)(key, state);
-            out.records.extend(emitted.map(|row| ((), row)));
-        }
-    }
-
-    /// Takes in the first record of a key.
-    #[cold]
-    #[inline(never)]
-    fn add(&self, rows: &mut Rows<Q, A>, hash: u64, key: Q, record: P, out: &mut Emit<Self>) {
-        let state = self.fold.start(record);
-        if self.emission == Emission::AtOnce {
-            let emitted = (self.emit)(key.clone(), &state);
-            out.records.extend(emitted.map(|row| ((), row)));
-        }
-        let place = rows.insert(hash, key, state);
-        if self.emission == Emission::BatchClose {
-            rows.mark(place, hash);
-        }
-    }
-}
-
-/// How many records are hashed, and their rows asked for, before the first of them is folded.
-const AHEAD: usize = 32;
 
 impl<Q, P, A, O, F, E> Logic for Values<Q, P, A, O, F, E>
 where
@@ -413,10 +288,21 @@ where
         records: impl Iterator<Item = (Q, P)>,
         out: &mut Emit<Self>,
     ) {
+        let (fold, emit) = (&self.fold, &self.emit);
+        let mut fold_rows = FoldRows {
+            rows,
+            ahead: &mut self.ahead,
+            start: |record| fold.start(record),
+            extend: |state: &mut A, record| fold.extend(state, record),
+            changed: |key, state: &A| {
+                let emitted = emit(key, state);
+                out.records.extend(emitted.map(|row| ((), row)));
+            },
+        };
         match self.emission {
-            Emission::AtOnce => self.fold_loop::<true, false>(rows, records, out),
-            Emission::BatchClose => self.fold_loop::<false, true>(rows, records, out),
-            Emission::End => self.fold_loop::<false, false>(rows, records, out),
+            Emission::AtOnce => fold_rows.fold::<true, false>(records),
+            Emission::BatchClose => fold_rows.fold::<false, true>(records),
+            Emission::End => fold_rows.fold::<false, false>(records),
         }
     }
 

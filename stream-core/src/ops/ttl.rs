@@ -140,8 +140,8 @@ where
     }
 
     #[inline]
-    fn extend(&self, _: &Q, state: &mut A, _: S, record: P, _: &mut Out<Self>) {
-        self.fold.extend(state, record);
+    fn extend(&self, _: &Q, state: &mut A, _: S, record: P, _: &mut Out<Self>) -> bool {
+        self.fold.extend(state, record)
     }
 
     fn is_there(&self, state: &A) -> bool {

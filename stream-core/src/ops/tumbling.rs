@@ -273,7 +273,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Tumbling<Q, P, A,
         {
             // No bucket may be moved without its bit, as `entry` might.
             match window.rows.find_mut(hash, |(other, _)| *other == key) {
-                Some((_, value)) => self.fold.extend(value, record),
+                Some((_, value)) => {
+                    self.fold.extend(value, record);
+                }
                 None => {
                     window.insert_new(hash, (key, self.fold.start(record)));
                     self.frame.counts.open.add(1);
@@ -285,7 +287,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>, W: Disjoint> Tumbling<Q, P, A,
             .rows
             .entry(hash, |(other, _)| *other == key, |(key, _)| hash_of(key))
         {
-            Slot::Occupied(mut slot) => self.fold.extend(&mut slot.get_mut().1, record),
+            Slot::Occupied(mut slot) => {
+                self.fold.extend(&mut slot.get_mut().1, record);
+            }
             Slot::Vacant(slot) => {
                 slot.insert((key, self.fold.start(record)));
                 self.frame.counts.open.add(1);

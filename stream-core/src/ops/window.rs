@@ -211,7 +211,8 @@ pub(crate) trait Fold<P, A>: 'static {
     /// What is emitted of it.
     type Value: 'static;
     fn start(&self, record: P) -> A;
-    fn extend(&self, value: &mut A, record: P);
+    /// Takes in another record, and tells whether the value is another one now.
+    fn extend(&self, value: &mut A, record: P) -> bool;
     fn merge(&self, value: &mut A, later: A);
     fn finish(&self, value: A) -> Self::Value;
 
@@ -278,8 +279,9 @@ where
     }
 
     #[inline]
-    fn extend(&self, value: &mut A, record: P) {
+    fn extend(&self, value: &mut A, record: P) -> bool {
         (self.step)(value, record);
+        true
     }
 
     fn merge(&self, value: &mut A, later: A) {

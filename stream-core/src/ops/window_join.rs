@@ -144,8 +144,9 @@ impl<T: Record, U: Record> Fold<Either<T, U>, (Vec<T>, Vec<U>)> for Pairs<T, U> 
     }
 
     #[inline]
-    fn extend(&self, sides: &mut (Vec<T>, Vec<U>), record: Either<T, U>) {
+    fn extend(&self, sides: &mut (Vec<T>, Vec<U>), record: Either<T, U>) -> bool {
         Self::add(sides, record);
+        true
     }
 
     fn merge(&self, (lefts, rights): &mut (Vec<T>, Vec<U>), later: (Vec<T>, Vec<U>)) {

@@ -178,20 +178,29 @@ impl ExactSum {
 type Digits = SmallVec<[u32; 16]>;
 
 /// The mean of whole numbers, rounded once.
+#[inline]
 pub(super) fn mean_of_whole(sum: i128, count: u64) -> f64 {
+    match i64::try_from(sum) {
+        // Both are exact, so this rounds once.
+        Ok(sum) if count > 0 && sum.unsigned_abs().max(count) <= WHOLE_MAX => {
+            sum as f64 / count as f64
+        }
+        _ => mean_of_large(sum, count),
+    }
+}
+
+#[cold]
+fn mean_of_large(sum: i128, count: u64) -> f64 {
     if count == 0 {
         return f64::NAN;
     }
     let sum_abs = sum.unsigned_abs();
-    if sum_abs <= WHOLE_MAX && u128::from(count) <= WHOLE_MAX {
-        return sum as f64 / count as f64; // both are exact, so this rounds once
-    }
     let digits = (0..4).map(|place| (sum_abs >> (DIGIT_BITS * place)) as u32);
     quotient(sum < 0, digits.collect(), 0, count)
 }
 
 /// Up to here every whole number is an `f64`.
-const WHOLE_MAX: u128 = 1 << (FRACTION_BITS + 1);
+const WHOLE_MAX: u64 = 1 << (FRACTION_BITS + 1);
 
 /// Digits that are put below those of a dividend, so that a quotient has more bits than an `f64`
 /// however large the divisor is.

@@ -18,9 +18,8 @@ use crate::time::EventTime;
 pub fn min<T, V: Record + PartialOrd>(
     of: impl Fn(&T) -> V + 'static,
 ) -> impl Aggregate<T, Value = V> {
-    Extreme {
+    Extreme::<_, _, LEAST> {
         of,
-        end: End::Least,
         values: PhantomData,
     }
 }
@@ -29,9 +28,8 @@ pub fn min<T, V: Record + PartialOrd>(
 pub fn max<T, V: Record + PartialOrd>(
     of: impl Fn(&T) -> V + 'static,
 ) -> impl Aggregate<T, Value = V> {
-    Extreme {
+    Extreme::<_, _, GREATEST> {
         of,
-        end: End::Greatest,
         values: PhantomData,
     }
 }
@@ -40,9 +38,8 @@ pub fn max<T, V: Record + PartialOrd>(
 pub fn min_by<T: Record, K: Record + PartialOrd>(
     key: impl Fn(&T) -> K + 'static,
 ) -> impl Aggregate<T, Value = T> {
-    ExtremeBy {
+    ExtremeBy::<_, _, LEAST> {
         key,
-        end: End::Least,
         keys: PhantomData,
     }
 }
@@ -51,9 +48,8 @@ pub fn min_by<T: Record, K: Record + PartialOrd>(
 pub fn max_by<T: Record, K: Record + PartialOrd>(
     key: impl Fn(&T) -> K + 'static,
 ) -> impl Aggregate<T, Value = T> {
-    ExtremeBy {
+    ExtremeBy::<_, _, GREATEST> {
         key,
-        end: End::Greatest,
         keys: PhantomData,
     }
 }
@@ -81,56 +77,61 @@ pub fn top<T: Record, K: Record + PartialOrd>(
     }
 }
 
-/// Which end of the order comes first.
-#[derive(Clone, Copy)]
-enum End {
-    Least,
-    Greatest,
-}
+/// Which end of the order comes first. What this is known of when the program is built costs no record a branch.
+type End = bool;
+const LEAST: End = false;
+const GREATEST: End = true;
 
-impl End {
-    #[inline]
-    fn turn(self, order: Ordering) -> Ordering {
-        match self {
-            End::Least => order,
-            End::Greatest => order.reverse(),
-        }
-    }
-
-    /// Compares two keys: `Less` comes first.
-    #[inline]
-    fn by_key<K: PartialOrd>(self, a: &K, b: &K) -> Ordering {
-        let is_undefined = |key: &K| key.partial_cmp(key).is_none();
-        match (is_undefined(a), is_undefined(b)) {
-            (false, false) => self.turn(a.partial_cmp(b).unwrap_or(Ordering::Equal)),
-            (a, b) => a.cmp(&b),
-        }
-    }
-
-    /// Compares two records: `Less` comes first.
-    #[inline]
-    fn compare<K: PartialOrd, T: Serialize>(self, a: (&K, &T), b: (&K, &T)) -> Ordering {
-        let by_encoding = || self.turn(codec::compare(a.1, b.1));
-        self.by_key(a.0, b.0).then_with(by_encoding)
+#[inline]
+fn turn<const END: End>(order: Ordering) -> Ordering {
+    match END {
+        LEAST => order,
+        GREATEST => order.reverse(),
     }
 }
 
-struct Extreme<F, V> {
+/// Compares two keys: `Less` comes first.
+#[inline]
+fn by_key<K: PartialOrd, const END: End>(a: &K, b: &K) -> Ordering {
+    let is_undefined = |key: &K| key.partial_cmp(key).is_none();
+    match (is_undefined(a), is_undefined(b)) {
+        (false, false) => turn::<END>(a.partial_cmp(b).unwrap_or(Ordering::Equal)),
+        (a, b) => a.cmp(&b),
+    }
+}
+
+/// Compares two records: `Less` comes first.
+#[inline]
+fn compare<K: PartialOrd, T: Serialize, const END: End>(a: (&K, &T), b: (&K, &T)) -> Ordering {
+    by_key::<K, END>(a.0, b.0).then_with(|| turn::<END>(by_encoding(a.1, b.1)))
+}
+
+#[cold]
+fn by_encoding<T: Serialize>(a: &T, b: &T) -> Ordering {
+    codec::compare(a, b)
+}
+
+struct Extreme<F, V, const END: End> {
     of: F,
-    end: End,
     values: PhantomData<fn() -> V>,
 }
 
-impl<F, V: Record + PartialOrd> Extreme<F, V> {
+impl<F, V: Record + PartialOrd, const END: End> Extreme<F, V, END> {
     #[inline]
-    fn keep(&self, kept: &mut V, value: V) {
-        if self.end.compare((&value, &value), (kept, kept)).is_lt() {
+    fn keep(&self, kept: &mut V, value: V) -> bool {
+        let is_first = compare::<_, _, END>((&value, &value), (kept, kept)).is_lt();
+        if is_first {
             *kept = value;
         }
+        is_first
     }
 }
 
-impl<T, V: Record + PartialOrd, F: Fn(&T) -> V + 'static> Aggregate<T> for Extreme<F, V> {
+impl<T, V, F, const END: End> Aggregate<T> for Extreme<F, V, END>
+where
+    V: Record + PartialOrd,
+    F: Fn(&T) -> V + 'static,
+{
     const CLASS: Class = Class::Exact;
     type State = V;
     type Value = V;
@@ -142,7 +143,12 @@ impl<T, V: Record + PartialOrd, F: Fn(&T) -> V + 'static> Aggregate<T> for Extre
 
     #[inline]
     fn add(&self, kept: &mut V, record: &T) {
-        self.keep(kept, (self.of)(record));
+        self.update(kept, record);
+    }
+
+    #[inline]
+    fn update(&self, kept: &mut V, record: &T) -> bool {
+        self.keep(kept, (self.of)(record))
     }
 
     fn merge(&self, kept: &mut V, later: V) {
@@ -161,21 +167,19 @@ struct Ranked<K, T> {
     record: T,
 }
 
-struct ExtremeBy<F, K> {
+struct ExtremeBy<F, K, const END: End> {
     key: F,
-    end: End,
     keys: PhantomData<fn() -> K>,
 }
 
-impl<F, K: PartialOrd> ExtremeBy<F, K> {
+impl<F, K: PartialOrd, const END: End> ExtremeBy<F, K, END> {
     #[inline]
     fn is_first<T: Record>(&self, key: &K, record: &T, kept: &Ranked<K, T>) -> bool {
-        let order = self.end.compare((key, record), (&kept.key, &kept.record));
-        order.is_lt()
+        compare::<_, _, END>((key, record), (&kept.key, &kept.record)).is_lt()
     }
 }
 
-impl<T, K, F> Aggregate<T> for ExtremeBy<F, K>
+impl<T, K, F, const END: End> Aggregate<T> for ExtremeBy<F, K, END>
 where
     T: Record,
     K: Record + PartialOrd,
@@ -195,19 +199,28 @@ where
 
     #[inline]
     fn add(&self, kept: &mut Self::State, record: &T) {
-        let key = (self.key)(record);
-        if self.is_first(&key, record, kept) {
-            kept.key = key;
-            kept.record.clone_from(record);
-        }
+        self.update(kept, record);
     }
 
     #[inline]
-    fn add_owned(&self, kept: &mut Self::State, record: T) {
+    fn update(&self, kept: &mut Self::State, record: &T) -> bool {
+        let key = (self.key)(record);
+        let is_first = self.is_first(&key, record, kept);
+        if is_first {
+            kept.key = key;
+            kept.record.clone_from(record);
+        }
+        is_first
+    }
+
+    #[inline]
+    fn update_owned(&self, kept: &mut Self::State, record: T) -> bool {
         let key = (self.key)(&record);
-        if self.is_first(&key, &record, kept) {
+        let is_first = self.is_first(&key, &record, kept);
+        if is_first {
             *kept = Ranked { key, record };
         }
+        is_first
     }
 
     fn merge(&self, kept: &mut Self::State, later: Self::State) {
@@ -233,7 +246,7 @@ impl<F, K: PartialOrd> Top<F, K> {
     fn place<T: Record>(&self, kept: &[Ranked<K, T>], key: &K, record: &T) -> Option<usize> {
         let is_before = |other: &Ranked<K, T>| {
             let other = (&other.key, &other.record);
-            End::Greatest.compare(other, (key, record)).is_le()
+            compare::<_, _, GREATEST>(other, (key, record)).is_le()
         };
         let last = self.n.checked_sub(1)?;
         if kept.get(last).is_some_and(is_before) {
@@ -266,19 +279,28 @@ where
 
     #[inline]
     fn add(&self, kept: &mut Self::State, record: &T) {
-        let key = (self.key)(record);
-        if let Some(place) = self.place(kept, &key, record) {
-            let record = record.clone();
-            self.insert(kept, place, Ranked { key, record });
-        }
+        self.update(kept, record);
     }
 
     #[inline]
-    fn add_owned(&self, kept: &mut Self::State, record: T) {
-        let key = (self.key)(&record);
-        if let Some(place) = self.place(kept, &key, &record) {
+    fn update(&self, kept: &mut Self::State, record: &T) -> bool {
+        let key = (self.key)(record);
+        let place = self.place(kept, &key, record);
+        if let Some(place) = place {
+            let record = record.clone();
             self.insert(kept, place, Ranked { key, record });
         }
+        place.is_some()
+    }
+
+    #[inline]
+    fn update_owned(&self, kept: &mut Self::State, record: T) -> bool {
+        let key = (self.key)(&record);
+        let place = self.place(kept, &key, &record);
+        if let Some(place) = place {
+            self.insert(kept, place, Ranked { key, record });
+        }
+        place.is_some()
     }
 
     fn merge(&self, kept: &mut Self::State, later: Self::State) {

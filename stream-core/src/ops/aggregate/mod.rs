@@ -103,10 +103,18 @@ pub trait Aggregate<T>: 'static {
     /// Takes in a record.
     fn add(&self, state: &mut Self::State, record: &T);
 
-    /// As [`add`](Aggregate::add), of a record that may be kept.
+    /// The same, and tells whether the state is another one now. A table says nothing new of a key whose state is as
+    /// it was, so that a maximum that seldom changes seldom leaves. `true` is never wrong.
     #[inline]
-    fn add_owned(&self, state: &mut Self::State, record: T) {
-        self.add(state, &record);
+    fn update(&self, state: &mut Self::State, record: &T) -> bool {
+        self.add(state, record);
+        true
+    }
+
+    /// As [`update`](Aggregate::update), of a record that may be kept.
+    #[inline]
+    fn update_owned(&self, state: &mut Self::State, record: T) -> bool {
+        self.update(state, &record)
     }
 
     /// Takes in what was made of other records: as if they had been added one by one.
@@ -131,6 +139,11 @@ macro_rules! tuples {
             #[inline]
             fn add(&self, state: &mut Self::State, record: &T) {
                 $(self.$index.add(&mut state.$index, record);)*
+            }
+
+            #[inline]
+            fn update(&self, state: &mut Self::State, record: &T) -> bool {
+                [$(self.$index.update(&mut state.$index, record)),*].contains(&true)
             }
 
             fn merge(&self, state: &mut Self::State, later: Self::State) {
@@ -183,8 +196,8 @@ impl<T, G: Aggregate<T>> Fold<T, G::State> for Folded<G> {
     }
 
     #[inline]
-    fn extend(&self, state: &mut G::State, record: T) {
-        self.0.add_owned(state, record);
+    fn extend(&self, state: &mut G::State, record: T) -> bool {
+        self.0.update_owned(state, record)
     }
 
     fn merge(&self, state: &mut G::State, later: G::State) {

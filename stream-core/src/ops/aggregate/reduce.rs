@@ -24,20 +24,21 @@ impl<T: Record, F: Fn(T, T) -> T + 'static> Aggregate<T> for Reduce<F> {
     }
 
     fn add(&self, joined: &mut Option<T>, record: &T) {
-        self.add_owned(joined, record.clone());
+        self.update_owned(joined, record.clone());
     }
 
     #[inline]
-    fn add_owned(&self, joined: &mut Option<T>, record: T) {
+    fn update_owned(&self, joined: &mut Option<T>, record: T) -> bool {
         *joined = Some(match joined.take() {
             Some(earlier) => (self.0)(earlier, record),
             None => record,
         });
+        true
     }
 
     fn merge(&self, joined: &mut Option<T>, later: Option<T>) {
         if let Some(later) = later {
-            self.add_owned(joined, later);
+            self.update_owned(joined, later);
         }
     }
 

@@ -52,7 +52,12 @@ impl<T, V: Record + Ord, F: Fn(&T) -> V + 'static> Aggregate<T> for Distinct<F, 
 
     #[inline]
     fn add(&self, values: &mut BTreeSet<V>, record: &T) {
-        values.insert((self.of)(record));
+        self.update(values, record);
+    }
+
+    #[inline]
+    fn update(&self, values: &mut BTreeSet<V>, record: &T) -> bool {
+        values.insert((self.of)(record))
     }
 
     fn merge(&self, values: &mut BTreeSet<V>, mut later: BTreeSet<V>) {
@@ -77,7 +82,12 @@ impl<T, V: Record + Ord, F: Fn(&T) -> V + 'static> Aggregate<T> for CountDistinc
 
     #[inline]
     fn add(&self, values: &mut BTreeSet<V>, record: &T) {
-        self.0.add(values, record);
+        self.update(values, record);
+    }
+
+    #[inline]
+    fn update(&self, values: &mut BTreeSet<V>, record: &T) -> bool {
+        self.0.update(values, record)
     }
 
     fn merge(&self, values: &mut BTreeSet<V>, later: BTreeSet<V>) {

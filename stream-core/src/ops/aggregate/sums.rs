@@ -121,6 +121,7 @@ macro_rules! integers {
                 *partial
             }
 
+            #[inline]
             fn mean(partial: &i128, count: u64) -> f64 {
                 mean_of_whole(*partial, count)
             }
