@@ -273,8 +273,9 @@ impl State for Greatest {
 
     #[inline]
     fn add(&mut self, _: usize, pair: Pair) -> bool {
-        let before = std::mem::replace(&mut self.now, self.now.max(pair.1));
-        before < self.now
+        let is_more = self.now < pair.1;
+        self.now = self.now.max(pair.1);
+        is_more
     }
 
     #[inline]
