@@ -843,11 +843,17 @@ fn five_aggregates_through_crashes() {
                     distinct(|sale: &Sale| sale.4.clone()),
                 )
             };
-            let table = sales.clone().key_by(|sale| sale.0).aggregate(all());
+            let by_shop = sales.clone().key_by(|sale| sale.0);
+            let table = by_shop.clone().aggregate(all());
+            // What says nothing of most records.
+            let seldom = by_shop
+                .clone()
+                .max(|sale| sale.2)
+                .join(by_shop.top(2, |sale| sale.2));
             let shops = timed(sales).key_by(|sale| sale.0);
             let windows = shops.clone().tumbling(Size::secs(10)).aggregate(all());
             let sessions = shops.session(Gap::secs(3)).aggregate(all());
-            (table.changes(), windows, sessions)
+            (table.changes(), seldom.changes(), windows, sessions)
         });
     assert!(steps.contains_key("went back"), "{steps:?}");
 }
@@ -902,73 +908,117 @@ fn stages_are_called_as_their_methods_and_have_the_weakest_class() {
     assert_eq!(classes(both), class("aggregate", Class::Exact));
 }
 
-/// What a table of these numbers, all of one key, says after each of them that has changed it.
+/// What a table of these numbers, all of one key, says in batches of so many.
 fn said<G: Aggregate<i64>>(
-    aggregate: impl Fn() -> G + Send + Sync + Clone + 'static,
+    aggregate: impl Fn() -> G + Send + Sync + 'static,
+    batch: u64,
+    ttl: bool,
 ) -> Vec<G::Value>
 where
-    G::Value: Send + Debug + PartialEq,
+    G::Value: Send,
 {
-    let said = |mode: Mode, ttl: bool| {
-        let (sink, changes) = io::collect::<Change<(), G::Value>>();
-        let aggregate = aggregate.clone();
-        let job = Job::new("job", move |graph: &Graph| {
-            let numbers = graph.input::<i64>("numbers");
-            let table = match ttl {
-                false => numbers.key_by(|_| ()).aggregate(aggregate()),
-                true => {
-                    let (timed, late) =
-                        numbers.event_time(|_| EventTime::secs(0), Lateness::secs(0));
-                    late.discard();
-                    let of_one = timed.key_by(|_| ()).ttl(Gap::secs(1));
-                    of_one.aggregate(aggregate())
-                }
-            };
-            graph.output("out", table.changes());
-        });
-        job.max_leap(Leap::ANY)
-            .source("numbers", io::vec(vec![3_i64, 1, 3, 5, 5, 4]))
-            .sink("out", sink)
-            .run(mode)
-            .unwrap();
-        let values = changes
-            .take()
-            .into_iter()
-            .map(|change| change.value.unwrap());
-        values.collect::<Vec<_>>()
-    };
-    let cut = BatchCut {
-        records: Some(1),
+    let (sink, changes) = io::collect::<Change<(), G::Value>>();
+    let job = Job::new("job", move |graph: &Graph| {
+        let numbers = graph.input::<i64>("numbers");
+        let table = match ttl {
+            false => numbers.key_by(|_| ()).aggregate(aggregate()),
+            true => {
+                let (timed, late) = numbers.event_time(|_| EventTime::secs(0), Lateness::secs(0));
+                late.discard();
+                timed
+                    .key_by(|_| ())
+                    .ttl(Gap::secs(1))
+                    .aggregate(aggregate())
+            }
+        };
+        graph.output("out", table.changes());
+    });
+    job.max_leap(Leap::ANY)
+        .source("numbers", io::vec(vec![3_i64, 1, 3, 5, 5, 4]))
+        .sink("out", sink)
+        .run(batches(batch))
+        .unwrap();
+    let changes = changes.take().into_iter();
+    changes.map(|change| change.value.unwrap()).collect()
+}
+
+fn batches(records: u64) -> Mode {
+    Mode::MicroBatch(BatchCut {
+        records: Some(records),
         ..BatchCut::default()
-    };
-    let expected = said(Mode::PerRecord, false);
-    for ttl in [false, true] {
-        assert_eq!(said(Mode::MicroBatch(cut), ttl), expected, "ttl: {ttl}");
-    }
-    expected
+    })
 }
 
 #[test]
 fn a_table_says_nothing_of_a_key_that_is_as_it_was() {
-    assert_eq!(said(count), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(
-        said(|| sum(|n: &i64| n - n)),
-        [0; 6],
-        "sums are told each time"
-    );
-    assert_eq!(said(|| max(|n: &i64| *n)), [3, 5]);
-    assert_eq!(said(|| min(|n: &i64| *n)), [3, 1]);
-    let both = said(|| (min(|n: &i64| *n), max(|n: &i64| *n)));
-    assert_eq!(both, [(3, 3), (1, 3), (1, 5)]);
-    assert_eq!(said(|| (max(|n: &i64| *n), count())).len(), 6);
-    assert_eq!(said(|| max_by(|n: &i64| n % 3)), [3, 1, 5]);
-    assert_eq!(said(|| min_by(|n: &i64| n % 3)), [3]);
-    let two = [vec![3], vec![3, 1], vec![3, 3], vec![5, 3], vec![5, 5]];
-    assert_eq!(said(|| top(2, |n: &i64| *n)), two);
-    assert_eq!(said(|| count_distinct(|n: &i64| *n)), [1, 2, 3, 4]);
-    let sets = [vec![3], vec![1, 3], vec![1, 3, 5], vec![1, 3, 4, 5]];
-    assert_eq!(
-        said(|| distinct(|n: &i64| *n)),
-        sets.map(BTreeSet::from_iter)
-    );
+    for ttl in [false, true] {
+        assert_eq!(said(count, 1, ttl), [1, 2, 3, 4, 5, 6]);
+        let zero = || sum(|n: &i64| n - n);
+        assert_eq!(said(zero, 1, ttl), [0; 6], "each record is a change");
+        let greatest = || max(|n: &i64| *n);
+        assert_eq!(said(greatest, 1, ttl), [3, 5]);
+        assert_eq!(said(greatest, 2, ttl), [3, 5]);
+        assert_eq!(said(|| min(|n: &i64| *n), 1, ttl), [3, 1]);
+        let both = || (min(|n: &i64| *n), max(|n: &i64| *n));
+        assert_eq!(said(both, 1, ttl), [(3, 3), (1, 3), (1, 5)]);
+        assert_eq!(said(both, 2, ttl), [(1, 3), (1, 5)]);
+        let counted = || (max(|n: &i64| *n), count());
+        assert_eq!(said(counted, 1, ttl).len(), 6);
+        assert_eq!(said(|| max_by(|n: &i64| n % 3), 1, ttl), [3, 1, 5]);
+        assert_eq!(said(|| min_by(|n: &i64| n % 3), 1, ttl), [3]);
+        let two = [vec![3], vec![3, 1], vec![3, 3], vec![5, 3], vec![5, 5]];
+        assert_eq!(said(|| top(2, |n: &i64| *n), 1, ttl), two);
+        assert_eq!(said(|| count_distinct(|n: &i64| *n), 1, ttl), [1, 2, 3, 4]);
+        let sets = [vec![3], vec![1, 3], vec![1, 3, 5], vec![1, 3, 4, 5]];
+        let sets = sets.map(BTreeSet::from_iter);
+        assert_eq!(said(|| distinct(|n: &i64| *n), 1, ttl), sets);
+    }
+}
+
+/// So many keys that their rows are divided, and asked for ahead.
+#[test]
+fn a_large_table_says_what_has_changed_and_nothing_else() {
+    const KEYS: u64 = 100_000;
+    const BATCH: usize = 50_000;
+    let mut rng = fastrand::Rng::with_seed(9);
+    let numbers: Vec<(u64, u8)> = (0..300_000)
+        .map(|_| (rng.u64(0..KEYS), rng.u8(..)))
+        .collect();
+    for (mode, batch) in [(Mode::PerRecord, 1), (batches(BATCH as u64), BATCH)] {
+        let (mut greatest, mut expected) = (BTreeMap::new(), Vec::new());
+        for batch in numbers.chunks(batch) {
+            let before: BTreeMap<_, _> = batch
+                .iter()
+                .map(|(key, _)| (*key, greatest.get(key).copied()))
+                .collect();
+            for (key, number) in batch {
+                let greatest = greatest.entry(*key).or_insert(*number);
+                *greatest = (*greatest).max(*number);
+            }
+            let changed = before
+                .into_iter()
+                .map(|(key, before)| (key, before, greatest[&key]))
+                .filter(|(_, before, now)| *before != Some(*now));
+            expected.extend(changed.map(|(key, _, now)| (key, Some(now))));
+        }
+        let (sink, changes) = io::collect::<Change<u64, u8>>();
+        let job = Job::new("job", |graph: &Graph| {
+            let numbers = graph.input::<(u64, u8)>("numbers").key_by(|n| n.0);
+            graph.output("out", numbers.max(|n| n.1).changes());
+        });
+        job.source("numbers", io::vec(numbers.clone()))
+            .sink("out", sink)
+            .run(mode)
+            .unwrap();
+        let changes = changes.take().into_iter();
+        let mut changes: Vec<_> = changes.map(|change| (change.key, change.value)).collect();
+        changes.sort_unstable();
+        expected.sort_unstable();
+        assert!(
+            changes == expected,
+            "{} of {}",
+            changes.len(),
+            expected.len()
+        );
+    }
 }

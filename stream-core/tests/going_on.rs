@@ -276,3 +276,31 @@ fn a_job_that_goes_on_continues_its_files() {
         }
     });
 }
+
+/// The greatest numbers, so many.
+fn greatest(n: usize) -> Job {
+    Job::new("greatest", move |graph: &Graph| {
+        let numbers = graph.input::<u64>("numbers").key_by(|_| ());
+        graph.output("greatest", numbers.top(n, |number| *number).changes());
+    })
+}
+
+/// What a job that kept more had told of a key is put right by the key's next record, also by one that comes to nothing.
+#[test]
+fn a_shorter_top_is_told() {
+    let log = MemoryLog::new(1);
+    log.append(0, [5_u64, 4, 3]).unwrap();
+    let job = greatest(3).source("numbers", log.clone());
+    let job = job.sink::<Change<(), Vec<u64>>>("greatest", io::discard());
+    let handle = job.start(Mode::PerRecord).unwrap();
+    until_read(&handle, "numbers", 3);
+    handle.stop();
+    let state = handle.wait().unwrap().snapshot.unwrap();
+    log.append(0, [1]).unwrap();
+    log.close();
+    let (sink, changes) = io::collect::<Change<(), Vec<u64>>>();
+    let job = greatest(1).source("numbers", log).sink("greatest", sink);
+    job.start_from(state).run(Mode::PerRecord).unwrap();
+    let told = changes.take().into_iter().map(|change| change.value);
+    assert_eq!(told.collect::<Vec<_>>(), [Some(vec![5])]);
+}

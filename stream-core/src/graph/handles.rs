@@ -272,7 +272,8 @@ impl<Q: 'static, V: 'static> Table<Q, V> {
     /// Ends the table: nobody reads it, and that is meant.
     pub fn discard(self) {}
 
-    /// The changes of this table, as they come.
+    /// The changes of this table, as they come. A row may be told again with the value that it had; an
+    /// [aggregate](crate::ops::aggregate) that can say so says nothing of a key that is as it was.
     pub fn changes(self) -> Changes<Q, V> {
         Changes { port: self.port }
     }

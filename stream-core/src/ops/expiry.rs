@@ -56,7 +56,7 @@ pub(super) trait Expire: 'static {
         out: &mut Out<Self>,
     ) -> Self::State;
 
-    /// Takes in another one. Of a table: tells whether there is anything new to tell of the key.
+    /// Takes in another one. Of a table: tells whether there is anything new to tell of the key; of others: `true`.
     fn extend(
         &self,
         key: &Self::Key,
@@ -244,20 +244,19 @@ impl<E: Expire> Expiring<E> {
             // What would be kept until behind the end of time is kept.
             let has_ended = row.is_over || time >= row.until && row.until < EventTime::MAX;
             let begins_anew = E::BEGINS_ANEW && has_ended;
-            let is_news;
             if std::mem::take(&mut row.is_over) {
                 row.timer = until;
                 self.timers.set(until, hash);
             }
-            if begins_anew {
+            let is_news = if begins_anew {
                 row.state = self.expire.start(&key, at, record, out);
                 row.until = until;
-                is_news = true;
+                true
             } else {
                 self.expire.pass(&key, &mut row.state, self.watermark, out);
-                is_news = self.expire.extend(&key, &mut row.state, at, record, out);
                 row.until = row.until.max(until);
-            }
+                self.expire.extend(&key, &mut row.state, at, record, out)
+            };
             if !is_news {
                 return rows.note_changed(hash);
             }

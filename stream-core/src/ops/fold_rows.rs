@@ -24,7 +24,7 @@ pub(super) struct FoldRows<'a, Q, P, A, I, F, C> {
     pub(super) start: I,
     /// Folds another one into it, and tells whether that has changed it.
     pub(super) extend: F,
-    /// Is told of each change at once, where that is asked for.
+    /// Is told of each row that is new or changed, if `AT_ONCE`.
     pub(super) changed: C,
 }
 

@@ -18,7 +18,7 @@ use crate::time::EventTime;
 pub fn min<T, V: Record + PartialOrd>(
     of: impl Fn(&T) -> V + 'static,
 ) -> impl Aggregate<T, Value = V> {
-    Extreme::<_, _, LEAST> {
+    Extreme::<_, _, false> {
         of,
         values: PhantomData,
     }
@@ -28,7 +28,7 @@ pub fn min<T, V: Record + PartialOrd>(
 pub fn max<T, V: Record + PartialOrd>(
     of: impl Fn(&T) -> V + 'static,
 ) -> impl Aggregate<T, Value = V> {
-    Extreme::<_, _, GREATEST> {
+    Extreme::<_, _, true> {
         of,
         values: PhantomData,
     }
@@ -38,7 +38,7 @@ pub fn max<T, V: Record + PartialOrd>(
 pub fn min_by<T: Record, K: Record + PartialOrd>(
     key: impl Fn(&T) -> K + 'static,
 ) -> impl Aggregate<T, Value = T> {
-    ExtremeBy::<_, _, LEAST> {
+    ExtremeBy::<_, _, false> {
         key,
         keys: PhantomData,
     }
@@ -48,7 +48,7 @@ pub fn min_by<T: Record, K: Record + PartialOrd>(
 pub fn max_by<T: Record, K: Record + PartialOrd>(
     key: impl Fn(&T) -> K + 'static,
 ) -> impl Aggregate<T, Value = T> {
-    ExtremeBy::<_, _, GREATEST> {
+    ExtremeBy::<_, _, true> {
         key,
         keys: PhantomData,
     }
@@ -77,33 +77,30 @@ pub fn top<T: Record, K: Record + PartialOrd>(
     }
 }
 
-/// Which end of the order comes first. What this is known of when the program is built costs no record a branch.
-type End = bool;
-const LEAST: End = false;
-const GREATEST: End = true;
-
+/// The order from the end that comes first: from the greatest or the least. Which it is is known when the program is
+/// built, so that no record costs a branch.
 #[inline]
-fn turn<const END: End>(order: Ordering) -> Ordering {
-    match END {
-        LEAST => order,
-        GREATEST => order.reverse(),
-    }
+fn turn<const GREATEST: bool>(order: Ordering) -> Ordering {
+    if GREATEST { order.reverse() } else { order }
 }
 
 /// Compares two keys: `Less` comes first.
 #[inline]
-fn by_key<K: PartialOrd, const END: End>(a: &K, b: &K) -> Ordering {
+fn by_key<K: PartialOrd, const GREATEST: bool>(a: &K, b: &K) -> Ordering {
     let is_undefined = |key: &K| key.partial_cmp(key).is_none();
     match (is_undefined(a), is_undefined(b)) {
-        (false, false) => turn::<END>(a.partial_cmp(b).unwrap_or(Ordering::Equal)),
+        (false, false) => turn::<GREATEST>(a.partial_cmp(b).unwrap_or(Ordering::Equal)),
         (a, b) => a.cmp(&b),
     }
 }
 
 /// Compares two records: `Less` comes first.
 #[inline]
-fn compare<K: PartialOrd, T: Serialize, const END: End>(a: (&K, &T), b: (&K, &T)) -> Ordering {
-    by_key::<K, END>(a.0, b.0).then_with(|| turn::<END>(by_encoding(a.1, b.1)))
+fn compare<K: PartialOrd, T: Serialize, const GREATEST: bool>(
+    a: (&K, &T),
+    b: (&K, &T),
+) -> Ordering {
+    by_key::<K, GREATEST>(a.0, b.0).then_with(|| turn::<GREATEST>(by_encoding(a.1, b.1)))
 }
 
 #[cold]
@@ -111,15 +108,15 @@ fn by_encoding<T: Serialize>(a: &T, b: &T) -> Ordering {
     codec::compare(a, b)
 }
 
-struct Extreme<F, V, const END: End> {
+struct Extreme<F, V, const GREATEST: bool> {
     of: F,
     values: PhantomData<fn() -> V>,
 }
 
-impl<F, V: Record + PartialOrd, const END: End> Extreme<F, V, END> {
+impl<F, V: Record + PartialOrd, const GREATEST: bool> Extreme<F, V, GREATEST> {
     #[inline]
     fn keep(&self, kept: &mut V, value: V) -> bool {
-        let is_first = compare::<_, _, END>((&value, &value), (kept, kept)).is_lt();
+        let is_first = compare::<_, _, GREATEST>((&value, &value), (kept, kept)).is_lt();
         if is_first {
             *kept = value;
         }
@@ -127,7 +124,7 @@ impl<F, V: Record + PartialOrd, const END: End> Extreme<F, V, END> {
     }
 }
 
-impl<T, V, F, const END: End> Aggregate<T> for Extreme<F, V, END>
+impl<T, V, F, const GREATEST: bool> Aggregate<T> for Extreme<F, V, GREATEST>
 where
     V: Record + PartialOrd,
     F: Fn(&T) -> V + 'static,
@@ -167,19 +164,19 @@ struct Ranked<K, T> {
     record: T,
 }
 
-struct ExtremeBy<F, K, const END: End> {
+struct ExtremeBy<F, K, const GREATEST: bool> {
     key: F,
     keys: PhantomData<fn() -> K>,
 }
 
-impl<F, K: PartialOrd, const END: End> ExtremeBy<F, K, END> {
+impl<F, K: PartialOrd, const GREATEST: bool> ExtremeBy<F, K, GREATEST> {
     #[inline]
     fn is_first<T: Record>(&self, key: &K, record: &T, kept: &Ranked<K, T>) -> bool {
-        compare::<_, _, END>((key, record), (&kept.key, &kept.record)).is_lt()
+        compare::<_, _, GREATEST>((key, record), (&kept.key, &kept.record)).is_lt()
     }
 }
 
-impl<T, K, F, const END: End> Aggregate<T> for ExtremeBy<F, K, END>
+impl<T, K, F, const GREATEST: bool> Aggregate<T> for ExtremeBy<F, K, GREATEST>
 where
     T: Record,
     K: Record + PartialOrd,
@@ -246,7 +243,7 @@ impl<F, K: PartialOrd> Top<F, K> {
     fn place<T: Record>(&self, kept: &[Ranked<K, T>], key: &K, record: &T) -> Option<usize> {
         let is_before = |other: &Ranked<K, T>| {
             let other = (&other.key, &other.record);
-            compare::<_, _, GREATEST>(other, (key, record)).is_le()
+            compare::<_, _, true>(other, (key, record)).is_le()
         };
         let last = self.n.checked_sub(1)?;
         if kept.get(last).is_some_and(is_before) {
@@ -258,6 +255,13 @@ impl<F, K: PartialOrd> Top<F, K> {
     fn insert<T>(&self, kept: &mut Vec<Ranked<K, T>>, place: usize, ranked: Ranked<K, T>) {
         kept.insert(place, ranked);
         kept.truncate(self.n);
+    }
+
+    /// A checkpoint of a job that kept more may have been restored. Tells whether it was.
+    fn shorten<T>(&self, kept: &mut Vec<Ranked<K, T>>) -> bool {
+        let is_longer = kept.len() > self.n;
+        kept.truncate(self.n);
+        is_longer
     }
 }
 
@@ -290,7 +294,7 @@ where
             let record = record.clone();
             self.insert(kept, place, Ranked { key, record });
         }
-        place.is_some()
+        place.is_some() || self.shorten(kept)
     }
 
     #[inline]
@@ -300,7 +304,7 @@ where
         if let Some(place) = place {
             self.insert(kept, place, Ranked { key, record });
         }
-        place.is_some()
+        place.is_some() || self.shorten(kept)
     }
 
     fn merge(&self, kept: &mut Self::State, later: Self::State) {
@@ -312,8 +316,7 @@ where
     }
 
     fn finish(&self, kept: &Self::State) -> Vec<T> {
-        // A snapshot of a job that kept more may have been restored.
-        let kept = kept.iter().take(self.n);
+        let kept = kept.iter().take(self.n); // see `shorten`
         let records = kept.map(|ranked| ranked.record.clone());
         records.collect()
     }

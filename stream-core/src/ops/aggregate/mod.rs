@@ -103,8 +103,9 @@ pub trait Aggregate<T>: 'static {
     /// Takes in a record.
     fn add(&self, state: &mut Self::State, record: &T);
 
-    /// The same, and tells whether the state is another one now. A table says nothing new of a key whose state is as
-    /// it was, so that a maximum that seldom changes seldom leaves. `true` is never wrong.
+    /// Takes in a record as [`add`](Aggregate::add) does, and tells whether the state is another one now. A table says
+    /// nothing new of a key whose state is as it was, so that a maximum that seldom changes seldom leaves. `true` is
+    /// never wrong; `false` of a state that has changed loses the change, in what is told and in checkpoints.
     #[inline]
     fn update(&self, state: &mut Self::State, record: &T) -> bool {
         self.add(state, record);
