@@ -937,9 +937,9 @@ where
         .source("numbers", io::vec(vec![3_i64, 1, 3, 5, 5, 4]))
         .sink("out", sink)
         .run(batches(batch))
-        .unwrap();
+        .expect("nothing is wrong with the numbers");
     let changes = changes.take().into_iter();
-    changes.map(|change| change.value.unwrap()).collect()
+    changes.filter_map(|change| change.value).collect()
 }
 
 fn batches(records: u64) -> Mode {
