@@ -3,47 +3,85 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::operator::pop_front_if;
 use crate::codec;
 use crate::graph::Record;
 use crate::time::EventTime;
 
-/// Records in the order of time, those of one time as they came.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct ByTime<T>(VecDeque<(EventTime, T)>);
+/// Records in the order of time, those of one time as they came. Most keys have none or one, which lies here; all
+/// others lie apart.
+#[derive(Clone)]
+pub(crate) struct ByTime<T> {
+    first: Option<(EventTime, T)>,
+    /// Those behind the first. Their room is kept.
+    others: Option<Box<Others<T>>>,
+}
+
+type Others<T> = VecDeque<(EventTime, T)>;
 
 impl<T> Default for ByTime<T> {
     fn default() -> Self {
-        ByTime(VecDeque::new())
+        ByTime {
+            first: None,
+            others: None,
+        }
     }
 }
 
 /// All that is asked is whether there are any.
 impl<T> PartialEq for ByTime<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.is_empty() && other.0.is_empty()
+        self.first.is_none() && other.first.is_none()
     }
 }
 
 impl<T> ByTime<T> {
     /// The time of the first record, or of the one at this place.
+    #[inline]
     pub(super) fn time(&self, place: usize) -> Option<EventTime> {
-        self.0.get(place).map(|(time, _)| *time)
+        let record = match place.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(place) => self.others.as_ref().and_then(|others| others.get(place)),
+        };
+        record.map(|(time, _)| *time)
     }
 
+    /// The time of the last record.
+    pub(super) fn last_time(&self) -> Option<EventTime> {
+        let last = self.others.as_ref().and_then(|others| others.back());
+        last.or(self.first.as_ref()).map(|(time, _)| *time)
+    }
+
+    #[inline]
     pub(super) fn insert(&mut self, time: EventTime, record: T) {
-        let place = self.0.partition_point(|(other, _)| *other <= time);
-        self.0.insert(place, (time, record));
+        match &self.first {
+            None => self.first = Some((time, record)),
+            Some(_) => self.insert_other(time, record),
+        }
+    }
+
+    fn insert_other(&mut self, time: EventTime, record: T) {
+        let others = self.others.get_or_insert_default();
+        if let Some(first) = self.first.take_if(|(first, _)| time < *first) {
+            others.push_front(first);
+            self.first = Some((time, record));
+        } else {
+            let place = end_of(others, time);
+            others.insert(place, (time, record));
+        }
     }
 
     /// Takes the first record, if its time is one of these.
+    #[inline]
     pub(super) fn pop_if(
         &mut self,
         is_meant: impl FnOnce(EventTime) -> bool,
     ) -> Option<(EventTime, T)> {
-        pop_front_if(&mut self.0, |(time, _)| is_meant(*time))
+        let first = self.first.take_if(|(time, _)| is_meant(*time))?;
+        self.first = self.others.as_mut().and_then(|others| others.pop_front());
+        Some(first)
     }
 
     /// The records from a time to another, both included.
@@ -52,41 +90,144 @@ impl<T> ByTime<T> {
         from: EventTime,
         to: EventTime,
     ) -> impl Iterator<Item = &mut (EventTime, T)> {
-        let begin = self.0.partition_point(|(time, _)| *time < from);
-        let end = self.0.partition_point(|(time, _)| *time <= to);
-        self.0.range_mut(begin..end.max(begin))
+        let first = self.first.iter_mut();
+        let first = first.filter(move |(time, _)| (from..=to).contains(time));
+        let others = self.others.iter_mut().flat_map(move |others| {
+            let begin = others.partition_point(|(time, _)| *time < from);
+            let end = end_of(others, to);
+            others.range_mut(begin..end.max(begin))
+        });
+        first.chain(others)
     }
 
     /// The last record at a time or before it.
     pub(super) fn last_until(&self, time: EventTime) -> Option<&(EventTime, T)> {
-        let end = self.0.partition_point(|(other, _)| *other <= time);
-        self.0.get(end.checked_sub(1)?)
+        let last = self.others.as_ref().and_then(|others| {
+            let end = end_of(others, time);
+            others.get(end.checked_sub(1)?)
+        });
+        last.or(self.first.as_ref().filter(|(first, _)| *first <= time))
     }
 
     /// Forgets what lies before the last record that is older than this.
     pub(super) fn forget_before_last(&mut self, until: EventTime) {
-        let older = self.0.partition_point(|(time, _)| *time < until);
-        self.0.drain(..older.saturating_sub(1));
+        while self.time(1).is_some_and(|second| second < until) {
+            self.pop_if(|_| true);
+        }
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        let others = self.others.as_ref().map_or(0, |others| others.len());
+        usize::from(self.first.is_some()) + others
+    }
+
+    /// A record that has this time.
+    fn find(&mut self, time: EventTime) -> Option<&mut T> {
+        let last = self.between(time, time).last()?;
+        Some(&mut last.1)
+    }
+}
+
+/// The place behind all records up to a time: most come in the order of time.
+fn end_of<T>(records: &Others<T>, time: EventTime) -> usize {
+    match records.back() {
+        Some((last, _)) if *last > time => records.partition_point(|(other, _)| *other <= time),
+        _ => records.len(),
     }
 }
 
 impl<T: Record> ByTime<T> {
     /// Keeps one record a time: of two the one whose encoding is less, or greater, than the other's.
     pub(super) fn insert_one(&mut self, time: EventTime, record: T, wanted: Ordering) {
-        let place = self.0.partition_point(|(other, _)| *other < time);
-        match self.0.get_mut(place) {
-            Some((other, kept)) if *other == time => {
+        match self.find(time) {
+            Some(kept) => {
                 let [new, old] = [&record, &*kept].map(|record| codec::encode(record).ok());
                 if new.cmp(&old) == wanted {
                     *kept = record;
                 }
             }
-            _ => self.0.insert(place, (time, record)),
+            None => self.insert(time, record),
+        }
+    }
+}
+
+/// It is written as a sequence.
+impl<T: Serialize> Serialize for ByTime<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut records = serializer.serialize_seq(Some(self.len()))?;
+        let others = self.others.iter().flat_map(|others| others.iter());
+        for record in self.first.iter().chain(others) {
+            records.serialize_element(record)?;
+        }
+        records.end()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByTime<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut others = Others::deserialize(deserializer)?;
+        Ok(ByTime {
+            first: others.pop_front(),
+            others: (!others.is_empty()).then(|| Box::new(others)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a vector that is searched from end to end.
+    #[test]
+    fn it_is_as_a_naive_list_says() {
+        for seed in 0..400 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut records = ByTime::<u32>::default();
+            let mut oracle = Vec::<(EventTime, u32)>::new();
+            for number in 0..60 {
+                let mut some_time = || EventTime::micros(rng.i64(-6..6));
+                let [time, other] = [some_time(), some_time()];
+                match rng.u8(0..6) {
+                    0 | 1 => {
+                        records.insert(time, number);
+                        oracle.push((time, number));
+                        oracle.sort_by_key(|(time, _)| *time); // stable
+                    }
+                    2 => {
+                        let [less, greater] = [time.min(other), time.max(other)];
+                        let found: Vec<_> = records.between(less, greater).map(|r| *r).collect();
+                        let is_between = |r: &&(EventTime, u32)| less <= r.0 && r.0 <= greater;
+                        let expected: Vec<_> = oracle.iter().filter(is_between).copied().collect();
+                        assert_eq!(found, expected, "seed {seed}");
+                    }
+                    3 => {
+                        let first = oracle.first().copied().filter(|r| r.0 < time);
+                        assert_eq!(records.pop_if(|t| t < time), first, "seed {seed}");
+                        oracle.drain(..usize::from(first.is_some()));
+                    }
+                    4 => {
+                        records.insert_one(time, number, Ordering::Greater);
+                        match oracle.iter_mut().rev().find(|r| r.0 == time) {
+                            Some(kept) => kept.1 = number,
+                            None => oracle.push((time, number)),
+                        }
+                        oracle.sort_by_key(|(time, _)| *time);
+                    }
+                    _ => {
+                        records.forget_before_last(time);
+                        let older = oracle.iter().filter(|r| r.0 < time).count();
+                        oracle.drain(..older.saturating_sub(1));
+                    }
+                }
+                let last = oracle.iter().rev().find(|r| r.0 <= other);
+                assert_eq!(records.last_until(other), last, "seed {seed}");
+                let times: Vec<_> = (0..).map_while(|place| records.time(place)).collect();
+                assert_eq!(times, oracle.iter().map(|r| r.0).collect::<Vec<_>>());
+                assert_eq!(records.last_time(), times.last().copied());
+                let bytes = codec::encode(&records).unwrap();
+                assert_eq!(bytes, codec::encode(&oracle).unwrap(), "seed {seed}");
+                records = codec::decode(&bytes).unwrap();
+            }
         }
     }
 }

@@ -108,7 +108,8 @@ struct Dedup<Q, T> {
 type State<T> = (Option<EventTime>, ByTime<T>);
 
 impl<Q: Key, T: Record> Dedup<Q, T> {
-    /// Decides about the held records whose time is one of these, the oldest first.
+    /// Decides about the held records whose time is one of these, the oldest first, and about those that the last one
+    /// of them which is kept stands for.
     fn release(
         &self,
         (until, held): &mut State<T>,
@@ -116,10 +117,10 @@ impl<Q: Key, T: Record> Dedup<Q, T> {
         cx: &mut Cx<T>,
     ) {
         while let Some((time, record)) = held.pop_if(&is_meant) {
-            if until.is_none_or(|until| until <= time) {
-                *until = Some(time.plus(self.within));
-                cx.emit_at(time, record);
-            }
+            let stands_until = time.plus(self.within);
+            *until = Some(stands_until);
+            cx.emit_at(time, record);
+            while held.pop_if(|time| time < stands_until).is_some() {}
         }
     }
 }
@@ -180,8 +181,9 @@ mod tests {
         assert_eq!(held(&driven), Some(3), "one a time");
         assert_eq!(driven.advance(at(2)), []);
         assert_eq!(driven.advance(at(3)), [(2, 2)]);
+        assert_eq!(held(&driven), Some(1), "none that one stands for");
         assert_eq!(driven.take(4, 7, 4), []);
-        assert_eq!(held(&driven), Some(2), "none that is decided");
+        assert_eq!(held(&driven), Some(1), "none that is decided");
         assert_eq!(driven.advance(at(15)), []);
         assert_eq!(driven.advance(at(16)), [(15, 15)]);
         assert_eq!((held(&driven), driven.keys()), (Some(0), 1));

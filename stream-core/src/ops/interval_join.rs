@@ -9,6 +9,10 @@
 //! A record is kept until the watermark has passed the last moment at which one that makes a pair with it can
 //! lie: `t + after` for a left one, `t + before` for a right one. If it has made no pair by then it leaves
 //! alone, where that is asked for, with that moment as its event time.
+//!
+//! Where it is not asked for nobody can tell when a record is forgotten. So a key has no timer for each: what the
+//! watermark has passed goes when a record of the key comes, and at the last moment of the last one that was there
+//! when it was called last.
 
 use std::marker::PhantomData;
 
@@ -312,6 +316,8 @@ fn joined<Q: Key, T: Record, U: Record, K: EventTimed, L: EventTimed, S: Shape<T
 
 /// Which records leave, and as what.
 trait Shape<T, U>: 'static {
+    /// Whether left records leave that make no pair, and right ones.
+    const ALONE: [bool; 2];
     type Out: 'static;
     fn pair(left: T, right: U) -> Self::Out;
     /// A left record that makes no pair.
@@ -325,6 +331,7 @@ struct Left;
 struct Full;
 
 impl<T: 'static, U: 'static> Shape<T, U> for Inner {
+    const ALONE: [bool; 2] = [false, false];
     type Out = (T, U);
 
     fn pair(left: T, right: U) -> Self::Out {
@@ -341,6 +348,7 @@ impl<T: 'static, U: 'static> Shape<T, U> for Inner {
 }
 
 impl<T: 'static, U: 'static> Shape<T, U> for Left {
+    const ALONE: [bool; 2] = [true, false];
     type Out = (T, Option<U>);
 
     fn pair(left: T, right: U) -> Self::Out {
@@ -357,6 +365,7 @@ impl<T: 'static, U: 'static> Shape<T, U> for Left {
 }
 
 impl<T: 'static, U: 'static> Shape<T, U> for Full {
+    const ALONE: [bool; 2] = [true, true];
     type Out = (Option<T>, Option<U>);
 
     fn pair(left: T, right: U) -> Self::Out {
@@ -383,11 +392,13 @@ type Side<T> = ByTime<(T, bool)>;
 
 type State<T, U> = (Side<T>, Side<U>);
 
-impl<Q, T, U, S> IntervalJoin<Q, T, U, S> {
-    /// When the first record can be forgotten.
+impl<Q, T, U, S: Shape<T, U>> IntervalJoin<Q, T, U, S> {
+    /// When there is something to be done: the first record of a side can be forgotten, or the last one, where none
+    /// of them leaves alone.
     fn next(&self, (lefts, rights): &State<T, U>) -> Option<EventTime> {
-        let left = lefts.time(0).map(|time| time.plus(self.after));
-        let right = rights.time(0).map(|time| time.plus(self.before));
+        let [left, right] = S::ALONE;
+        let left = first_or_last(lefts, left).map(|time| time.plus(self.after));
+        let right = first_or_last(rights, right).map(|time| time.plus(self.before));
         let last = left.into_iter().chain(right).min();
         last.map(|last| last.plus(1))
     }
@@ -398,11 +409,16 @@ impl<Q, T, U, S> IntervalJoin<Q, T, U, S> {
         (lefts, rights): &mut State<T, U>,
         is_over: impl Fn(EventTime) -> bool,
         cx: &mut Cx<S::Out>,
-    ) where
-        S: Shape<T, U>,
-    {
+    ) {
         leave(lefts, self.after, &is_over, S::left, cx);
         leave(rights, self.before, &is_over, S::right, cx);
+    }
+}
+
+fn first_or_last<T>(side: &Side<T>, first: bool) -> Option<EventTime> {
+    match first {
+        true => side.time(0),
+        false => side.last_time(),
     }
 }
 
@@ -428,8 +444,9 @@ impl<Q: Key, T: Record, U: Record, S: Shape<T, U>> KeyedOperator for IntervalJoi
     type Out = S::Out;
 
     fn record(&self, _: &Q, record: Self::In, state: &mut Self::State, cx: &mut Cx<S::Out>) {
+        let (time, watermark) = (cx.time(), cx.watermark());
+        self.forget(state, |last| last < watermark, cx);
         let (lefts, rights) = &mut *state;
-        let time = cx.time();
         let mut is_paired = false;
         match record {
             Either::Left(left) => {
@@ -483,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_stays_as_long_as_one_can_come_that_makes_a_pair_with_it() {
+    fn a_record_stays_until_none_can_come_that_makes_a_pair_with_it_and_its_key_is_called() {
         let mut driven = driven::<Inner>();
         let at = EventTime::micros;
         assert_eq!(driven.take(10, 7, Either::Left(10)), []);
@@ -496,12 +513,15 @@ mod tests {
         driven.advance(at(18));
         assert_eq!(kept(&driven), Some((0, 2)));
         driven.advance(at(19));
-        assert_eq!(kept(&driven), Some((0, 1)));
+        assert_eq!(kept(&driven), Some((0, 2)), "not for its own sake");
         // The record at hand is the earlier one of the second pair.
         assert_eq!(driven.take(23, 7, Either::Left(23)), [(23, (23, 20))]);
+        assert_eq!(kept(&driven), Some((1, 1)), "when another one comes");
         assert_eq!(driven.take(19, 7, Either::Left(19)), [(20, (19, 20))]);
-        driven.advance(at(25));
-        assert_eq!(kept(&driven), Some((1, 0)));
+        driven.advance(at(24));
+        assert_eq!(kept(&driven), Some((2, 0)), "at its last moment");
+        driven.advance(at(28));
+        assert_eq!(kept(&driven), Some((2, 0)));
         driven.advance(at(29));
         assert_eq!((kept(&driven), driven.keys()), (None, 0));
     }
@@ -530,6 +550,7 @@ mod tests {
         assert_eq!(driven.advance(EventTime::micros(15)), []);
         let left = |time| (Some(time), None);
         assert_eq!(driven.advance(EventTime::micros(16)), [(15, left(10))]);
+        assert_eq!(kept(&driven), Some((1, 1)));
         assert_eq!(driven.advance(EventTime::micros(33)), []);
         let right = (33, (None, Some(30)));
         assert_eq!(driven.advance(EventTime::micros(34)), [right]);

@@ -87,12 +87,14 @@ impl<O> Cx<O> {
         }
     }
 
-    /// Sees to it that a timer is set for this moment or sooner.
+    /// Sees to it that the key's one timer is set for this moment or sooner. Who is called sooner than it wants asks
+    /// again.
+    #[inline]
     pub(in crate::ops) fn wake(&mut self, at: Option<EventTime>) {
-        if let Some(at) = at
-            && self.timers.soonest().is_none_or(|soonest| at < soonest)
-        {
-            self.set_timer(at);
+        let Some(at) = at else { return };
+        let at = at.max(self.time.plus(1));
+        if self.timers.soonest().is_none_or(|soonest| at < soonest) {
+            self.move_timers(at);
         }
     }
 

@@ -4,15 +4,13 @@
 //! bytes of their encoding), so that the order is theirs and not that of their coming. A record is held until
 //! the watermark has passed its time, for then no older one that is on time can come.
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
-
-use serde::{Deserialize, Serialize};
 
 use super::{Cx, KeyedOperator, Overtaken, stage_of};
 use crate::codec;
 use crate::graph::node::stage;
 use crate::graph::{Class, EventTimed, InOrder, Key, Keyed, Kind, Lasting, OnTime, Record};
+use crate::ops::by_time::ByTime;
 use crate::time::EventTime;
 
 impl<Q: 'static, T: 'static, K: Kind> Keyed<Q, T, K> {
@@ -115,69 +113,45 @@ impl<Q, T> Order<Q, T> {
     }
 }
 
-/// Records that are held, in the order of time, those of one time as they came.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Held<T>(VecDeque<(EventTime, T)>);
-
-impl<T> Default for Held<T> {
-    fn default() -> Self {
-        Held(VecDeque::new())
-    }
-}
-
-/// All that is asked is whether there are any.
-impl<T> PartialEq for Held<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.is_empty() && other.0.is_empty()
-    }
-}
-
 impl<Q: Key, T: Record> KeyedOperator for Order<Q, T> {
     type Key = Q;
     type In = T;
-    type State = Held<T>;
+    type State = ByTime<T>;
     type Out = (Q, T);
 
-    fn record(&self, _: &Q, record: T, Held(held): &mut Held<T>, cx: &mut Cx<(Q, T)>) {
+    fn record(&self, _: &Q, record: T, held: &mut ByTime<T>, cx: &mut Cx<(Q, T)>) {
         let time = cx.time();
-        let place = held.partition_point(|(other, _)| *other <= time);
-        if place == 0 {
-            cx.move_timers(time.plus(1));
-        }
-        held.insert(place, (time, record));
+        held.insert(time, record);
+        cx.wake(Some(time.plus(1)));
     }
 
-    fn timer(&self, key: &Q, at: EventTime, held: &mut Held<T>, cx: &mut Cx<(Q, T)>) {
-        held.emit_before(at, key, cx);
-        if let Some((time, _)) = held.0.front() {
-            cx.set_timer(time.plus(1));
-        }
+    fn timer(&self, key: &Q, at: EventTime, held: &mut ByTime<T>, cx: &mut Cx<(Q, T)>) {
+        emit(held, |time| time < at, key, cx);
+        cx.wake(held.time(0).map(|time| time.plus(1)));
     }
 
-    fn end(&self, key: &Q, held: &mut Held<T>, cx: &mut Cx<(Q, T)>) {
-        held.emit_before(EventTime::MAX, key, cx);
-        // What lies at the end of time has nothing before it that could still come.
-        held.emit(EventTime::MAX, key, cx);
+    fn end(&self, key: &Q, held: &mut ByTime<T>, cx: &mut Cx<(Q, T)>) {
+        emit(held, |_| true, key, cx);
     }
 }
 
-impl<T: Record> Held<T> {
-    /// Emits all records that are older than a time.
-    fn emit_before<Q: Key>(&mut self, before: EventTime, key: &Q, cx: &mut Cx<(Q, T)>) {
-        while let Some((time, _)) = self.0.front()
-            && *time < before
-        {
-            self.emit(*time, key, cx);
+/// Emits the records whose time is one of these.
+fn emit<Q: Key, T: Record>(
+    held: &mut ByTime<T>,
+    is_meant: impl Fn(EventTime) -> bool,
+    key: &Q,
+    cx: &mut Cx<(Q, T)>,
+) {
+    while let Some((time, record)) = held.pop_if(&is_meant) {
+        if held.time(0) != Some(time) {
+            cx.emit_at(time, (key.clone(), record));
+            continue;
         }
-    }
-
-    /// Emits the first records, which are of this time.
-    fn emit<Q: Key>(&mut self, time: EventTime, key: &Q, cx: &mut Cx<(Q, T)>) {
-        let same = self.0.partition_point(|(other, _)| *other <= time);
-        let mut same: Vec<_> = self.0.drain(..same).map(|(_, record)| record).collect();
-        if same.len() > 1 {
-            same.sort_by_cached_key(|record| codec::encode(record).ok());
+        let mut same = vec![record];
+        while let Some((_, record)) = held.pop_if(|other| other == time) {
+            same.push(record);
         }
+        same.sort_by_cached_key(|record| codec::encode(record).ok());
         for record in same {
             cx.emit_at(time, (key.clone(), record));
         }
