@@ -8,8 +8,8 @@
 //!
 //! Guarantee: every timer leaves once, no sooner than the watermark has reached it, and none stays
 //! behind that the watermark has reached. In what order they leave is not said. Any time an `i64`
-//! holds will do. Where timers lie far apart, there are as many buckets as timers, and setting one
-//! costs a search among them.
+//! holds will do. Where timers lie so far apart that there would be many buckets, these become twice as
+//! wide, as often as it takes.
 //!
 //! Nothing is kept in a snapshot: who sets timers knows how to set them again.
 
@@ -20,6 +20,10 @@ use crate::time::EventTime;
 
 /// When, and the hash of the key to look at.
 pub(crate) type Timer = (EventTime, u64);
+
+/// How many buckets there may be: a search among them is short, and one holds enough timers that their rows can be
+/// asked for ahead.
+const BUCKETS_MAX: usize = 64;
 
 /// Timers that are set, by the time at which they fall due.
 pub(crate) struct Timers {
@@ -36,7 +40,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// No timers yet; buckets will be at most so wide, and at least a microsecond.
+    /// No timers yet; buckets will be at most so wide at first, and at least a microsecond.
     pub(crate) fn new(micros: i64) -> Self {
         Timers {
             width_log2: micros.max(1).ilog2(),
@@ -55,6 +59,30 @@ impl Timers {
             self.behind.push(Reverse((time, hash)));
         } else {
             self.ahead.entry(bucket).or_default().push((time, hash));
+            if self.ahead.len() > BUCKETS_MAX {
+                self.widen();
+            }
+        }
+    }
+
+    /// Makes buckets twice as wide until there are few enough.
+    #[cold]
+    #[inline(never)]
+    fn widen(&mut self) {
+        while self.ahead.len() > BUCKETS_MAX {
+            self.width_log2 += 1;
+            self.opened = self.opened.map(|opened| opened >> 1);
+            let mut wide = BTreeMap::<i64, Vec<Timer>>::new();
+            for (bucket, mut timers) in std::mem::take(&mut self.ahead) {
+                let bucket = bucket >> 1;
+                if self.opened == Some(bucket) {
+                    // The other half of it is open.
+                    self.behind.extend(timers.into_iter().map(Reverse));
+                } else {
+                    wide.entry(bucket).or_default().append(&mut timers);
+                }
+            }
+            self.ahead = wide;
         }
     }
 
@@ -153,6 +181,7 @@ mod tests {
             let first = oracle.iter().map(|(time, _)| *time).min();
             let bound = first.unwrap_or(EventTime::MAX).max(watermark);
             assert!(timers.due() <= bound, "seed {seed}, step {step}: due");
+            assert!(timers.ahead.len() <= BUCKETS_MAX, "seed {seed}, step {step}");
             // Not always to the end: who takes timers may have had enough.
             let enough = rng.usize(1..12);
             let mut taken = 0;
