@@ -68,7 +68,7 @@ impl<T> ByTime<T> {
             others.push_front(first);
             self.first = Some((time, record));
         } else {
-            let place = end_of(others, time);
+            let place = end_of(others, |other| other <= time);
             others.insert(place, (time, record));
         }
     }
@@ -93,20 +93,21 @@ impl<T> ByTime<T> {
         let first = self.first.iter_mut();
         let first = first.filter(move |(time, _)| (from..=to).contains(time));
         let others = self.others.iter_mut().flat_map(move |others| {
-            let begin = others.partition_point(|(time, _)| *time < from);
-            let end = end_of(others, to);
+            let begin = end_of(others, |time| time < from);
+            let end = end_of(others, |time| time <= to);
             others.range_mut(begin..end.max(begin))
         });
         first.chain(others)
     }
 
     /// The last record at a time or before it.
-    pub(super) fn last_until(&self, time: EventTime) -> Option<&(EventTime, T)> {
-        let last = self.others.as_ref().and_then(|others| {
-            let end = end_of(others, time);
-            others.get(end.checked_sub(1)?)
+    #[inline]
+    pub(super) fn last_until(&mut self, time: EventTime) -> Option<&mut (EventTime, T)> {
+        let last = self.others.as_mut().and_then(|others| {
+            let end = end_of(others, |other| other <= time);
+            others.get_mut(end.checked_sub(1)?)
         });
-        last.or(self.first.as_ref().filter(|(first, _)| *first <= time))
+        last.or(self.first.as_mut().filter(|(first, _)| *first <= time))
     }
 
     /// Forgets what lies before the last record that is older than this.
@@ -120,33 +121,33 @@ impl<T> ByTime<T> {
         let others = self.others.as_ref().map_or(0, |others| others.len());
         usize::from(self.first.is_some()) + others
     }
-
-    /// A record that has this time.
-    fn find(&mut self, time: EventTime) -> Option<&mut T> {
-        let last = self.between(time, time).last()?;
-        Some(&mut last.1)
-    }
 }
 
-/// The place behind all records up to a time: most come in the order of time.
-fn end_of<T>(records: &Others<T>, time: EventTime) -> usize {
-    match records.back() {
-        Some((last, _)) if *last > time => records.partition_point(|(other, _)| *other <= time),
-        _ => records.len(),
+/// Among how many of the last records a place is looked for one by one: most come nearly in the order of time.
+const NEAR: usize = 4;
+
+/// The place behind the first records, whose times are among these.
+#[inline]
+fn end_of<T>(records: &Others<T>, is_in: impl Fn(EventTime) -> bool) -> usize {
+    let mut last = records.iter().rev().take(NEAR);
+    match last.position(|(time, _)| is_in(*time)) {
+        Some(behind) => records.len() - behind,
+        None if records.len() <= NEAR => 0,
+        None => records.partition_point(|(time, _)| is_in(*time)),
     }
 }
 
 impl<T: Record> ByTime<T> {
     /// Keeps one record a time: of two the one whose encoding is less, or greater, than the other's.
     pub(super) fn insert_one(&mut self, time: EventTime, record: T, wanted: Ordering) {
-        match self.find(time) {
-            Some(kept) => {
+        match self.last_until(time) {
+            Some((other, kept)) if *other == time => {
                 let [new, old] = [&record, &*kept].map(|record| codec::encode(record).ok());
                 if new.cmp(&old) == wanted {
                     *kept = record;
                 }
             }
-            None => self.insert(time, record),
+            _ => self.insert(time, record),
         }
     }
 }
@@ -219,8 +220,9 @@ mod tests {
                         oracle.drain(..older.saturating_sub(1));
                     }
                 }
-                let last = oracle.iter().rev().find(|r| r.0 <= other);
-                assert_eq!(records.last_until(other), last, "seed {seed}");
+                let last = oracle.iter().rev().find(|r| r.0 <= other).copied();
+                let found = records.last_until(other).copied();
+                assert_eq!(found, last, "seed {seed}");
                 let times: Vec<_> = (0..).map_while(|place| records.time(place)).collect();
                 assert_eq!(times, oracle.iter().map(|r| r.0).collect::<Vec<_>>());
                 assert_eq!(records.last_time(), times.last().copied());

@@ -181,7 +181,10 @@ mod tests {
             let first = oracle.iter().map(|(time, _)| *time).min();
             let bound = first.unwrap_or(EventTime::MAX).max(watermark);
             assert!(timers.due() <= bound, "seed {seed}, step {step}: due");
-            assert!(timers.ahead.len() <= BUCKETS_MAX, "seed {seed}, step {step}");
+            assert!(
+                timers.ahead.len() <= BUCKETS_MAX,
+                "seed {seed}, step {step}"
+            );
             // Not always to the end: who takes timers may have had enough.
             let enough = rng.usize(1..12);
             let mut taken = 0;
