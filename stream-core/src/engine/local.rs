@@ -18,6 +18,7 @@ use super::lane::{Lane, Progress};
 use super::sides::Sides;
 use super::tap::Tap;
 use super::timing::Timing;
+use super::turns::Turns;
 use crate::error::BadRecord;
 use crate::observe::{Counter, Counters, Slowest, Watermarks};
 use crate::state::checkpoint::{Boundary, Checkpoints};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) watermarks: Watermarks,
     /// Which inputs are read before others.
     pub(crate) sides: Sides,
+    /// Which source reads next.
+    pub(crate) turns: Turns,
     /// How many records of each partition are read at most.
     pub(crate) limit: Option<u64>,
     /// How far a record may leap, where the job says so.
@@ -53,7 +56,6 @@ pub(crate) struct Local {
     pub(crate) peers: usize,
     shared: Shared,
     sources: RefCell<Vec<Activator>>,
-    pub(crate) turns: Turns,
     /// By source node: what to do with records that cannot be read.
     policies: RefCell<BTreeMap<u32, BadRecordPolicy>>,
     /// Whether there are any since the policies were last flushed.
@@ -87,53 +89,6 @@ impl Saves {
     }
 }
 
-/// Which of a worker's sources reads next, where there is not room for all: none while another had no room for what it
-/// has, and has read fewer records.
-#[derive(Debug, Default)]
-pub(crate) struct Turns(RefCell<Vec<Turn>>);
-
-#[derive(Debug, Default)]
-struct Turn {
-    /// How many records were read, or rather more if it had none for long.
-    read: u64,
-    /// Whether it has had no room.
-    waits: bool,
-}
-
-/// So far a source may be ahead that has read while another had nothing.
-const AHEAD_MAX: u64 = 1 << 16;
-
-impl Turns {
-    /// Adds a source, and gives its number.
-    pub(crate) fn join(&self) -> usize {
-        let mut turns = self.0.borrow_mut();
-        turns.push(Turn::default());
-        turns.len() - 1
-    }
-
-    /// Notes that a source has something to read and no room for it.
-    pub(crate) fn wait(&self, source: usize) {
-        let mut turns = self.0.borrow_mut();
-        let most = turns.iter().map(|turn| turn.read).max().unwrap_or(0);
-        let turn = &mut turns[source];
-        turn.waits = true;
-        turn.read = turn.read.max(most.saturating_sub(AHEAD_MAX));
-    }
-
-    /// Whether a source that has something to read may do so now. It does not wait any more.
-    pub(crate) fn take(&self, source: usize) -> bool {
-        let mut turns = self.0.borrow_mut();
-        turns[source].waits = false;
-        let read = turns[source].read;
-        !turns.iter().any(|other| other.waits && other.read < read)
-    }
-
-    /// Notes what a source has read.
-    pub(crate) fn add(&self, source: usize, records: u64) {
-        self.0.borrow_mut()[source].read += records;
-    }
-}
-
 /// Closes a sink's writer; at the end of all input it prepares first what is left. What goes wrong
 /// ends the job.
 type Closer = Box<dyn FnOnce(Option<Boundary>)>;
@@ -153,7 +108,6 @@ impl Local {
             peers,
             shared: shared.clone(),
             sources: RefCell::default(),
-            turns: Turns::default(),
             policies: RefCell::default(),
             has_bad_records: Cell::new(false),
             progress: RefCell::default(),

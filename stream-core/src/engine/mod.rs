@@ -17,6 +17,7 @@ pub(crate) mod parcel;
 pub(crate) mod sides;
 pub(crate) mod tap;
 pub(crate) mod timing;
+pub(crate) mod turns;
 
 pub(crate) use mode::Emission;
 pub use mode::{BatchCut, Mode, ParseModeError, ParseWaitError, Wait};

@@ -42,6 +42,7 @@ use crate::engine::local::Shared;
 use crate::engine::sides::Sides;
 use crate::engine::tap::Tap;
 use crate::engine::timing::Timing;
+use crate::engine::turns::Turns;
 use crate::engine::{Mode, Wait};
 use crate::error::{Error, Problem};
 use crate::graph::{Graph, GraphSpec, Outline};
@@ -626,13 +627,15 @@ impl Job {
         let sources = sources
             .map(|(_, source)| source.workers(self.workers))
             .sum();
+        let abort = Abort::default();
         let shared = Shared {
             bindings: Arc::new(self.bindings),
             mode,
             clock: self.clock,
             epochs: Epochs::new(mode, self.start.epoch, sources),
             checkpoints: Checkpoints::new(self.start, stored, self.workers),
-            abort: Abort::default(),
+            turns: Turns::new(abort.clone()),
+            abort,
             counters: Counters::default(),
             watermarks: Watermarks::default(),
             sides,

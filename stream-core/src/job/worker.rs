@@ -87,6 +87,8 @@ struct Moved {
     acknowledged: u64,
     /// Another worker may make room, which moves nothing else here.
     has_room: bool,
+    /// A source may have given way to one of another worker.
+    handed_over: u64,
     is_draining: bool,
     have_all_ended: bool,
 }
@@ -130,6 +132,7 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             epoch: team.shared.epochs.current(),
             acknowledged,
             has_room: local.may_read(),
+            handed_over: local.turns.handed_over(),
             is_draining: team.shared.abort.is_draining(),
             have_all_ended: team.shared.epochs.have_all_ended(),
         };

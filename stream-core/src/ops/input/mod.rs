@@ -26,6 +26,7 @@ use crate::engine::discovered::Discovered;
 use crate::engine::flow::{Flow, SegmentSession};
 use crate::engine::lane::{Lane, Progress};
 use crate::engine::local::Local;
+use crate::engine::turns::Turn;
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
 use crate::graph::node::{Render, stage};
@@ -162,7 +163,7 @@ impl Render for InputStep {
             activator: activator(),
             open: 0,
             ready: ReadyLanes::default(),
-            turn: local.turns.join(),
+            turn: local.turns.join(local.index),
             woken: Woken::default(),
             alarms: BTreeSet::new(),
             activation: 0,
@@ -463,11 +464,14 @@ impl Input {
             return false; // whoever wakes the sources does so when more is through
         }
         self.waits = false;
-        let is_its_turn = local.turns.take(self.turn);
-        if !is_its_turn && local.may_read() && !self.ready.is_empty() {
-            local.turns.wait(self.turn);
-            local.wake_sources();
-            return false;
+        let can_read = local.may_read() && !self.ready.is_empty();
+        match local.turns.take(self.turn, can_read) {
+            Turn::Own => {}
+            Turn::Neighbour => {
+                local.wake_sources();
+                return false;
+            }
+            Turn::Other => return false,
         }
         let (mut records, mut bytes) = (0, 0);
         for _ in 0..TURN_CHUNKS {
