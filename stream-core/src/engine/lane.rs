@@ -112,9 +112,10 @@ impl UnionPort {
 }
 
 /// What is promised of the records that follow in a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Progress {
     /// Nothing yet.
+    #[default]
     Open,
     /// None that is on time is older than this.
     At(EventTime),

@@ -1,15 +1,23 @@
-//! Which source reads next, where there is not room for all.
+//! Which source reads next.
 //!
-//! A source *waits* that has something to read and no room for it. Meanwhile none of its worker reads that has read
-//! more, and none of another worker that has read more by [`LEAD`]. Without that whoever sees first that there is room
-//! takes it all, and its lanes run ahead of the others: all that waits for the watermark would be kept until these come.
+//! A source *waits* while it has something to read and does not: for want of room, or because its worker is busy with
+//! what others have read. It is *behind* another one that has come further in event time; or, if there is none, that
+//! has read more records while it had no room itself. None reads while one of its own worker waits that had no room and
+//! has read less, and none reads more than [`LEAD`] records while one of another worker waits that is behind it.
+//!
+//! Without that the lanes of one worker run ahead of all others: who sees first that there is room takes it all, and who
+//! is sent more has less time to read. All that waits for the watermark is kept until the others come.
+//!
+//! Who gives way to another worker is woken when that one has looked, and none gives way to one that does so itself: so
+//! one of them always reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::abort::Abort;
+use crate::time::EventTime;
 
-/// So far the source of another worker may be ahead: to hand a turn over takes its time.
+/// How many records a source may read while one of another worker is behind it: to hand a turn over takes its time.
 const LEAD: u64 = 4_096;
 /// So far a source may be ahead that has read while another had nothing.
 const AHEAD_MAX: u64 = 1 << 16;
@@ -30,10 +38,25 @@ struct Source {
     worker: usize,
     /// How many records were read, or rather more if it had none for long.
     read: u64,
-    /// Whether it has had no room, or it was not its turn.
-    waits: bool,
-    /// Whether it was that of another worker.
+    /// How far it has come in event time.
+    time: Option<EventTime>,
+    next: Next,
+    /// Whether it waits for one of another worker.
     gives_way: bool,
+    /// How many records had been read when none of another worker was behind.
+    abreast: u64,
+}
+
+/// What a source has to read next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Next {
+    /// Nothing, or it is about to.
+    #[default]
+    Nothing,
+    /// Something.
+    Ready,
+    /// The same, but there was no room for it.
+    NoRoom,
 }
 
 /// Whose turn it is.
@@ -65,42 +88,40 @@ impl Turns {
         sources.len() - 1
     }
 
-    /// Notes that a source has something to read and no room for it.
-    pub(crate) fn wait(&self, source: usize) {
-        wait(&mut self.sources(), source);
+    /// Notes what a source has read, how far it has come, and what it has to read next.
+    pub(crate) fn read(&self, source: usize, records: u64, time: Option<EventTime>, next: Next) {
+        let mut sources = self.sources();
+        sources[source].read += records;
+        sources[source].time = time;
+        wait(&mut sources, source, next);
     }
 
-    /// Tells whose turn it is, when a source is about to read, and `can`, for it has something and there is room. It
-    /// waits no more if it is its own. If it is that of another worker it gives way, and its worker is woken when that
-    /// one has looked.
+    /// Tells whose turn it is, when a source is about to read, and `can`, for it has something and there is room. If it
+    /// is that of another one it gives way, and its worker is woken when one of another worker has looked.
     pub(crate) fn take(&self, source: usize, can: bool) -> Turn {
         let mut sources = self.sources();
-        let is_awaited = std::mem::take(&mut sources[source].waits);
+        let was = std::mem::take(&mut sources[source].next);
         let turn = match can {
-            true => turn_of(&sources, source),
+            true => turn_of(&mut sources, source),
             false => Turn::Own,
         };
-        if turn != Turn::Own {
-            wait(&mut sources, source);
-        }
         sources[source].gives_way = turn == Turn::Other;
-        if is_awaited && turn == Turn::Own {
-            let mut woken = 0;
-            for other in sources.iter_mut() {
-                woken += u64::from(std::mem::take(&mut other.gives_way));
+        if turn != Turn::Own {
+            wait(&mut sources, source, was.max(Next::Ready));
+        }
+        let mut given = 0;
+        if was != Next::Nothing {
+            let worker = sources[source].worker;
+            for other in sources.iter_mut().filter(|other| other.worker != worker) {
+                given += u64::from(std::mem::take(&mut other.gives_way));
             }
-            drop(sources);
-            if woken > 0 {
-                self.0.handed_over.fetch_add(woken, Ordering::Release);
-                self.0.abort.wake();
-            }
+        }
+        drop(sources);
+        if given > 0 {
+            self.0.handed_over.fetch_add(given, Ordering::Release);
+            self.0.abort.wake();
         }
         turn
-    }
-
-    /// Notes what a source has read.
-    pub(crate) fn add(&self, source: usize, records: u64) {
-        self.sources()[source].read += records;
     }
 
     /// Changes when a source has taken its turn that another one has given way to.
@@ -114,21 +135,39 @@ impl Turns {
     }
 }
 
-fn wait(sources: &mut [Source], source: usize) {
+fn wait(sources: &mut [Source], source: usize, next: Next) {
     let most = sources.iter().map(|other| other.read).max().unwrap_or(0);
     let source = &mut sources[source];
-    source.waits = true;
-    source.read = source.read.max(most.saturating_sub(AHEAD_MAX));
+    source.next = next;
+    if next != Next::Nothing {
+        source.read = source.read.max(most.saturating_sub(AHEAD_MAX));
+    }
 }
 
 /// Whose turn it is when a source is about to read.
-fn turn_of(sources: &[Source], source: usize) -> Turn {
+fn turn_of(sources: &mut [Source], source: usize) -> Turn {
     let Source { worker, read, .. } = sources[source];
-    let waiting = || sources.iter().filter(|other| other.waits);
-    if waiting().any(|other| other.worker == worker && other.read < read) {
+    let time = sources[source].time;
+    let has_less = |other: &Source| other.next == Next::NoRoom && other.read < read;
+    let is_behind = |other: &Source| match (other.time, time) {
+        (Some(other), Some(time)) => other < time,
+        _ => has_less(other),
+    };
+    let mut waiting = sources
+        .iter()
+        .filter(|other| other.next != Next::Nothing && !other.gives_way);
+    if waiting
+        .clone()
+        .any(|other| other.worker == worker && has_less(other))
+    {
         return Turn::Neighbour;
     }
-    match waiting().any(|other| other.worker != worker && other.read + LEAD < read) {
+    let is_ahead = waiting.any(|other| other.worker != worker && is_behind(other));
+    let source = &mut sources[source];
+    if !is_ahead {
+        source.abreast = read;
+    }
+    match read >= source.abreast + LEAD {
         true => Turn::Other,
         false => Turn::Own,
     }
@@ -139,50 +178,114 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_reads_before_one_that_waits_and_has_read_less() {
+    fn none_reads_before_one_of_its_worker_that_had_no_room_and_has_read_less() {
         let turns = Turns::new(Abort::default());
-        let [first, second, far] = [0, 0, 1].map(|worker| turns.join(worker));
+        let [first, second] = [0, 0].map(|worker| turns.join(worker));
+        turns.read(first, 10, None, Next::Ready);
+        turns.read(second, 9, None, Next::Ready);
         assert_eq!(turns.take(first, true), Turn::Own);
-        turns.add(first, 10);
-        turns.wait(second);
+        turns.read(second, 0, None, Next::NoRoom);
         assert_eq!(turns.take(first, true), Turn::Neighbour);
-        assert_eq!(turns.take(far, true), Turn::Own);
+        assert_eq!(turns.take(first, false), Turn::Own, "it cannot read");
         assert_eq!(turns.take(second, true), Turn::Own);
-        turns.add(second, 9);
+        turns.read(second, 2, None, Next::NoRoom);
         assert_eq!(turns.take(first, true), Turn::Own);
-        turns.wait(second);
+    }
+
+    /// What each worker says, and what its source has read and how far it has come, is up to the test.
+    struct Two {
+        turns: Turns,
+        reads: [u64; 2],
+    }
+
+    impl Two {
+        fn new() -> Self {
+            let turns = Turns::new(Abort::default());
+            assert_eq!([0, 1].map(|worker| turns.join(worker)), [0, 1]);
+            Two {
+                turns,
+                reads: [0; 2],
+            }
+        }
+
+        /// A source reads as long as it is its turn, at most so many times a fourth of the lead.
+        fn reads(&mut self, source: usize, times: usize, time: Option<i64>, next: Next) -> Turn {
+            for _ in 0..times {
+                match self.turns.take(source, true) {
+                    Turn::Own => {}
+                    turn => return turn,
+                }
+                self.reads[source] += 1;
+                let time = time.map(EventTime::micros);
+                self.turns.read(source, LEAD / 4, time, next);
+            }
+            Turn::Own
+        }
+    }
+
+    #[test]
+    fn one_is_not_far_ahead_of_one_of_another_worker_that_lies_behind_in_event_time() {
+        let mut two = Two::new();
+        assert_eq!(two.reads(1, 2, Some(5), Next::Ready), Turn::Own);
+        assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Other);
+        assert_eq!(two.reads, [4, 2]);
+        assert_eq!(two.turns.handed_over(), 0);
+        assert_eq!(two.reads(1, 1, Some(6), Next::Ready), Turn::Own);
+        assert_eq!(two.turns.handed_over(), 1);
+        assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Other, "still");
+        assert_eq!(two.reads(1, 1, Some(8), Next::Ready), Turn::Own);
+        assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Own);
+        assert_eq!(two.reads(1, 9, Some(8), Next::Ready), Turn::Other);
+        assert_eq!(two.reads(0, 9, Some(7), Next::Nothing), Turn::Own);
         assert_eq!(
-            turns.take(first, false),
+            two.reads(1, 9, Some(8), Next::Ready),
             Turn::Own,
-            "it has nothing to read"
+            "none waits"
         );
     }
 
     #[test]
-    fn the_source_of_another_worker_may_be_a_little_ahead_and_is_woken_when_it_has_given_way() {
+    fn without_event_time_none_is_far_ahead_of_one_that_had_no_room() {
+        let mut two = Two::new();
+        assert_eq!(two.reads(1, 2, None, Next::Ready), Turn::Own);
+        assert_eq!(two.reads(0, 9, None, Next::Ready), Turn::Own);
+        two.turns.read(1, 0, None, Next::NoRoom);
+        assert_eq!(two.reads(0, 9, None, Next::Ready), Turn::Other);
+        assert_eq!(two.reads, [12, 2]);
+        assert_eq!(two.reads(1, 9, None, Next::NoRoom), Turn::Own);
+        assert_eq!(two.reads(0, 9, None, Next::Ready), Turn::Other);
+        assert_eq!(two.reads, [12, 11]);
+        assert_eq!(two.reads(1, 3, None, Next::NoRoom), Turn::Own);
+        assert_eq!(two.reads(0, 6, None, Next::NoRoom), Turn::Own);
+    }
+
+    #[test]
+    fn none_gives_way_to_one_that_gives_way() {
         let turns = Turns::new(Abort::default());
-        let [first, second] = [0, 1].map(|worker| turns.join(worker));
-        turns.add(first, LEAD);
-        turns.wait(second);
-        assert_eq!(turns.take(first, true), Turn::Own);
-        turns.add(first, 1);
-        assert_eq!(turns.take(first, true), Turn::Other);
-        assert_eq!(turns.handed_over(), 0);
-        assert_eq!(turns.take(second, true), Turn::Own);
-        assert_eq!(turns.handed_over(), 1);
-        assert_eq!(turns.take(second, true), Turn::Own);
-        assert_eq!(turns.handed_over(), 1, "none gives way any more");
-        assert_eq!(turns.take(first, true), Turn::Own);
+        let sources = [0, 1, 2].map(|worker| turns.join(worker));
+        for (source, time) in sources.into_iter().zip([1, 2, 3]) {
+            let time = Some(EventTime::micros(time));
+            turns.read(source, LEAD, time, Next::Ready);
+        }
+        assert_eq!(turns.take(sources[1], true), Turn::Other);
+        assert_eq!(turns.take(sources[0], true), Turn::Own);
+        turns.read(sources[0], LEAD, None, Next::Nothing);
+        assert_eq!(
+            turns.take(sources[2], true),
+            Turn::Other,
+            "the second may look again"
+        );
+        assert_eq!(turns.take(sources[1], true), Turn::Own);
     }
 
     #[test]
     fn who_had_nothing_for_long_is_not_let_read_all_that_it_has_missed() {
         let turns = Turns::new(Abort::default());
-        let [first, second] = [0, 1].map(|worker| turns.join(worker));
-        turns.add(first, 10 * AHEAD_MAX);
-        turns.wait(second);
-        turns.add(second, AHEAD_MAX - LEAD);
-        turns.wait(second);
+        let [first, second] = [0, 0].map(|worker| turns.join(worker));
+        turns.read(first, 10 * AHEAD_MAX, None, Next::Ready);
+        turns.read(second, 0, None, Next::NoRoom);
+        assert_eq!(turns.take(first, true), Turn::Neighbour);
+        turns.read(second, AHEAD_MAX, None, Next::NoRoom);
         assert_eq!(turns.take(first, true), Turn::Own);
     }
 }

@@ -26,7 +26,7 @@ use crate::engine::discovered::Discovered;
 use crate::engine::flow::{Flow, SegmentSession};
 use crate::engine::lane::{Lane, Progress};
 use crate::engine::local::Local;
-use crate::engine::turns::Turn;
+use crate::engine::turns::{Next, Turn};
 use crate::error::{Error, Problem};
 use crate::graph::context::Context;
 use crate::graph::node::{Render, stage};
@@ -486,16 +486,22 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
-        local.turns.add(self.turn, records);
+        let next = match (self.ready.is_empty(), local.may_read()) {
+            (true, _) => Next::Nothing,
+            (false, true) => Next::Ready,
+            (false, false) => Next::NoRoom,
+        };
+        let time = match self.ready.least() {
+            Progress::At(time) => Some(time),
+            Progress::Open | Progress::End => None,
+        };
+        local.turns.read(self.turn, records, time, next);
         if self.open == 0 && self.discovering.is_none() {
             self.let_others_begin(*capability.time());
             return self.follow_to_the_end(capability);
         }
-        if !self.ready.is_empty() {
-            match local.may_read() {
-                true => self.activator.activate(),
-                false => local.turns.wait(self.turn),
-            }
+        if next == Next::Ready {
+            self.activator.activate();
         }
         // At every activation anew, for whoever wakes the sources forgets what they have asked for.
         if let Some((time, _)) = self.alarms.first() {

@@ -32,6 +32,8 @@ pub(super) struct ReadyLanes {
     lanes: Vec<Standing>,
     ready: usize,
     turn: u64,
+    /// How far the lane had come that was taken last because it had come least far.
+    least_progress: Progress,
     /// Whether the lane that was taken last had come no further since it was taken before.
     is_stalled: bool,
 }
@@ -109,6 +111,9 @@ impl ReadyLanes {
             false => self.take_least(&progress_of)?,
         };
         let progress = progress_of(lane);
+        if !is_others_turn {
+            self.least_progress = progress;
+        }
         let standing = &mut self.lanes[lane];
         standing.is_ready = false;
         self.ready -= 1;
@@ -146,6 +151,11 @@ impl ReadyLanes {
             }
             *known = progress;
         }
+    }
+
+    /// How far the lane had come that was taken last because it had come least far.
+    pub(super) fn least(&self) -> Progress {
+        self.least_progress
     }
 
     pub(super) fn is_empty(&self) -> bool {
