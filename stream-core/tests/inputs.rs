@@ -5,6 +5,9 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use common::{Random, everywhere, sorted};
 use stream_core::io::{self, Rows, collect};
 use stream_core::ops::{Change, Entry};
@@ -246,6 +249,46 @@ fn inputs_take_turns() {
         assert!(
             most < 20_000,
             "{mode}: one was {most} records ahead of the other"
+        );
+    }
+}
+
+/// Partitions of two workers, of which none reads far ahead of the other: all that waits for the watermark is kept
+/// until that has come from both.
+#[test]
+fn the_partitions_of_several_workers_stay_together() {
+    const SECONDS: i64 = 150_000;
+    for mode in ["micro-batch=1000records", "per-record", "batch"] {
+        let (sink, rows) = io::collect::<u64>();
+        let times = Arc::new([const { AtomicI64::new(0) }; 2]);
+        let furthest = Arc::new(AtomicI64::new(0));
+        let (at, apart) = (times.clone(), furthest.clone());
+        let partition = |number: usize| (0..SECONDS).map(move |second| (number, second));
+        let partitions = [0, 1].map(|number| partition(number).collect::<Vec<_>>());
+        Job::new("together", move |graph: &Graph| {
+            let (at, apart) = (at.clone(), apart.clone());
+            let seconds = graph.input::<(usize, i64)>("seconds").inspect(move |row| {
+                at[row.0].store(row.1, Ordering::Relaxed);
+                let [one, other] = [&at[0], &at[1]].map(|time| time.load(Ordering::Relaxed));
+                if one.max(other) < SECONDS - 1 {
+                    apart.fetch_max((one - other).abs(), Ordering::Relaxed);
+                }
+            });
+            let (timed, _) = seconds.event_time(|row| EventTime::secs(row.1), Lateness::secs(0));
+            let windows = timed.key_by(|row| row.1 % 1_000).tumbling(Size::hours(1));
+            graph.output("counts", windows.count().map(|window| window.value));
+        })
+        .source("seconds", io::partitions(partitions.into()))
+        .sink("counts", sink)
+        .workers(2)
+        .max_leap(Leap::ANY)
+        .run(mode.parse().unwrap())
+        .unwrap();
+        assert_eq!(rows.take().into_iter().sum::<u64>(), 2 * SECONDS as u64);
+        let apart = furthest.load(Ordering::Relaxed);
+        assert!(
+            apart < 40_000,
+            "{mode}: one was {apart} s ahead of the other"
         );
     }
 }

@@ -11,7 +11,7 @@
 //! Who gives way to another worker is woken when that one has looked, and none gives way to one that does so itself: so
 //! one of them always reads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::abort::Abort;
@@ -27,6 +27,8 @@ pub(crate) struct Turns(Arc<Shared>);
 
 struct Shared {
     sources: Mutex<Vec<Source>>,
+    /// How many workers have not added all of theirs.
+    to_come: AtomicUsize,
     /// How often a source has taken its turn that another one had given way to.
     handed_over: AtomicU64,
     /// What wakes the workers.
@@ -43,16 +45,17 @@ struct Source {
     next: Next,
     /// Whether it waits for one of another worker.
     gives_way: bool,
-    /// How many records had been read when none of another worker was behind.
+    /// How many records had been read when none of another worker was behind that had any.
     abreast: u64,
 }
 
 /// What a source has to read next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Next {
-    /// Nothing, or it is about to.
     #[default]
     Nothing,
+    /// What it reads now.
+    Reading,
     /// Something.
     Ready,
     /// The same, but there was no room for it.
@@ -70,22 +73,30 @@ pub(crate) enum Turn {
 }
 
 impl Turns {
-    pub(crate) fn new(abort: Abort) -> Self {
+    pub(crate) fn new(workers: usize, abort: Abort) -> Self {
         Turns(Arc::new(Shared {
             sources: Mutex::default(),
+            to_come: AtomicUsize::new(workers),
             handed_over: AtomicU64::new(0),
             abort,
         }))
     }
 
-    /// Adds a source of a worker, and gives its number.
+    /// Adds a source of a worker, and gives its number. It is waited for until it has looked.
     pub(crate) fn join(&self, worker: usize) -> usize {
         let mut sources = self.sources();
         sources.push(Source {
             worker,
+            next: Next::NoRoom,
             ..Source::default()
         });
         sources.len() - 1
+    }
+
+    /// Says that a worker has added all its sources.
+    pub(crate) fn rendered(&self) {
+        self.0.to_come.fetch_sub(1, Ordering::AcqRel);
+        self.hand_over(1);
     }
 
     /// Notes what a source has read, how far it has come, and what it has to read next.
@@ -100,9 +111,10 @@ impl Turns {
     /// is that of another one it gives way, and its worker is woken when one of another worker has looked.
     pub(crate) fn take(&self, source: usize, can: bool) -> Turn {
         let mut sources = self.sources();
-        let was = std::mem::take(&mut sources[source].next);
+        let was = std::mem::replace(&mut sources[source].next, Next::Reading);
+        let have_all_come = self.0.to_come.load(Ordering::Acquire) == 0;
         let turn = match can {
-            true => turn_of(&mut sources, source),
+            true => turn_of(&mut sources, source, have_all_come),
             false => Turn::Own,
         };
         sources[source].gives_way = turn == Turn::Other;
@@ -110,7 +122,7 @@ impl Turns {
             wait(&mut sources, source, was.max(Next::Ready));
         }
         let mut given = 0;
-        if was != Next::Nothing {
+        if was >= Next::Ready {
             let worker = sources[source].worker;
             for other in sources.iter_mut().filter(|other| other.worker != worker) {
                 given += u64::from(std::mem::take(&mut other.gives_way));
@@ -118,10 +130,14 @@ impl Turns {
         }
         drop(sources);
         if given > 0 {
-            self.0.handed_over.fetch_add(given, Ordering::Release);
-            self.0.abort.wake();
+            self.hand_over(given);
         }
         turn
+    }
+
+    fn hand_over(&self, turns: u64) {
+        self.0.handed_over.fetch_add(turns, Ordering::Release);
+        self.0.abort.wake();
     }
 
     /// Changes when a source has taken its turn that another one has given way to.
@@ -145,29 +161,30 @@ fn wait(sources: &mut [Source], source: usize, next: Next) {
 }
 
 /// Whose turn it is when a source is about to read.
-fn turn_of(sources: &mut [Source], source: usize) -> Turn {
-    let Source { worker, read, .. } = sources[source];
-    let time = sources[source].time;
+fn turn_of(sources: &mut [Source], source: usize, have_all_come: bool) -> Turn {
+    let Source {
+        worker, read, time, ..
+    } = sources[source];
     let has_less = |other: &Source| other.next == Next::NoRoom && other.read < read;
     let is_behind = |other: &Source| match (other.time, time) {
         (Some(other), Some(time)) => other < time,
         _ => has_less(other),
     };
-    let mut waiting = sources
-        .iter()
-        .filter(|other| other.next != Next::Nothing && !other.gives_way);
-    if waiting
-        .clone()
-        .any(|other| other.worker == worker && has_less(other))
-    {
-        return Turn::Neighbour;
+    let (mut is_ahead, mut is_awaited) = (!have_all_come, !have_all_come);
+    for other in sources.iter().filter(|other| other.next != Next::Nothing) {
+        let waits = other.next >= Next::Ready && !other.gives_way;
+        if other.worker != worker && is_behind(other) {
+            is_ahead = true;
+            is_awaited |= waits;
+        } else if other.worker == worker && waits && has_less(other) {
+            return Turn::Neighbour;
+        }
     }
-    let is_ahead = waiting.any(|other| other.worker != worker && is_behind(other));
     let source = &mut sources[source];
     if !is_ahead {
         source.abreast = read;
     }
-    match read >= source.abreast + LEAD {
+    match is_awaited && read >= source.abreast + LEAD {
         true => Turn::Other,
         false => Turn::Own,
     }
@@ -177,10 +194,39 @@ fn turn_of(sources: &mut [Source], source: usize) -> Turn {
 mod tests {
     use super::*;
 
+    /// Sources of these workers, which have looked.
+    fn turns<const N: usize>(workers: [usize; N]) -> (Turns, [usize; N]) {
+        let turns = Turns::new(1, Abort::default());
+        let sources = workers.map(|worker| turns.join(worker));
+        turns.rendered();
+        for source in sources {
+            turns.read(source, 0, None, Next::Nothing);
+        }
+        (turns, sources)
+    }
+
+    #[test]
+    fn none_reads_far_before_all_have_looked() {
+        let turns = Turns::new(2, Abort::default());
+        let first = turns.join(0);
+        turns.rendered();
+        assert_eq!(turns.take(first, true), Turn::Own);
+        turns.read(first, LEAD, None, Next::Ready);
+        assert_eq!(turns.take(first, true), Turn::Other);
+        let second = turns.join(1);
+        let before = turns.handed_over();
+        turns.rendered();
+        assert!(turns.handed_over() > before);
+        assert_eq!(turns.take(first, true), Turn::Other);
+        assert_eq!(turns.take(second, false), Turn::Own);
+        assert!(turns.handed_over() > before + 1);
+        turns.read(second, 0, None, Next::Nothing);
+        assert_eq!(turns.take(first, true), Turn::Own);
+    }
+
     #[test]
     fn none_reads_before_one_of_its_worker_that_had_no_room_and_has_read_less() {
-        let turns = Turns::new(Abort::default());
-        let [first, second] = [0, 0].map(|worker| turns.join(worker));
+        let (turns, [first, second]) = turns([0, 0]);
         turns.read(first, 10, None, Next::Ready);
         turns.read(second, 9, None, Next::Ready);
         assert_eq!(turns.take(first, true), Turn::Own);
@@ -200,12 +246,10 @@ mod tests {
 
     impl Two {
         fn new() -> Self {
-            let turns = Turns::new(Abort::default());
-            assert_eq!([0, 1].map(|worker| turns.join(worker)), [0, 1]);
-            Two {
-                turns,
-                reads: [0; 2],
-            }
+            let reads = [0; 2];
+            let (turns, sources) = turns([0, 1]);
+            assert_eq!(sources, [0, 1]);
+            Two { turns, reads }
         }
 
         /// A source reads as long as it is its turn, at most so many times a fourth of the lead.
@@ -229,9 +273,9 @@ mod tests {
         assert_eq!(two.reads(1, 2, Some(5), Next::Ready), Turn::Own);
         assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Other);
         assert_eq!(two.reads, [4, 2]);
-        assert_eq!(two.turns.handed_over(), 0);
+        let before = two.turns.handed_over();
         assert_eq!(two.reads(1, 1, Some(6), Next::Ready), Turn::Own);
-        assert_eq!(two.turns.handed_over(), 1);
+        assert_eq!(two.turns.handed_over(), before + 1);
         assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Other, "still");
         assert_eq!(two.reads(1, 1, Some(8), Next::Ready), Turn::Own);
         assert_eq!(two.reads(0, 9, Some(7), Next::Ready), Turn::Own);
@@ -261,8 +305,7 @@ mod tests {
 
     #[test]
     fn none_gives_way_to_one_that_gives_way() {
-        let turns = Turns::new(Abort::default());
-        let sources = [0, 1, 2].map(|worker| turns.join(worker));
+        let (turns, sources) = turns([0, 1, 2]);
         for (source, time) in sources.into_iter().zip([1, 2, 3]) {
             let time = Some(EventTime::micros(time));
             turns.read(source, LEAD, time, Next::Ready);
@@ -280,8 +323,7 @@ mod tests {
 
     #[test]
     fn who_had_nothing_for_long_is_not_let_read_all_that_it_has_missed() {
-        let turns = Turns::new(Abort::default());
-        let [first, second] = [0, 0].map(|worker| turns.join(worker));
+        let (turns, [first, second]) = turns([0, 0]);
         turns.read(first, 10 * AHEAD_MAX, None, Next::Ready);
         turns.read(second, 0, None, Next::NoRoom);
         assert_eq!(turns.take(first, true), Turn::Neighbour);

@@ -634,7 +634,7 @@ impl Job {
             clock: self.clock,
             epochs: Epochs::new(mode, self.start.epoch, sources),
             checkpoints: Checkpoints::new(self.start, stored, self.workers),
-            turns: Turns::new(abort.clone()),
+            turns: Turns::new(self.workers, abort.clone()),
             abort,
             counters: Counters::default(),
             watermarks: Watermarks::default(),

@@ -73,6 +73,7 @@ fn drive(worker: &mut Worker, team: &Team) -> Result<(), Error> {
     }
     worker.dataflow(|scope| context::render(scope, &graph, &local));
     team.shared.checkpoints.rendered();
+    team.shared.turns.rendered();
     if run(worker, team, &local)? {
         let is_end = team.shared.epochs.stop().is_none();
         local.close_writers(is_end.then(|| team.shared.checkpoints.end()));

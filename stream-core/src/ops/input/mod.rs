@@ -461,6 +461,8 @@ impl Input {
         self.activation += 1;
         self.look_around();
         if self.waits && !local.sides.lets_begin(self.node, local.acknowledged()) {
+            local.turns.take(self.turn, false);
+            local.turns.read(self.turn, 0, None, Next::Nothing);
             return false; // whoever wakes the sources does so when more is through
         }
         self.waits = false;
