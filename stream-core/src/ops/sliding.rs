@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Overtaken;
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
-use super::timers::Timers;
+use super::timers::{AHEAD, Timers};
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
 use super::window::{begin_of, with_offset};
 use crate::codec;
@@ -277,65 +277,70 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
         (time, key, record): (EventTime, Q, P),
         emit: &mut Emit<Self>,
     ) {
+        if self.is_overtaken(time) {
+            return self.frame.overtaken((time, key, record), emit);
+        }
         let hash = hash_of(&key);
         let begin = begin_of(time, self.pane, self.pane_offset);
-        match table.rows.find_mut(hash, |(other, _)| *other == key) {
-            // Nearly always: it falls into the last pane of its key.
-            Some((_, Panes { panes, .. }))
-                if panes.back().is_some_and(|(last, _)| *last == begin) =>
-            {
-                if let Some((_, value)) = panes.back_mut() {
-                    self.fold.extend(value, record);
+        let Some((_, row)) = table.rows.find_mut(hash, |(other, _)| *other == key) else {
+            return self.start(table, hash, begin, (key, record));
+        };
+        // Nearly always it falls into one of the last panes of its key, or behind them.
+        let place = row.panes.iter().rposition(|(other, _)| *other <= begin);
+        match place.map(|place| (place, &mut row.panes[place])) {
+            Some((_, (other, value))) if *other == begin => {
+                self.fold.extend(value, record);
+            }
+            Some((place, _)) => {
+                let value = self.fold.start(record);
+                row.panes.insert(place + 1, (begin, value));
+            }
+            None => {
+                let value = self.fold.start(record);
+                row.panes.push_front((begin, value));
+                let next = self.next_of(begin);
+                if next < row.next {
+                    row.next = next;
+                    self.timers.set(next, hash);
                 }
             }
-            _ => self.fold_apart(table, hash, begin, (time, key, record), emit),
         }
     }
 
-    /// Takes in a record of another pane, or of another key, or one that comes too late.
+    /// Takes in a record of a key that has none.
     #[inline(never)]
-    fn fold_apart(
+    fn start(
         &mut self,
         table: &mut Table<Q, A>,
         hash: u64,
         begin: EventTime,
-        (time, key, record): (EventTime, Q, P),
-        emit: &mut Emit<Self>,
+        (key, record): (Q, P),
     ) {
-        if self.frame.is_complete(self.windows.last_end(time)) {
-            return self.frame.overtaken((time, key, record), emit);
+        let next = self.next_of(begin);
+        self.timers.set(next, hash);
+        self.frame.counts.open.add(1);
+        let panes = VecDeque::from([(begin, self.fold.start(record))]);
+        let new = (key, Panes { next, panes });
+        if self.saving.is_under_way() {
+            return table.insert_new(hash, new);
         }
+        let rows = &mut table.rows;
+        rows.insert_unique(hash, new, |(key, _)| hash_of(key));
+    }
+
+    /// Whether the last window that a moment lies in is complete.
+    #[inline]
+    fn is_overtaken(&self, time: EventTime) -> bool {
+        time < self.frame.watermark && self.frame.is_complete(self.windows.last_end(time))
+    }
+
+    /// The end of the first window that is still to be emitted of those that a pane lies in.
+    fn next_of(&self, begin: EventTime) -> EventTime {
         let watermark = self.frame.watermark;
         let first_open = self
             .windows
             .first_end(watermark.max(EventTime::MIN.plus(1)));
-        let next = self.windows.first_end(begin).max(first_open);
-        let Some((_, row)) = table.rows.find_mut(hash, |(other, _)| *other == key) else {
-            self.timers.set(next, hash);
-            self.frame.counts.open.add(1);
-            let panes = VecDeque::from([(begin, self.fold.start(record))]);
-            let new = (key, Panes { next, panes });
-            if self.saving.is_under_way() {
-                return table.insert_new(hash, new);
-            }
-            let rows = &mut table.rows;
-            rows.insert_unique(hash, new, |(key, _)| hash_of(key));
-            return;
-        };
-        if next < row.next {
-            row.next = next;
-            self.timers.set(next, hash);
-        }
-        let place = row.panes.partition_point(|(other, _)| *other < begin);
-        match row.panes.get_mut(place) {
-            Some((other, value)) if *other == begin => {
-                self.fold.extend(value, record);
-            }
-            _ => {
-                let value = self.fold.start(record);
-                row.panes.insert(place, (begin, value));
-            }
-        }
+        self.windows.first_end(begin).max(first_open)
     }
 
     /// Emits the next window of a key, gives up the panes that lie in no further one, and tells when the one
@@ -358,16 +363,21 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
             };
             self.fold.emit_whole(complete, &mut emit.records);
         }
+        let SlidingWindows { size, step, .. } = self.windows;
         while let Some((begin, _)) = row.panes.front()
-            && self.windows.last_end(*begin) <= end
+            && match end < EventTime::MAX {
+                true => *begin < end.plus(step - size), // where the next window begins
+                false => self.windows.last_end(*begin) <= end,
+            }
         {
             row.panes.pop_front();
         }
         if let Some((begin, _)) = row.panes.front() {
-            row.next = self
-                .windows
-                .first_end(*begin)
-                .max(end.plus(self.windows.step));
+            let next = end.plus(step);
+            row.next = match *begin < next {
+                true => next,
+                false => self.windows.first_end(*begin).max(next),
+            };
         }
     }
 
@@ -465,6 +475,9 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Logic for Sliding<Q, P, A, F> 
             let Some((time, hash)) = self.timers.pop(self.frame.watermark) else {
                 return false;
             };
+            if let Some(soon) = self.timers.soon(AHEAD) {
+                table.prefetch(soon);
+            }
             self.ring(table, time, hash, emit);
             if emit.records.len() >= FULL {
                 break;

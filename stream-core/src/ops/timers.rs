@@ -25,6 +25,9 @@ pub(crate) type Timer = (EventTime, u64);
 /// asked for ahead.
 const BUCKETS_MAX: usize = 64;
 
+/// For how many timers that are due the rows are asked for at once, where they may be in no near cache.
+pub(crate) const AHEAD: usize = 16;
+
 /// Timers that are set, by the time at which they fall due.
 pub(crate) struct Timers {
     /// A bucket is 2 to this power microseconds wide, so that no arithmetic can overflow.

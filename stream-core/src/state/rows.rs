@@ -730,19 +730,25 @@ fn prefix(hash: u64, depth: u32) -> usize {
 pub(super) fn prefetch_row<R>(rows: &HashTable<R>, hash: u64) {
     let likely = hash as usize & rows.num_buckets().wrapping_sub(1);
     if let Some(row) = rows.get_bucket(likely) {
-        prefetch(row);
+        prefetch(row, 0);
+        if size_of::<R>() > LINE / 2 {
+            prefetch(row, size_of::<R>() - 1); // it may lie in two lines
+        }
     }
 }
 
+/// How many bytes the memory gives at once.
+const LINE: usize = 64;
+
 #[allow(unsafe_code)]
 #[inline(always)]
-fn prefetch<T>(row: &T) {
-    let _ = row;
+fn prefetch<T>(row: &T, byte: usize) {
+    let _ = (row, byte);
     // SAFETY: a prefetch reads nothing that the program could see.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            std::ptr::from_ref(row).cast(),
+            std::ptr::from_ref(row).cast::<i8>().wrapping_add(byte),
         );
     }
 }

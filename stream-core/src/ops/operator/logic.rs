@@ -19,7 +19,7 @@ use crate::codec;
 use crate::error::Problem;
 use crate::observe::{Counter, Counters};
 use crate::ops::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
-use crate::ops::timers::Timers;
+use crate::ops::timers::{AHEAD, Timers};
 use crate::state::WriteShard;
 use crate::state::hash::hash_of;
 use crate::state::noted::{Noted, Save};
@@ -30,8 +30,6 @@ const BUCKET: i64 = 1_000_000;
 
 /// A table of so many buckets fits no near cache.
 const FAR: usize = 1 << 15;
-/// For how many records, or timers, rows are asked for at once.
-const AHEAD: usize = 16;
 
 /// What is kept for a key.
 #[derive(Default, Serialize, Deserialize)]
