@@ -65,6 +65,8 @@ pub(crate) struct Local {
     /// The frontier of each sink.
     frontiers: RefCell<Vec<Rc<Cell<u64>>>>,
     closers: RefCell<Vec<Closer>>,
+    /// Whether a source had no room: there may be some by now.
+    pub(crate) had_no_room: Cell<bool>,
     /// When a source that waits for the clock wants to be woken.
     pub(crate) alarm: Cell<Option<Duration>>,
     pub(crate) saves: Saves,
@@ -113,6 +115,7 @@ impl Local {
             progress: RefCell::default(),
             frontiers: RefCell::default(),
             closers: RefCell::default(),
+            had_no_room: Cell::new(false),
             alarm: Cell::new(None),
             saves: Saves::default(),
         }

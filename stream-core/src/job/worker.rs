@@ -88,7 +88,7 @@ struct Moved {
     acknowledged: u64,
     /// Another worker may make room, which moves nothing else here.
     has_room: bool,
-    /// A source may have given way to one of another worker.
+    /// One of another worker may have had the turn that a source here gave way to.
     handed_over: u64,
     is_draining: bool,
     have_all_ended: bool,
@@ -129,6 +129,9 @@ fn run(worker: &mut Worker, team: &Team, local: &Local) -> Result<bool, Error> {
             team.shared.watermarks.tell(local.index, local.slowest());
         }
 
+        if local.had_no_room.take() {
+            seen.has_room = false;
+        }
         let moved = Moved {
             epoch: team.shared.epochs.current(),
             acknowledged,

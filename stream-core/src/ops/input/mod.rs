@@ -163,7 +163,8 @@ impl Render for InputStep {
             activator: activator(),
             open: 0,
             ready: ReadyLanes::default(),
-            turn: local.turns.join(local.index),
+            turn: local.turns.join(local.index, node),
+            told: Next::NoRoom,
             woken: Woken::default(),
             alarms: BTreeSet::new(),
             activation: 0,
@@ -217,8 +218,10 @@ struct Input {
     /// How many lanes have not ended.
     open: usize,
     ready: ReadyLanes,
-    /// Its number among the worker's sources.
+    /// Its number among the sources of all workers.
     turn: usize,
+    /// What it has told the others to have next.
+    told: Next,
     woken: Woken,
     /// The lanes that wait for the clock, by when they may be read.
     alarms: BTreeSet<(Duration, usize)>,
@@ -461,19 +464,20 @@ impl Input {
         self.activation += 1;
         self.look_around();
         if self.waits && !local.sides.lets_begin(self.node, local.acknowledged()) {
-            local.turns.take(self.turn, false);
-            local.turns.read(self.turn, 0, None, Next::Nothing);
+            self.has_read(0);
             return false; // whoever wakes the sources does so when more is through
         }
         self.waits = false;
-        let can_read = local.may_read() && !self.ready.is_empty();
-        match local.turns.take(self.turn, can_read) {
-            Turn::Own => {}
-            Turn::Neighbour => {
-                local.wake_sources();
-                return false;
+        if self.next() == Next::Ready {
+            self.told = Next::Ready;
+            match local.turns.take(self.turn) {
+                Turn::Own => {}
+                Turn::Neighbour => {
+                    local.wake_sources();
+                    return false;
+                }
+                Turn::Other => return false,
             }
-            Turn::Other => return false,
         }
         let (mut records, mut bytes) = (0, 0);
         for _ in 0..TURN_CHUNKS {
@@ -488,28 +492,48 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
-        let next = match (self.ready.is_empty(), local.may_read()) {
-            (true, _) => Next::Nothing,
-            (false, true) => Next::Ready,
-            (false, false) => Next::NoRoom,
-        };
-        let time = match self.ready.least() {
-            Progress::At(time) => Some(time),
-            Progress::Open | Progress::End => None,
-        };
-        local.turns.read(self.turn, records, time, next);
+        let next = self.has_read(records);
         if self.open == 0 && self.discovering.is_none() {
             self.let_others_begin(*capability.time());
             return self.follow_to_the_end(capability);
         }
-        if next == Next::Ready {
-            self.activator.activate();
+        match next {
+            Next::Nothing => {}
+            Next::Ready => self.activator.activate(),
+            Next::NoRoom => local.had_no_room.set(true),
         }
         // At every activation anew, for whoever wakes the sources forgets what they have asked for.
         if let Some((time, _)) = self.alarms.first() {
             local.wake_at(*time);
         }
         false
+    }
+
+    /// What it has to read next.
+    fn next(&self) -> Next {
+        match (
+            self.open == 0 || self.ready.is_empty(),
+            self.local.may_read(),
+        ) {
+            (true, _) => Next::Nothing,
+            (false, true) => Next::Ready,
+            (false, false) => Next::NoRoom,
+        }
+    }
+
+    /// Tells the others that it has read so many records, and what it has to read next.
+    fn has_read(&mut self, records: u64) -> Next {
+        let next = self.next();
+        let told = std::mem::replace(&mut self.told, next);
+        if [told, next] == [Next::Nothing; 2] && records == 0 {
+            return next; // nobody waits for it
+        }
+        let time = match self.ready.least() {
+            Progress::At(time) => Some(time),
+            Progress::Open | Progress::End => None,
+        };
+        self.local.turns.read(self.turn, records, time, next);
+        next
     }
 
     /// Says once that all its lanes have ended. What waits for that goes on when they are through, and what tables
