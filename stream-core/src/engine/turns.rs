@@ -56,7 +56,7 @@ struct Source {
     gives_way: bool,
     /// How many records were read since none of another worker was behind that had any.
     ahead: u64,
-    /// Whether one that is behind has read since it had its own turn.
+    /// Whether one that is behind has had a turn since it had its own.
     is_due: bool,
 }
 
@@ -125,7 +125,8 @@ impl Turns {
         turn
     }
 
-    /// Notes what a source has read, how far it has come, and what it has to read next.
+    /// Notes what a source has read, how far it has come, and what it has to read next. It has had a turn if it has read
+    /// anything, or could have.
     pub(crate) fn read(&self, source: usize, records: u64, time: Option<EventTime>, next: Next) {
         let state = &mut *self.state();
         let worker = state.sources[source].worker;
@@ -138,12 +139,13 @@ impl Turns {
         if next != Next::Nothing {
             it.read = it.read.max(most.saturating_sub(AHEAD_MAX));
         }
+        let had_a_turn = records > 0 || next == Next::Ready;
         let mut is_awaited = false;
         for other in 0..state.sources.len() {
             if state.sources[other].worker != worker {
                 let is_behind = state.is_behind(source, other);
                 let other = &mut state.sources[other];
-                other.is_due |= is_behind && records > 0;
+                other.is_due |= is_behind && had_a_turn;
                 is_awaited |= std::mem::take(&mut other.gives_way);
             }
         }

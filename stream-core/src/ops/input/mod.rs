@@ -464,7 +464,7 @@ impl Input {
         self.activation += 1;
         self.look_around();
         if self.waits && !local.sides.lets_begin(self.node, local.acknowledged()) {
-            self.has_read(0);
+            self.has_read(0, Next::Nothing);
             return false; // whoever wakes the sources does so when more is through
         }
         self.waits = false;
@@ -492,7 +492,8 @@ impl Input {
             };
             (records, bytes) = (records + read.0, bytes + read.1);
         }
-        let next = self.has_read(records);
+        let next = self.next();
+        self.has_read(records, next);
         if self.open == 0 && self.discovering.is_none() {
             self.let_others_begin(*capability.time());
             return self.follow_to_the_end(capability);
@@ -522,18 +523,16 @@ impl Input {
     }
 
     /// Tells the others that it has read so many records, and what it has to read next.
-    fn has_read(&mut self, records: u64) -> Next {
-        let next = self.next();
+    fn has_read(&mut self, records: u64, next: Next) {
         let told = std::mem::replace(&mut self.told, next);
         if [told, next] == [Next::Nothing; 2] && records == 0 {
-            return next; // nobody waits for it
+            return; // nobody waits for it
         }
         let time = match self.ready.least() {
             Progress::At(time) => Some(time),
             Progress::Open | Progress::End => None,
         };
         self.local.turns.read(self.turn, records, time, next);
-        next
     }
 
     /// Says once that all its lanes have ended. What waits for that goes on when they are through, and what tables
