@@ -491,8 +491,8 @@ fn a_window_join_of_two_inputs_through_crashes() {
 /// The pairs of each window are more than leave in one piece.
 #[test]
 fn many_pairs_leave_piece_by_piece() {
-    let many: Vec<Row> = (0..1_200)
-        .map(|value| (0, i64::from(value as u32 / 400), value))
+    let many: Vec<Row> = (0..600)
+        .map(|value| (0, i64::from(value as u32 / 200), value))
         .collect();
     ModeCheck::new(many)
         .oracle(|partitions| pairs(partitions, &aligned(2, 2, 0)))
