@@ -126,9 +126,12 @@ impl<T> ByTime<T> {
 /// Among how many of the last records a place is looked for one by one: most come nearly in the order of time.
 const NEAR: usize = 4;
 
-/// The place behind the first records, whose times are among these.
+/// The place behind the first of some that lie in the order of time, those whose times are among these.
 #[inline]
-fn end_of<T>(records: &Others<T>, is_in: impl Fn(EventTime) -> bool) -> usize {
+pub(super) fn end_of<T>(
+    records: &VecDeque<(EventTime, T)>,
+    is_in: impl Fn(EventTime) -> bool,
+) -> usize {
     let mut last = records.iter().rev().take(NEAR);
     match last.position(|(time, _)| is_in(*time)) {
         Some(behind) => records.len() - behind,

@@ -17,6 +17,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use super::Overtaken;
+use super::by_time::end_of;
 use super::keyed::{Emit, FULL, Logic, SAVED_ROWS, Saves};
 use super::timers::{AHEAD, Timers};
 use super::window::{Assign, Counts, Fold, Frame, Functions, Windowed, Windows};
@@ -286,23 +287,20 @@ impl<Q: Key, P: Record, A: Record, F: Fold<P, A>> Sliding<Q, P, A, F> {
             return self.start(table, hash, begin, (key, record));
         };
         // Nearly always it falls into one of the last panes of its key, or behind them.
-        let place = row.panes.iter().rposition(|(other, _)| *other <= begin);
-        match place.map(|place| (place, &mut row.panes[place])) {
-            Some((_, (other, value))) if *other == begin => {
-                self.fold.extend(value, record);
-            }
-            Some((place, _)) => {
-                let value = self.fold.start(record);
-                row.panes.insert(place + 1, (begin, value));
-            }
-            None => {
-                let value = self.fold.start(record);
-                row.panes.push_front((begin, value));
-                let next = self.next_of(begin);
-                if next < row.next {
-                    row.next = next;
-                    self.timers.set(next, hash);
-                }
+        let place = end_of(&row.panes, |other| other <= begin);
+        if let Some((other, value)) = place.checked_sub(1).and_then(|at| row.panes.get_mut(at))
+            && *other == begin
+        {
+            self.fold.extend(value, record);
+            return;
+        }
+        let value = self.fold.start(record);
+        row.panes.insert(place, (begin, value));
+        if place == 0 {
+            let next = self.next_of(begin);
+            if next < row.next {
+                row.next = next;
+                self.timers.set(next, hash);
             }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) type Timer = (EventTime, u64);
 /// asked for ahead.
 const BUCKETS_MAX: usize = 64;
 
-/// For how many timers that are due the rows are asked for at once, where they may be in no near cache.
+/// For how many timers that are due, or records, rows are asked for at once, where they may be in no near cache.
 pub(crate) const AHEAD: usize = 16;
 
 /// Timers that are set, by the time at which they fall due.
